@@ -1,0 +1,54 @@
+# Every target does its own set-up: a virtual environment in .venv, once.
+PYTHON ?= python3
+SUBMISSIONS ?=
+INTO ?= grading
+BIN := .venv/bin
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check notebooks figures models lab grade bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Make .venv with everything (the other targets do this themselves)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"found Python {v[0]}.{v[1]}; 3.10 or later is wanted: make PYTHON=python3.11" if v < (3, 10) else 0)'
+	@echo "Setting up .venv: several GB with torch, about two minutes on a good line."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --progress-bar on --constraint constraints.txt --editable '.[authors]'
+	@touch $(READY)
+
+demo: $(READY) ## Grade a small made-up class and show the marks
+	$(BIN)/python -m helpers.course demo
+
+test: $(READY) ## Run all tests
+	$(BIN)/python -m pytest
+
+check: $(READY) ## Fail where a notebook is not what its source says, or where the style is off
+	$(BIN)/python -m helpers.course check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+notebooks: $(READY) ## Build notebooks/ and solutions/*.ipynb from solutions/*.py
+	$(BIN)/python -m helpers.course notebooks
+
+figures: $(READY) ## Draw the expected pictures in data/expected/
+	$(BIN)/python -m helpers.course figures
+
+models: $(READY) ## Train the picture-book networks that are not in data/models/ (resumes where it was stopped)
+	$(BIN)/python -m helpers.picturebook.training
+
+lab: $(READY) ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+grade: $(READY) ## Grade SUBMISSIONS=folder into INTO=grading
+	@test -n "$(SUBMISSIONS)" || { echo "Which submissions? make grade SUBMISSIONS=path/to/folder"; exit 2; }
+	$(BIN)/python -m helpers.course grade "$(SUBMISSIONS)" --into "$(INTO)"
+
+bench: $(READY) ## Measure speed as ratios, side by side
+	$(BIN)/python -m tests.bench
+
+clean: ## Remove .venv and everything in build/ (marks in grading/ stay)
+	rm -rf .venv build *.egg-info

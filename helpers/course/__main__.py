@@ -1,0 +1,116 @@
+"""Commands for authors and instructors: `python -m helpers.course COMMAND`; the Makefile names them all."""
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from helpers import COURSE
+from helpers.course import source as sources
+
+
+def pages():
+    """Read every assignment's source; exits with all problems of all pages where there are any."""
+    result, problems = [], []
+    for path in sorted((COURSE / "solutions").glob("*.py")):
+        try:
+            result.append(sources.read(path))
+        except sources.SourceError as error:
+            problems.append(str(error))
+    if problems:
+        sys.exit("\n".join(problems))
+    return result
+
+
+def notebooks(_):
+    """Build notebooks/ and solutions/*.ipynb."""
+    from helpers.course import notebooks
+
+    for page in pages():
+        for path in notebooks.write(page):
+            print(f"wrote {path.relative_to(COURSE)}")
+
+
+def check(_):
+    """Compare the committed notebooks with what the sources build now."""
+    from helpers.course import notebooks
+
+    found = [text for page in pages() if (text := notebooks.differences(page))]
+    if found:
+        sys.exit("\n".join(found) + "\n\nThe notebooks are not what their sources say. Run `make notebooks`.")
+    print("Every notebook is what its source says.")
+
+
+def figures(_):
+    """Draw data/expected/*.png."""
+    from helpers.course import figures
+
+    for page in pages():
+        for path in figures.draw(page):
+            print(f"drew {path.relative_to(COURSE)}")
+
+
+def grade(options):
+    """Grade a folder of submissions."""
+    from helpers.course import report
+    from helpers.course.grade import grade
+
+    try:
+        table = grade(options.submissions, options.into, workers=options.workers)
+    except FileNotFoundError as error:
+        sys.exit(str(error))
+    print(report.printed(table))
+    print_places(options.into)
+
+
+def print_places(folder):
+    """Say where the results of a grading lie."""
+    folder = Path(folder).absolute()
+    if folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())
+    print(
+        f"\nOne row per graded cell  {folder / 'grades.csv'}"
+        f"\nOne row per student      {folder / 'totals.csv'}"
+        f"\nFeedback pages           {folder / 'feedback'}/<student>/<assignment>/<assignment>.html"
+        f"\nGradebook                {folder / 'gradebook.db'}"
+        f"\nMark written answers     jupyter lab --CourseDirectory.root={folder.absolute()}, then Nbgrader, Formgrader"
+    )
+
+
+def demo(_):
+    """Grade a small made-up class."""
+    from helpers.course import demo, report
+    from helpers.course.grade import grade
+
+    folder = COURSE / "build" / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    page = sources.read(COURSE / "solutions" / "01_saliency.py")
+    students = demo.write_class(page, folder / "class")
+    print(f"{len(students)} students hand in {page.name}:")
+    for student in students:
+        print(f"  {student:<8} {demo.STORY.get(student, 'a wrong answer to the first exercise')}")
+    started = time.monotonic()
+    table = grade(folder / "class", folder / "grading", page_paths=[page.path])
+    print(f"\nGraded in {time.monotonic() - started:.0f} seconds.\n")
+    print(report.printed(table))
+    print_places(folder / "grading")
+
+
+def main():
+    """Read the command line and run one command."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.course", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (notebooks, check, figures, grade, demo):
+        sub = commands.add_parser(command.__name__, help=command.__doc__.splitlines()[0])
+        sub.set_defaults(run=command)
+        if command is grade:
+            sub.add_argument("submissions", help="folder with <student>/<notebook>.ipynb")
+            sub.add_argument("--into", default="grading", help="nbgrader's course folder (default: grading)")
+            sub.add_argument("--workers", type=int, help="notebooks run at once (default: one per core)")
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""A page as data: its cells, what each of them is, and the marked regions inside them."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+# The options that each tag must have. A tag's own value is the name of a function, a question or a figure.
+OPTIONS = {
+    "exercise": ("minutes", "difficulty"),
+    "check": ("points",),
+    "question": ("points",),
+    "figure": (),
+    "mutant": ("says",),
+    "variant": (),
+    "judge": (),
+}
+NOT_SHIPPED = ("mutant", "variant", "judge")
+
+SOLUTION, HIDDEN_TESTS = "SOLUTION", "HIDDEN TESTS"
+HEADING = re.compile(r"^### Exercise (\d+\.\d+): \S.*$")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a page.
+
+    kind: markdown, code, setup, or one of the tags in OPTIONS
+    source: text of the cell, without its marker
+    line, start: lines of the file on which the marker and the source begin
+    marker: the marker's text
+    name: the function, question or figure that the tag names
+    heading: of an exercise, its heading line in the prose before it
+    id: stable cell id: f, test_f, the question's name, setup-1, or a hash of kind and source
+    """
+
+    kind: str
+    source: str
+    line: int
+    start: int
+    marker: str
+    name: str = ""
+    minutes: int | None = None
+    difficulty: int | None = None
+    points: int | None = None
+    says: str = ""
+    heading: str = ""
+    id: str = ""
+
+    @property
+    def is_markdown(self) -> bool:
+        """Whether this is a markdown cell in the notebook."""
+        return self.kind in ("markdown", "question")
+
+    @property
+    def headings(self) -> list[tuple[int, str]]:
+        """Exercise headings in a prose cell, each with its line in the file."""
+        lines = enumerate(self.source.splitlines() if self.kind == "markdown" else [], self.start)
+        return [(number, line) for number, line in lines if HEADING.match(line)]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One assignment: its cells in order, and by what they are."""
+
+    path: Path
+    name: str
+    title: str
+    cells: tuple[Cell, ...]
+
+    def _named(self, kind: str) -> dict[str, Cell]:
+        return {cell.name: cell for cell in self.cells if cell.kind == kind}
+
+    @property
+    def exercises(self) -> dict[str, Cell]:
+        """Exercises by function name, in order."""
+        return self._named("exercise")
+
+    @property
+    def checks(self) -> dict[str, Cell]:
+        """Checks by the name of the function they check."""
+        return self._named("check")
+
+    @property
+    def questions(self) -> dict[str, Cell]:
+        """Written questions by name."""
+        return self._named("question")
+
+    @property
+    def figures(self) -> dict[str, Cell]:
+        """Figures by name."""
+        return self._named("figure")
+
+    @property
+    def judges(self) -> dict[str, Cell]:
+        """Comparison rules by the name of the function whose values they compare."""
+        return self._named("judge")
+
+    @property
+    def points(self) -> int:
+        """Points of the whole page."""
+        return sum(cell.points or 0 for cell in self.cells)
+
+    def mutants(self, function: str) -> list[Cell]:
+        """The known wrong answers of an exercise."""
+        return [cell for cell in self.cells if cell.kind == "mutant" and cell.name == function]
+
+    def variants(self, function: str) -> list[Cell]:
+        """The differently written right answers of an exercise."""
+        return [cell for cell in self.cells if cell.kind == "variant" and cell.name == function]
+
+
+def regions(source: str, label: str) -> list[tuple[int, int]]:
+    """First and last line, from 0, of each `### BEGIN label` ... `### END label` region.
+
+    ValueError(line) where the marks do not match. A mark is recognised as nbgrader does, anywhere in a line.
+    """
+    found, begin = [], None
+    for number, line in enumerate(source.splitlines()):
+        if f"BEGIN {label}" in line:
+            if begin is not None:
+                raise ValueError(number)
+            begin = number
+        elif f"END {label}" in line:
+            if begin is None:
+                raise ValueError(number)
+            found.append((begin, number))
+            begin = None
+    if begin is not None:
+        raise ValueError(begin)
+    return found
+
+
+def cut(source: str, label: str, stub: str | None = None) -> str:
+    """The source without its marked regions; in the place of each, `stub` at the same indentation."""
+    lines = source.splitlines()
+    for first, last in reversed(regions(source, label)):
+        indent = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
+        lines[first : last + 1] = [] if stub is None else [indent + stub]
+    return "\n".join(lines)
+
+
+def hashed_id(kind: str, source: str) -> str:
+    """A cell id made of what the cell is and says."""
+    return f"{kind}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"

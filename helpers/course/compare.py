@@ -1,0 +1,204 @@
+"""Captured values against the reference's: the only place where a mark is decided.
+
+Runs on the trusted side and takes nothing from a student but arrays, decoded strictly.
+"""
+
+import base64
+import json
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from helpers.course.emit import MIME
+
+DTYPES = {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"}
+LARGEST = 5_000_000  # elements of one array
+TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "float16": 1e-2}
+
+
+class CaptureError(ValueError):
+    """What left the kernel is not what `emit` sends."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was said for one part of a hidden test: arrays, or the error that stood in their way."""
+
+    name: str
+    arrays: tuple = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one graded cell.
+
+    `verdict` is one of: right, partly right, wrong, not answered, stopped, to be marked.
+    """
+
+    question: str
+    score: float | None
+    max_score: float
+    verdict: str
+    message: str
+
+
+def decoded(item):
+    """Return one encoded array; CaptureError where it is anything but dtype, shape and as many bytes as these need."""
+    try:
+        dtype, shape, data = item["dtype"], item["shape"], item["data"]
+        if dtype not in DTYPES:
+            raise CaptureError(f"values of type {str(dtype)[:20]!r}; wanted one of {', '.join(sorted(DTYPES))}")
+        if len(shape) > 8 or any(type(side) is not int or side < 0 for side in shape):
+            raise CaptureError("a shape that no array has")
+        if math.prod(shape) > LARGEST:
+            raise CaptureError(f"more than {LARGEST} values")
+        return np.frombuffer(base64.b64decode(data, validate=True), dtype=dtype).reshape(shape)
+    except CaptureError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise CaptureError("values that could not be read") from error
+
+
+def captures(outputs):
+    """Return the parts said in the outputs of a hidden half, in order; CaptureError for anything malformed."""
+    parts = []
+    for output in outputs:
+        payload = output.get("data", {}).get(MIME)
+        if payload is None:
+            continue
+        if isinstance(payload, str):
+            payload = json.loads(payload)
+        if not isinstance(payload, dict) or not isinstance(payload.get("name"), str):
+            raise CaptureError("values without a name")
+        if "error" in payload:
+            parts.append(Part(payload["name"], error=str(payload["error"])[:500]))
+        elif isinstance(payload.get("values"), list):
+            parts.append(Part(payload["name"], tuple(decoded(item) for item in payload["values"])))
+        else:
+            raise CaptureError("neither values nor an error")
+    return parts
+
+
+def close(got, want):
+    """Tell whether two arrays agree: same shape, same kind of number, and within the norm-relative tolerance.
+
+    Integers and booleans must be equal. NaN and infinity equal nothing. Where dtypes differ in precision only, the
+    coarser one sets the tolerance.
+    """
+    if got.shape != want.shape or got.dtype.kind != want.dtype.kind:
+        return False
+    if got.dtype.kind != "f":
+        return bool(np.array_equal(got, want))
+    tolerance = max(TOLERANCE[got.dtype.name], TOLERANCE[want.dtype.name])
+    got, want = got.astype(np.float64), want.astype(np.float64)
+    if not (np.isfinite(got).all() and np.isfinite(want).all()):
+        return False
+    return float(np.linalg.norm(got - want)) <= tolerance * float(np.linalg.norm(want)) + 1e-12
+
+
+def equal(got, want):
+    """Tell whether two parts say the same."""
+    if got.error or want.error:
+        return without_addresses(got.error) == without_addresses(want.error)
+    return len(got.arrays) == len(want.arrays) and all(map(close, got.arrays, want.arrays))
+
+
+def without_addresses(text):
+    """Return an error message without memory addresses, which differ from run to run."""
+    return re.sub(r"0x[0-9a-f]+", "0x", text)
+
+
+def grade(question, points, got, reference, mutants, judge=None):
+    """Compare what a submission said with what the reference said.
+
+    Args:
+        question: the id of the graded cell.
+        points: what the cell is worth; every part is worth the same share of it.
+        got: the parts of the submission, a prefix of the reference's by name and order.
+        reference: the parts of the reference solution.
+        mutants: (says, parts) of each known wrong answer.
+        judge: `judge(part, got, want, given)` in place of `equal`, with the name of the part, the submission's and the
+            reference's arrays, and all arrays of the submission by part name.
+
+    Returns:
+        A Verdict whose message names the mistake where the values are those of a known one.
+
+    Raises:
+        CaptureError: the parts are not those of the reference, in order.
+    """
+    names = [part.name for part in reference]
+    if [part.name for part in got] != names[: len(got)]:
+        raise CaptureError("values that the hidden tests did not ask for")
+    given = {part.name: part.arrays for part in got}
+
+    def passes(mine, want):
+        if judge is None or mine.error:
+            return equal(mine, want)
+        return bool(judge(want.name, mine.arrays, want.arrays, given))
+
+    right = [position < len(got) and passes(got[position], want) for position, want in enumerate(reference)]
+    score = points * sum(right) / len(right)
+    if all(right):
+        return Verdict(question, score, points, "right", f"All {len(right)} parts are right.")
+    if all(part.error.startswith("NotImplementedError") for part in got) and got:
+        return Verdict(question, 0.0, points, "not answered", "Not answered.")
+    failed = [position for position, passed in enumerate(right) if not passed]
+    lines = [f"{sum(right)} of {len(right)} parts are right."] if any(right) else []
+    known, unexplained = diagnosis(got, failed, mutants)
+    lines += known
+    lines += [f"{names[position]}: {difference(got, position, reference)}" for position in unexplained]
+    return Verdict(question, score, points, "partly right" if any(right) else "wrong", "\n".join(lines))
+
+
+def diagnosis(got, failed, mutants):
+    """Name the known mistakes whose values the failed parts have.
+
+    Returns:
+        The sentences, the mutant that explains most first, and the failed parts that none of them explains.
+    """
+    said, left = [], set(failed)
+    explained = [
+        (says, {p for p in failed if p < len(got) and p < len(parts) and equal(got[p], parts[p])})
+        for says, parts in mutants
+    ]
+    while left and explained:
+        says, covers = max(explained, key=lambda item: len(item[1] & left))
+        if not covers & left:
+            break
+        said.append(says)
+        left -= covers
+    return said, sorted(left)
+
+
+def difference(got, position, reference):
+    """Say in a few words how one failed part differs, without giving an expected value away."""
+    if position >= len(got):
+        return "not reached"
+    mine, want = got[position], reference[position]
+    if mine.error:
+        return mine.error
+    if len(mine.arrays) != len(want.arrays):
+        return f"{len(mine.arrays)} values came back, {len(want.arrays)} were wanted"
+    for left, right in zip(mine.arrays, want.arrays, strict=True):
+        if left.shape != right.shape:
+            return f"found shape {left.shape}, wanted {right.shape}"
+        if left.dtype.kind != right.dtype.kind:
+            return f"found {left.dtype} values, wanted {right.dtype}"
+        if left.dtype.kind == "f" and not np.isfinite(left).all():
+            return "some values are NaN or infinite"
+        if not close(left, right):
+            return scale(left, right) or "the values differ"
+    return "the values differ"
+
+
+def scale(got, want):
+    """Say so where `got` is `want` up to one factor."""
+    if got.dtype.kind != "f" or not np.linalg.norm(want) or not np.linalg.norm(got):
+        return ""
+    factor = float(np.vdot(want, got) / np.vdot(want, want))
+    if factor and close(got, want * factor):
+        return f"the values are {factor:.3g} times those wanted"
+    return ""

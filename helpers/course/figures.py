@@ -1,0 +1,53 @@
+"""The expected pictures: what the figure cells of a solved notebook draw on the picture book."""
+
+import base64
+import tempfile
+
+import nbformat
+from nbclient import NotebookClient
+from tqdm.auto import tqdm
+
+from helpers import DATA
+from helpers.course import execute
+
+
+def draw(page):
+    """Run the solved `page` on the picture book and write data/expected/<page>-<figure>.png.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        RuntimeError: a figure cell drew nothing.
+    """
+    named, cells = {}, []
+    for cell in page.cells:
+        if cell.kind in ("setup", "code", "exercise", "figure"):
+            cells.append(nbformat.v4.new_code_cell(cell.source, id=f"cell-{len(cells)}"))
+            if cell.kind == "figure":
+                named[cells[-1].id] = cell.name
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        tqdm(total=len(cells), desc=f"drawing {page.name}", unit="cell") as bar,
+    ):
+        client = NotebookClient(
+            notebook,
+            timeout=600,
+            kernel_name="python3",
+            resources={"metadata": {"path": scratch}},
+            on_cell_complete=lambda **_: bar.update(),
+        )
+        client.execute(env=execute.environment())
+    folder = DATA / "expected"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for cell in notebook.cells:
+        if cell.id in named:
+            path = folder / f"{page.name}-{named[cell.id]}.png"
+            pictures = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+            if not pictures:
+                raise RuntimeError(f"{page.path}: the figure {named[cell.id]!r} drew no picture")
+            path.write_bytes(base64.b64decode(pictures[-1]))
+            paths.append(path)
+    return paths

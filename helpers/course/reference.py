@@ -1,0 +1,77 @@
+"""What the reference solution, the mutants and the variants say to the hidden tests: one run for all of them."""
+
+from dataclasses import dataclass, field
+
+import nbformat
+
+from helpers.course import compare
+from helpers.course.execute import HIDDEN_BEGIN
+
+
+@dataclass
+class Answers:
+    """The parts said for one exercise by the reference and by every other answer of the page."""
+
+    reference: list
+    mutants: list = field(default_factory=list)
+    variants: list = field(default_factory=list)
+
+
+def notebook(page):
+    """Return a notebook that puts every known answer of `page` to the hidden tests, one after the other.
+
+    The solved page without figures; each check is reduced to its hidden half and repeated for each mutant and
+    variant, after which the solution is put back.
+    """
+    cells = []
+
+    def add(source, **course):
+        metadata = {"course": course} if course else {}
+        cells.append(nbformat.v4.new_code_cell(source, id=f"cell-{len(cells)}", metadata=metadata))
+
+    for cell in page.cells:
+        if cell.kind in ("setup", "code", "exercise"):
+            add(cell.source)
+        elif cell.kind == "check":
+            f = cell.name
+            solution = page.exercises[f].source
+            hidden = cell.source[cell.source.index(HIDDEN_BEGIN) :]
+            add(hidden, exercise=f, answer="reference")
+            for answer in (*page.mutants(f), *page.variants(f)):
+                add(answer.source)
+                add(hidden, exercise=f, answer=answer.kind, says=answer.says)
+            add(solution)
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def answers(page, executed):
+    """Return {exercise: Answers} from the executed notebook; RuntimeError where the reference itself does not run."""
+    result = {}
+    for cell in executed.cells:
+        course = cell.metadata.get("course")
+        errors = [output for output in cell.outputs if output.output_type == "error"]
+        if errors and (course is None or course.answer == "reference"):
+            where = f"in the check of {course.exercise}" if course else "in this cell:\n" + cell.source
+            raise RuntimeError(
+                f"{page.path}: the solved notebook fails with {errors[0].ename}: {errors[0].evalue}, {where}. "
+                "Mend the source before grading with it."
+            )
+        if course is None:
+            continue
+        parts = compare.captures(cell.outputs)
+        if course.answer == "reference":
+            result[course.exercise] = Answers(parts)
+        elif course.answer == "mutant":
+            result[course.exercise].mutants.append((course.says, parts))
+        else:
+            result[course.exercise].variants.append(parts)
+    return result
+
+
+def judge_of(page, f):
+    """Return the function that compares the values of exercise `f`, or None where closeness is the rule."""
+    if f not in page.judges:
+        return None
+    namespace = {}
+    exec(compile(page.judges[f].source, str(page.path), "exec"), namespace)
+    return namespace["judge"]

@@ -1,0 +1,124 @@
+"""From the gradebook and the verdicts to tables: one row per graded cell, and one total per student for an LMS."""
+
+import csv
+import json
+import textwrap
+from pathlib import Path
+
+from nbgrader.api import Gradebook, MissingEntry
+
+COLUMNS = ("student", "assignment", "question", "score", "max_score", "verdict", "message")
+
+
+def rows(folder, submissions):
+    """Return one row (a dict of COLUMNS) for each graded cell of each submission, and one for each that was refused.
+
+    A score in the gradebook, by hand or with a penalty, wins over the automatic one.
+    """
+    folder, result = Path(folder), []
+    with Gradebook(f"sqlite:///{folder.absolute()}/gradebook.db") as gradebook:
+        for submission in submissions:
+            if submission.refused:
+                result.append(_row(submission, "", "", "", "refused", submission.refused))
+                continue
+            place = (submission.assignment, submission.assignment, submission.student)
+            try:
+                notebook = gradebook.find_submission_notebook(*place)
+            except MissingEntry:
+                result.append(_row(submission, "", "", "", "refused", "nbgrader did not take it; see grading.log"))
+                continue
+            path = folder / "verdicts" / submission.student / f"{submission.assignment}.json"
+            verdicts = {verdict["question"]: verdict for verdict in json.loads(path.read_text("utf-8"))}
+            order = {cell.name: position for position, cell in enumerate(notebook.notebook.source_cells)}
+            for grade in sorted(notebook.grades, key=lambda grade: order[grade.name]):
+                score = "" if grade.needs_manual_grade and grade.manual_score is None else _number(grade.score)
+                verdict, message = _verdict(grade, verdicts.get(grade.name))
+                repairs = [
+                    f"({note})"
+                    for note in submission.repairs
+                    if grade.name in (repaired(note), f"test_{repaired(note)}")
+                ]
+                message = "\n".join(filter(None, [message, *repairs]))
+                result.append(_row(submission, grade.name, score, _number(grade.max_score), verdict, message))
+    return result
+
+
+def repaired(note):
+    """Return the grade id that a line about a repair begins with."""
+    return note.partition(":")[0]
+
+
+def _row(submission, question, score, max_score, verdict, message):
+    values = (submission.student, submission.assignment, question, score, max_score, verdict, message)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _number(value):
+    return f"{value:.4g}"
+
+
+def _verdict(grade, verdict):
+    if grade.manual_score is not None:
+        return "marked", "marked by hand"
+    if verdict is not None:
+        return verdict["verdict"], verdict["message"]
+    if grade.needs_manual_grade:
+        return "to be marked", "a written answer; mark it in formgrader"
+    return ("right", "") if grade.score == grade.max_score else ("not answered", "no answer")
+
+
+def write(folder, table):
+    """Write grades.csv (a row per graded cell) and totals.csv (a row per student); return their paths."""
+    folder = Path(folder)
+    grades, totals = folder / "grades.csv", folder / "totals.csv"
+    with grades.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows({key: _harmless(value) for key, value in row.items()} for row in table)
+    with totals.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["student", "assignment", "score", "max_score", "to_be_marked"])
+        for (student, assignment), total in total_scores(table).items():
+            writer.writerow([_harmless(student), assignment, *total])
+    return grades, totals
+
+
+def _harmless(value):
+    # A spreadsheet runs a cell that begins with one of these; a student's folder name may.
+    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def total_scores(table):
+    """Return {(student, assignment): (score, max_score, number of answers still to be marked)}."""
+    totals = {}
+    for row in table:
+        score, most, left = totals.get((row["student"], row["assignment"]), (0.0, 0.0, 0))
+        score, most = score + float(row["score"] or 0), most + float(row["max_score"] or 0)
+        totals[row["student"], row["assignment"]] = (score, most, left + (row["verdict"] == "to be marked"))
+    return totals
+
+
+def printed(table, width=100):
+    """Return the table as text, a block per student: the total, then what is not right."""
+    totals, lines = total_scores(table), []
+    for (student, assignment), (score, most, left) in totals.items():
+        mine = [row for row in table if (row["student"], row["assignment"]) == (student, assignment)]
+        if mine[0]["verdict"] == "refused":
+            lines += [f"{student:<12} {assignment}  refused", *_wrapped(mine[0]["message"], width)]
+            continue
+        waiting = f", {left} to be marked by hand" if left else ""
+        lines.append(f"{student:<12} {assignment}  {score:g} of {most:g} points{waiting}")
+        for row in mine:
+            if row["verdict"] not in ("right", "to be marked", "marked"):
+                lines.append(f"    {row['question']}: {row['verdict']}, {row['score']} of {row['max_score']}")
+                lines += _wrapped(row["message"], width)
+    return "\n".join(lines)
+
+
+def _wrapped(message, width):
+    indent = " " * 8
+    return [
+        line
+        for part in message.splitlines()
+        for line in textwrap.wrap(part, width, initial_indent=indent, subsequent_indent=indent + "  ")
+    ]

@@ -1,0 +1,347 @@
+"""The rules of a page. Each takes the cells of a page and yields what is wrong with them.
+
+A rule that looks into Python leaves a cell with a syntax error to the rule about syntax.
+"""
+
+import ast
+import dis
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from types import CodeType
+
+from helpers.course.cells import HEADING, HIDDEN_TESTS, NOT_SHIPPED, SOLUTION, Cell, cut, regions
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """A fault of a page: the line it is on, the rule it breaks, and the way out."""
+
+    line: int
+    rule: str
+    found: str
+    wanted: str
+    advice: str
+
+
+def problem(cell: Cell, rule: str, wanted: str, advice: str, found: str = "", line: int = 0) -> Problem:
+    """A problem of a cell; what was found and where is its marker unless said otherwise."""
+    return Problem(line or cell.line, rule, found or cell.marker, wanted, advice)
+
+
+def problems_of(cells: list[Cell]) -> list[Problem]:
+    """Everything that is wrong with the cells of a page."""
+    rules = (
+        _title_first,
+        _sound_python,
+        _blank_line_after_summary,
+        _matched_marks,
+        _exercises_have_a_stub,
+        _exercises_have_a_heading,
+        _checks_show_and_hide,
+        _one_check_for_each_exercise,
+        _names_are_known,
+        _names_are_unique,
+        _answers_define_the_function,
+        _mutants_differ,
+        _judges_judge,
+        _questions_are_asked,
+        _figures_end_with_an_expression,
+        _nothing_depends_on_a_figure,
+    )
+    return [found for rule in rules for found in rule(cells)]
+
+
+def _line(cell: Cell, number: int) -> dict:
+    """What `problem` says of a line of the cell, counted from 0."""
+    lines = cell.source.splitlines() or [""]
+    return {"found": lines[min(number, len(lines) - 1)].strip(), "line": cell.start + number}
+
+
+@cache
+def _parse(source: str) -> tuple[ast.Module, CodeType] | SyntaxError:
+    try:
+        tree = ast.parse(source)
+        return tree, compile(tree, "<cell>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return error
+
+
+def _tree(source: str) -> ast.Module | None:
+    parsed = _parse(source)
+    return None if isinstance(parsed, SyntaxError) else parsed[0]
+
+
+def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _names(code: CodeType) -> tuple[set[str], set[str]]:
+    """Names that a cell binds, and names that it needs from cells before it.
+
+    Byte code is read, not the syntax tree: there it is already settled which names are local to a function.
+    """
+    bound, needed = set(), set()
+    for step in dis.get_instructions(code):
+        if step.opname == "STORE_NAME":
+            bound.add(step.argval)
+        elif step.opname in ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS") and step.argval not in bound:
+            needed.add(step.argval)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            needed |= _names(inner)[1] - bound
+    return bound, needed
+
+
+def _title_first(cells: list[Cell]) -> Iterator[Problem]:
+    wanted = "a first cell in markdown that starts with `# Title`"
+    if not cells:
+        yield Problem(1, "page without a title", "no cell", wanted, "write the title cell")
+    elif cells[0].kind != "markdown" or not re.match(r"# +\S", cells[0].source):
+        yield problem(cells[0], "page without a title", wanted, "put the title cell first")
+
+
+def _sound_python(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        if not cell.is_markdown and isinstance(error := _parse(cell.source), SyntaxError):
+            where = _line(cell, (error.lineno or 1) - 1)
+            advice = "write a magic command as Python" if where["found"].startswith(("%", "!")) else "mend the line"
+            yield problem(cell, "Python syntax", f"Python ({error.msg})", advice, **where)
+
+
+def _blank_line_after_summary(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        lines = cell.source.splitlines() if cell.is_markdown else []
+        for number, line in enumerate(lines):
+            _, tag, rest = line.partition("</summary>")
+            if tag and (rest.strip() or "".join(lines[number + 1 : number + 2]).strip()):
+                wanted = "a blank line after it, or Colab shows what follows as plain text"
+                rule = "</summary> without a blank line after it"
+                yield problem(cell, rule, wanted, "add the line", **_line(cell, number))
+
+
+def _matched_marks(cells: list[Cell]) -> Iterator[Problem]:
+    homes = {SOLUTION: ("exercise", "question"), HIDDEN_TESTS: ("check",)}
+    for cell in cells:
+        for label, kinds in homes.items():
+            try:
+                found = regions(cell.source, label)
+            except ValueError as error:
+                wanted = f"### BEGIN {label}, then ### END {label}, not nested"
+                rule = f"unmatched {label} mark"
+                yield problem(cell, rule, wanted, "add the other mark", **_line(cell, error.args[0]))
+                continue
+            if found and cell.kind not in kinds:
+                wanted = f"{label} marks in {' or '.join(kinds)} cells alone"
+                advice = "tag the cell, or take the marks out"
+                rule = f"{label} mark in a {cell.kind} cell"
+                yield problem(cell, rule, wanted, advice, **_line(cell, found[0][0]))
+
+
+def _marked(cell: Cell, label: str) -> list[tuple[int, int]] | None:
+    """The regions of a cell, or None where its marks do not match, which is another rule's business."""
+    try:
+        return regions(cell.source, label)
+    except ValueError:
+        return None
+
+
+def _exercises_have_a_stub(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        if cell.kind != "exercise":
+            continue
+        solutions = _marked(cell, SOLUTION)
+        if solutions == []:
+            wanted = "### BEGIN SOLUTION ... ### END SOLUTION inside the function's body"
+            yield problem(cell, "exercise without a solution region", wanted, "mark the lines students write")
+        if not (tree := _tree(cell.source)):
+            continue
+        functions = _functions(tree)
+        if cell.name not in functions:
+            wanted = f"`def {cell.name}(...)` at the top level of the cell"
+            found = f"{cell.marker} over {', '.join(f'`def {name}`' for name in functions) or 'no function'}"
+            advice = "give function and exercise one name"
+            yield problem(cell, "exercise does not define its function", wanted, advice, found)
+            continue
+        function = functions[cell.name]
+        documented = ast.get_docstring(function) is not None
+        if not documented:
+            wanted = f"a docstring in `{cell.name}` with its contract"
+            where = _line(cell, function.lineno - 1)
+            yield problem(cell, "exercise without a docstring", wanted, "say what goes in and comes out", **where)
+        if not solutions:
+            continue
+        where = _line(cell, solutions[0][0])
+        top = function.body[0].end_lineno if documented else function.lineno
+        if not any(top <= first < function.end_lineno for first, _ in solutions):
+            wanted = f"the region inside `{cell.name}`, below its docstring"
+            advice = "leave signature and docstring to the student"
+            yield problem(cell, "solution region outside the function", wanted, advice, **where)
+        elif not _tree(cut(cell.source, SOLUTION, "raise NotImplementedError")):
+            wanted = "Python, also with a `raise` in the place of the region"
+            advice = "begin the region at the indentation of the statements it replaces"
+            yield problem(cell, "stub is not Python", wanted, advice, **where)
+
+
+def _exercises_have_a_heading(cells: list[Cell]) -> Iterator[Problem]:
+    headings, similar = [], []  # since the last exercise
+
+    def left_over(headings: list[tuple[Cell, int, str]]) -> Iterator[Problem]:
+        wanted = "one exercise cell after each exercise heading"
+        for cell, line, text in headings:
+            yield problem(cell, "heading without an exercise", wanted, "write the exercise", text, line)
+
+    for cell in cells:
+        headings += [(cell, line, text) for line, text in cell.headings]
+        if cell.kind == "markdown":
+            similar += re.findall(r"^#+ *Exercise.*", cell.source, re.MULTILINE)
+        if cell.kind == "exercise":
+            if not headings:
+                wanted = "`### Exercise N.M: words` in the prose before it"
+                found = similar[-1] if similar else cell.marker
+                yield problem(cell, "exercise without a heading", wanted, "write it in this form", found)
+            yield from left_over(headings[:-1])
+            headings, similar = [], []
+    yield from left_over(headings)
+
+
+def _checks_show_and_hide(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        hidden = _marked(cell, HIDDEN_TESTS) if cell.kind == "check" else None
+        tree = _tree(cell.source)
+        if hidden is None or tree is None:
+            continue
+        visible = _tree(cut(cell.source, HIDDEN_TESTS))
+        if visible is None:
+            wanted = "Python, also without the hidden tests"
+            yield problem(cell, "visible part is not Python", wanted, "hide whole statements")
+            continue
+        if not visible.body:
+            wanted = f"a line that students see, such as `checks.{cell.name}({cell.name})`"
+            yield problem(cell, "check with nothing visible", wanted, "write it above the hidden tests")
+        if len(tree.body) == len(visible.body):
+            wanted = "### BEGIN HIDDEN TESTS, statements, ### END HIDDEN TESTS"
+            yield problem(cell, "check without hidden tests", wanted, "write the tests that give the marks")
+        elif any(node.end_lineno > hidden[0][1] for node in tree.body) or len(hidden) > 1:
+            wanted = "one hidden region, last in the cell: the two parts are run one after the other"
+            where = _line(cell, hidden[0][0])
+            yield problem(cell, "hidden tests not at the end", wanted, "put the visible lines first", **where)
+
+
+def _one_check_for_each_exercise(cells: list[Cell]) -> Iterator[Problem]:
+    exercises = {cell.name for cell in cells if cell.kind == "exercise"}
+    checked = {cell.name for cell in cells if cell.kind == "check"}
+    before = None
+    for cell in cells:
+        if cell.kind == "exercise" and cell.name not in checked:
+            wanted = f'`# %% check="{cell.name}" points=N` after it'
+            yield problem(cell, "exercise without a check", wanted, "write its check")
+        follows = before is not None and (before.kind, before.name) == ("exercise", cell.name)
+        if cell.kind == "check" and cell.name in exercises and not follows:
+            wanted = f'exercise="{cell.name}" before it, and nothing graded between'
+            found = f"{cell.marker} after {before.marker if before else 'no exercise'}"
+            advice = "move the check to its exercise"
+            yield problem(cell, "check not directly after its exercise", wanted, advice, found)
+        if cell.kind in ("exercise", "check", "question"):
+            before = cell
+
+
+def _names_are_known(cells: list[Cell]) -> Iterator[Problem]:
+    exercises = {cell.name for cell in cells if cell.kind == "exercise"}
+    for cell in cells:
+        if cell.kind in ("check", *NOT_SHIPPED) and cell.name and cell.name not in exercises:
+            wanted = f"one of {', '.join(sorted(exercises))}" if exercises else "an exercise on this page"
+            yield problem(cell, f"{cell.kind} of an unknown exercise", wanted, "correct the name")
+
+
+def _names_are_unique(cells: list[Cell]) -> Iterator[Problem]:
+    taken, numbered = {}, {}
+    ids = {"exercise": "{}", "question": "{}", "figure": "{}", "check": "test_{}", "judge": "judge of {}"}
+    for cell in cells:
+        for line, heading in cell.headings:
+            number = HEADING.match(heading)[1]
+            if number in numbered:
+                wanted = f"a number of its own; line {numbered[number]} has {number} too"
+                yield problem(cell, "two exercises of one number", wanted, "renumber one", heading, line)
+            numbered.setdefault(number, line)
+        if cell.kind not in ids or not cell.name:
+            continue
+        name = ids[cell.kind].format(cell.name)
+        if first := taken.get(name):
+            rule = f"two {cell.kind}s of one name" if first.kind == cell.kind else "duplicate id"
+            wanted = f"a name of its own; line {first.line} has {name!r} too"
+            yield problem(cell, rule, wanted, "rename or delete one of the two")
+        taken.setdefault(name, cell)
+
+
+def _answers_define_the_function(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        if cell.kind not in ("mutant", "variant") or not _tree(cell.source):
+            continue
+        bound, _ = _names(_parse(cell.source)[1])
+        if cell.name not in bound:
+            wanted = f"`def {cell.name}(...)`, complete, at the top level of the cell"
+            yield problem(cell, f"{cell.kind} does not define the function", wanted, "define it")
+
+
+def _mutants_differ(cells: list[Cell]) -> Iterator[Problem]:
+    said = {}
+    for cell in cells:
+        if cell.kind == "mutant" and cell.says:
+            if first := said.get((cell.name, cell.says)):
+                wanted = f"a diagnosis of its own; line {first.line} says the same"
+                yield problem(cell, "two mutants say the same", wanted, "say what sets this mistake apart")
+            said.setdefault((cell.name, cell.says), cell)
+
+
+def _judges_judge(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        if cell.kind == "judge" and (tree := _tree(cell.source)):
+            judge = _functions(tree).get("judge")
+            if not judge or len(judge.args.posonlyargs + judge.args.args) != 4:
+                wanted = "`def judge(part, got, want, given)` at the top level of the cell"
+                yield problem(cell, "judge does not define judge", wanted, "define it")
+
+
+def _questions_are_asked(cells: list[Cell]) -> Iterator[Problem]:
+    before = None
+    for cell in cells:
+        if cell.kind == "question":
+            if before is None or before.kind != "markdown":
+                wanted = "the question's text in the markdown cell before it"
+                found = f"{cell.marker} after {before.marker if before else 'nothing'}"
+                yield problem(cell, "question without prose", wanted, "ask the question there", found)
+            if _marked(cell, SOLUTION) == []:
+                wanted = "### BEGIN SOLUTION, model answer and rubric, ### END SOLUTION"
+                rule = "question without a solution region"
+                yield problem(cell, rule, wanted, "wrap the answer in the marks")
+        if cell.kind not in NOT_SHIPPED:
+            before = cell
+
+
+def _figures_end_with_an_expression(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        tree = _tree(cell.source) if cell.kind == "figure" else None
+        if tree and tree.body and not isinstance(tree.body[-1], ast.Expr):
+            wanted = "an expression that gives a Figure as the last statement"
+            where = _line(cell, tree.body[-1].lineno - 1)
+            yield problem(cell, "figure does not end with an expression", wanted, "end with it", **where)
+
+
+def _nothing_depends_on_a_figure(cells: list[Cell]) -> Iterator[Problem]:
+    drawn = {}  # name -> the figure that was the last cell to bind it
+    for cell in cells:
+        if cell.is_markdown or cell.kind == "judge" or not (tree := _tree(cell.source)):
+            continue
+        bound, needed = _names(_parse(cell.source)[1])
+        if cell.kind == "figure":
+            drawn |= dict.fromkeys(bound, cell)
+            continue
+        for name in sorted(needed & drawn.keys()):
+            uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+            wanted = f"`{name}` from an ordinary cell; the figure of line {drawn[name].line} is skipped in grading"
+            where = _line(cell, min(node.lineno for node in uses) - 1)
+            yield problem(cell, "name from a figure used later", wanted, f"make `{name}` in its own cell", **where)
+        if cell.kind not in NOT_SHIPPED:
+            drawn = {name: figure for name, figure in drawn.items() if name not in bound}

@@ -1,0 +1,61 @@
+"""Configuration of nbgrader: our preprocessors in its pipeline, its course folder in grading/."""
+
+import os
+import sys
+from pathlib import Path
+
+from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearHiddenTests,
+    ClearOutput,
+    DeduplicateIds,
+    GetGrades,
+    IgnorePattern,
+    LimitOutput,
+    OverwriteCells,
+    OverwriteKernelspec,
+)
+
+from helpers.course import notebooks, record
+
+c = get_config()  # noqa: F821 (nbgrader provides it)
+
+# nbgrader calls `alembic` by name; it lies beside the Python that runs this, whether its environment is active or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+c.CourseDirectory.course_id = "looking-inside-cnns"
+c.CourseDirectory.root = str(Path(__file__).parent / "grading")
+
+# Stubs and answer cells in the release are the same as in notebooks/.
+c.GenerateAssignment.preprocessors = notebooks.RELEASE_PREPROCESSORS
+
+c.Autograde.sanitize_preprocessors = [
+    ClearOutput,
+    record.RepairSubmission,
+    DeduplicateIds,
+    OverwriteKernelspec,
+    OverwriteCells,
+    CheckCellMetadata,
+]
+c.Autograde.autograde_preprocessors = [
+    record.RunSubmission,
+    record.CompareWithReference,
+    IgnorePattern,
+    ClearMetadataPreprocessor,
+    LimitOutput,
+    record.SaveVerdicts,
+    AssignLatePenalties,
+    CheckCellMetadata,
+]
+c.GenerateFeedback.preprocessors = [
+    GetGrades,
+    ClearHiddenTests,
+    record.SafeOutputs,
+    CSSHTMLHeaderPreprocessor,
+]
+
+# How long a student's code may run, in seconds.
+c.GradingPreprocessor.cell_seconds = 30
+c.GradingPreprocessor.notebook_seconds = 300

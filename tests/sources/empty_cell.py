@@ -1,0 +1,7 @@
+# %% [markdown]
+# # A small page
+
+# %% setup
+
+# %%
+print(1)

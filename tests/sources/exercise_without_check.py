@@ -1,0 +1,12 @@
+# %% [markdown]
+# # A small page
+
+# %% [markdown]
+# ### Exercise 1.1: Double
+
+# %% exercise="double" minutes=5 difficulty=1
+def double(x):
+    """Return twice x."""
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION

@@ -1,0 +1,7 @@
+# %% [markdown]
+# # A small page
+
+# %%
+# cat in a tree
+import math
+%matplotlib inline

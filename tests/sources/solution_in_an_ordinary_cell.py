@@ -1,0 +1,7 @@
+# %% [markdown]
+# # A small page
+
+# %%
+### BEGIN SOLUTION
+answer = 42
+### END SOLUTION

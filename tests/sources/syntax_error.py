@@ -1,0 +1,6 @@
+# %% [markdown]
+# # A small page
+
+# %%
+total = 1
+print(total

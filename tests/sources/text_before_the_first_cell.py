@@ -1,0 +1,4 @@
+import math
+
+# %% [markdown]
+# # A small page

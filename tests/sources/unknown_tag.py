@@ -1,0 +1,5 @@
+# %% [markdown]
+# # A small page
+
+# %% exercize
+double = 2

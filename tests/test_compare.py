@@ -1,0 +1,191 @@
+"""The only place where a mark is decided: what it accepts, what it rejects, what it says."""
+
+import base64
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.course import compare
+from helpers.course.compare import CaptureError, Part, captures, close, grade
+from helpers.course.emit import MIME, emit, encode, state_of
+
+
+def said(*payloads):
+    return [{"output_type": "display_data", "data": {MIME: payload}, "metadata": {}} for payload in payloads]
+
+
+def part(name, *arrays):
+    return Part(name, tuple(np.asarray(array, dtype=np.float64) for array in arrays))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.int64, torch.bool, torch.uint8])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 1, 4)])
+def test_a_tensor_arrives_as_it_was_sent(dtype, shape):
+    tensor = (torch.rand(shape) * 9).to(dtype)
+    (received,) = captures(said({"name": "maps", "values": [encode(tensor)]}))
+    assert received.arrays[0].dtype.name == str(dtype).removeprefix("torch.")
+    assert np.array_equal(received.arrays[0], tensor.numpy())
+
+
+def test_tensors_with_a_graph_or_odd_strides_arrive_too():
+    tensor = torch.rand(3, 4, requires_grad=True).T[::2]
+    assert np.array_equal(compare.decoded(encode(tensor)), tensor.detach().numpy())
+
+
+def test_emit_records_values_and_what_a_function_raises(monkeypatch):
+    sent = []
+    monkeypatch.setattr("helpers.course.emit.publish_display_data", sent.append)
+    emit("pair", (torch.ones(2), [True, 3]))
+    emit("crash", lambda: 1 / 0)
+    emit("nothing", lambda: None)
+    pair, crash, nothing = captures(said(*(item[MIME] for item in sent)))
+    assert [array.tolist() for array in pair.arrays] == [[1.0, 1.0], True, 3]
+    assert crash.error == "ZeroDivisionError: division by zero"
+    assert "NoneType" in nothing.error and "a tensor was wanted" in nothing.error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dtype": "object"},
+        {"dtype": "complex128"},
+        {"dtype": ["float64"]},
+        {"shape": [-1, 4]},
+        {"shape": [10**9, 10**9]},
+        {"shape": [True, 4]},
+        {"shape": [5]},
+        {"shape": "4"},
+        {"data": "not base64!"},
+        {"data": None},
+    ],
+)
+def test_a_malformed_value_is_refused(change):
+    good = {"dtype": "float64", "shape": [4], "data": base64.b64encode(np.ones(4).tobytes()).decode()}
+    assert compare.decoded(good).tolist() == [1, 1, 1, 1]
+    with pytest.raises(CaptureError):
+        compare.decoded(good | change)
+
+
+@pytest.mark.parametrize(
+    "payload", [[], {"values": []}, {"name": 3, "values": []}, {"name": "x"}, {"name": "x", "values": 1}]
+)
+def test_a_malformed_capture_is_refused(payload):
+    with pytest.raises(CaptureError):
+        captures(said(payload))
+
+
+def test_closeness_is_relative_to_the_norm_and_nan_equals_nothing():
+    want = np.array([1e-3, 1.0, 1e3])
+    assert close(want * (1 + 1e-8), want)
+    assert not close(want * (1 + 1e-4), want)
+    assert close((want * (1 + 1e-5)).astype(np.float32), want)
+    assert not close(np.array([np.nan]), np.array([np.nan]))
+    assert not close(np.array([np.inf]), np.array([np.inf]))
+    assert not close(want[None], want)
+    assert not close(np.array([1]), np.array([1.0]))
+    assert not close(np.array([1, 2]), np.array([1, 3]))
+    assert close(np.zeros(3), np.zeros(3))
+    assert not close(np.full(3, 1e-6), np.zeros(3))
+
+
+REFERENCE = [part("values", [1.0, -2.0]), part("one image", [3.0]), part("kept", [1.0])]
+
+
+def test_the_score_is_the_share_of_right_parts():
+    verdict = grade("test_f", 6, [part("values", [1.0, -2.0]), part("one image", [0.0])], REFERENCE, [])
+    assert (verdict.score, verdict.verdict) == (2, "partly right")
+    assert "one image" in verdict.message and "kept: not reached" in verdict.message
+    assert grade("test_f", 6, REFERENCE, REFERENCE, []).verdict == "right"
+    nothing = grade("test_f", 6, [], REFERENCE, [])
+    assert (nothing.score, nothing.verdict) == (0, "wrong")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [part("one image", [3.0])],
+        [*REFERENCE, part("kept", [1.0])],
+        [REFERENCE[0], REFERENCE[0], *REFERENCE[1:]],
+        [part("score", [100.0]), *REFERENCE],
+    ],
+)
+def test_guessing_twice_or_out_of_turn_is_refused(parts):
+    with pytest.raises(CaptureError):
+        grade("test_f", 6, parts, REFERENCE, [])
+
+
+def test_an_unanswered_exercise_is_told_from_a_wrong_one():
+    blank = [Part(part.name, error="NotImplementedError: f: replace this line") for part in REFERENCE]
+    verdict = grade("test_f", 6, blank, REFERENCE, [])
+    assert (verdict.score, verdict.verdict, verdict.message) == (0, "not answered", "Not answered.")
+
+
+def test_the_message_is_that_of_the_known_mistake_with_the_same_values():
+    signs = ("Take the absolute value.", [part("values", [1.0, 2.0]), part("one image", [3.0]), part("kept", [1.0])])
+    batch = ("Keep the batch dimension.", [part("values", [1.0, -2.0]), part("one image", 3.0), part("kept", [1.0])])
+    mine = [part("values", [1.0, 2.0]), part("one image", 3.0), part("kept", [1.0])]
+    verdict = grade("test_f", 6, mine, REFERENCE, [signs, batch])
+    assert verdict.message.splitlines() == ["1 of 3 parts are right.", signs[0], batch[0]]
+
+
+def test_the_mutant_that_explains_most_speaks_first():
+    half = ("half", [part("values", [9.0, 9.0]), *REFERENCE[1:]])
+    full = ("full", [part("values", [9.0, 9.0]), part("one image", [9.0]), part("kept", [9.0])])
+    assert grade("test_f", 6, full[1], REFERENCE, [half, full]).message == "full"
+
+
+def test_an_unknown_mistake_is_described_without_giving_values_away():
+    mine = [part("values", [[1.0, -2.0]]), part("one image", [1.5]), part("kept", [np.nan])]
+    lines = grade("test_f", 6, mine, REFERENCE, []).message.splitlines()
+    assert lines == [
+        "values: found shape (1, 2), wanted (2,)",
+        "one image: the values are 0.5 times those wanted",
+        "kept: some values are NaN or infinite",
+    ]
+
+
+def test_the_same_error_is_the_same_mistake_wherever_the_object_lay():
+    mutant = ("says", [Part("values", error="TypeError: <f at 0x7f01>"), *REFERENCE[1:]])
+    mine = [Part("values", error="TypeError: <f at 0x7f02>"), *REFERENCE[1:]]
+    assert "says" in grade("test_f", 6, mine, REFERENCE, [mutant]).message
+
+
+def test_a_judge_replaces_closeness_and_sees_all_that_was_given():
+    def judge(part, got, want, given):
+        return bool(np.array_equal(np.sort(got[0]), np.sort(want[0]))) and set(given) <= {"values", "one image", "kept"}
+
+    mine = [part("values", [-2.0, 1.0]), *REFERENCE[1:]]
+    assert grade("test_f", 6, mine, REFERENCE, [], judge).verdict == "right"
+    assert grade("test_f", 6, mine, REFERENCE, []).verdict == "partly right"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: net.train(),
+        lambda net: net[1].train(),
+        lambda net: net[0].register_forward_hook(lambda *a: None),
+        lambda net: net[1].register_full_backward_hook(lambda *a: None),
+        lambda net: net[0].requires_grad_(False),
+        lambda net: net(torch.ones(1, 2)).sum().backward(),
+        lambda net: net[0].weight.data.add_(1),
+        lambda net: setattr(net[1], "forward", lambda x: x),
+        lambda net: net.__setitem__(1, torch.nn.Tanh()),
+        lambda net: net[2].running_mean.add_(1),
+    ],
+)
+def test_every_change_of_a_model_shows_in_its_state(change):
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.BatchNorm1d(3)).eval()
+    before = state_of(net)
+    assert all(map(np.array_equal, before, state_of(net)))
+    change(net)
+    after = state_of(net)
+    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_an_attribute_added_to_a_module_is_no_change():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3))
+    before = state_of(net)
+    net[0].activation = torch.ones(3)
+    assert all(map(np.array_equal, before, state_of(net)))

@@ -1,0 +1,255 @@
+"""Building notebooks: what students get, what instructors get, and that a build is the same every time."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbgrader.converters import GenerateAssignment
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config
+
+from helpers import COURSE
+from helpers.course import notebooks
+from helpers.course.source import read
+
+TINY = Path(__file__).parent / "sources" / "01_tiny.py"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(COURSE)}
+
+
+@pytest.fixture(scope="module")
+def page():
+    return read(TINY)
+
+
+@pytest.fixture(scope="module")
+def student(page):
+    return notebooks.student_notebook(page)
+
+
+@pytest.fixture(scope="module")
+def solved(page):
+    return notebooks.solved_notebook(page)
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A course of one page; the path of its source."""
+    (tmp_path / "solutions").mkdir()
+    return Path(shutil.copy(TINY, tmp_path / "solutions"))
+
+
+def cell_of(notebook, name):
+    return next(cell for cell in notebook.cells if cell.id == name)
+
+
+def figures_of(notebook):
+    return [cell for cell in notebook.cells if "figure" in cell.metadata.get("tags", [])]
+
+
+def executed(notebook, folder, **options):
+    client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, **options)
+    client.execute(env=ENVIRONMENT)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output.ename for output in outputs if output.output_type == "error"], outputs
+
+
+def test_both_are_valid_notebooks(student, solved):
+    for notebook in (student, solved):
+        nbformat.validate(notebook)
+        assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+        assert notebook.metadata.kernelspec.name == "python3"
+        assert "version" not in json.dumps(notebook.metadata)
+        assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", cell.id) for cell in notebook.cells)
+
+
+def test_students_see_no_answer(student, solved):
+    text = nbformat.writes(student)
+    for secret in ("secret_answer", "model_answer", "emit", "BEGIN", "END"):
+        assert secret not in text
+        assert secret in nbformat.writes(solved)
+
+
+def test_mutants_variants_and_judges_are_in_neither(student, solved):
+    for notebook in (student, solved):
+        for hidden in ("squared_mutant", "added_variant", "got == want", "This squares x."):
+            assert hidden not in nbformat.writes(notebook)
+
+
+def test_the_stub_keeps_signature_docstring_and_comments(student):
+    assert cell_of(student, "double").source == (
+        'def double(x):\n    """Return twice x."""\n    # One multiplication is enough.\n'
+        '    raise NotImplementedError("double: replace this line")'
+    )
+    assert cell_of(student, "q_linear").source == notebooks.ANSWER_HERE
+    assert cell_of(student, "test_double").source == ('assert double(legs) == 8, "found another number, 8 was wanted"')
+
+
+def test_cells_carry_what_nbgrader_must_know(student):
+    def flags(name):
+        metadata = cell_of(student, name).metadata
+        known = metadata.nbgrader
+        assert (known.schema_version, known.grade_id, known.task) == (3, name, False)
+        kept = (metadata.get("deletable", True), metadata.get("editable", True))
+        return (known.grade, known.solution, known.locked, known.get("points")), kept
+
+    assert flags("double") == ((False, True, False, None), (False, True))
+    assert flags("test_double") == ((True, False, True, 1), (False, False))
+    assert flags("q_linear") == ((True, True, False, 3), (False, True))
+    assert flags("setup-0") == flags("setup-1") == ((False, False, True, None), (False, False))
+    known = {cell.id for cell in student.cells if "nbgrader" in cell.metadata}
+    assert known == {"setup-0", "setup-1", "double", "test_double", "triple", "test_triple", "q_linear"}
+
+
+def test_the_notebook_opens_with_badge_title_and_a_short_folded_set_up(student, solved):
+    for notebook in (student, solved):
+        badge, title, set_up = notebook.cells[:3]
+        assert "https://colab.research.google.com/github/" in badge.source
+        assert "/blob/main/notebooks/01_tiny.ipynb" in badge.source
+        assert title.source.startswith("# Twice")
+        assert len(set_up.source.splitlines()) <= 4
+        assert set_up.metadata.jupyter.source_hidden
+        assert set_up.metadata.cellView == "form"
+        assert set_up.source.startswith("# @title")
+
+
+def test_a_course_that_is_not_on_github_has_no_colab_badge(page, monkeypatch):
+    settings = {"repository": "https://git.example.org/course", "branch": "main"}
+    monkeypatch.setattr(notebooks, "_settings", lambda: settings)
+    assert notebooks.solved_notebook(page).cells[0].source.startswith("# Twice")
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="the set-up cell brings the course with git")
+def test_the_set_up_cell_brings_the_course_to_a_bare_machine_once(page, tmp_path, monkeypatch):
+    remote, machine = tmp_path / "remote" / "the-course", tmp_path / "machine"
+    (remote / "helpers").mkdir(parents=True)
+    machine.mkdir()
+    (remote / "helpers" / "__init__.py").write_text("HERE = 'brought'\n")
+    git = ["git", "-C", str(remote), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "--quiet", "--initial-branch", "main"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "--quiet", "-m", "course"], check=True)
+    monkeypatch.setattr(notebooks, "_settings", lambda: {"repository": remote.as_uri(), "branch": "main"})
+    set_up = cell_of(notebooks.student_notebook(page), "setup-0").source
+
+    def run():  # -I and -S: no helpers from the environment of this test
+        code = f"{set_up}\n{set_up}\nimport helpers; print(helpers.HERE)"
+        command = [sys.executable, "-I", "-S", "-c", code]
+        return subprocess.run(command, cwd=machine, check=True, capture_output=True, text=True).stdout
+
+    assert run() == "brought\n"
+    shutil.rmtree(remote)  # a new kernel on the same machine finds what was brought
+    assert run() == "brought\n"
+
+
+def test_the_line_under_an_exercise_heading_is_made_from_its_tags(student, page):
+    texts = [cell.source for cell in student.cells if cell.cell_type == "markdown"]
+    first = next(text for text in texts if "Exercise 1.1" in text)
+    assert first.startswith(
+        "### Exercise 1.1: Double\n\nabout 5 minutes | difficulty 1 of 3 | 1 point\n\nReturn $2x$.\n"
+    )
+    assert "### Exercise 1.2: Triple\n\nabout 1 minute | difficulty 3 of 3 | 4 points" in texts
+    rest = page.cells[2].source.partition("\n")[2]
+    assert first.endswith(rest)  # LaTeX and <details> as they were
+
+
+def test_below_each_figure_students_find_the_expected_picture(student, solved):
+    figure, expected = figures_of(student)
+    assert student.cells.index(expected) == student.cells.index(figure) + 1
+    assert expected.source.splitlines()[-1] == 'expected_picture("01_tiny-legs")'
+    assert expected.metadata.tags == ["figure", "expected"]
+    assert (expected.metadata.editable, expected.metadata.deletable) == (False, False)
+    assert [cell.metadata.course for cell in figures_of(solved)] == [{"figure": "legs"}]
+
+
+def test_the_students_notebook_runs_with_not_implemented_errors_only(page, tmp_path):
+    errors, _ = executed(notebooks.student_notebook(page), tmp_path, allow_error_names=["NotImplementedError"])
+    assert errors == ["NotImplementedError"] * 4  # two checks, the figure and the line that uses the answer
+
+
+def test_the_solved_notebook_runs(page, tmp_path):
+    errors, outputs = executed(notebooks.solved_notebook(page), tmp_path)
+    assert errors == []
+    assert "[8]\n" in [output.get("text") for output in outputs]
+
+
+def test_nbgrader_releases_the_same_cells(solved, student, tmp_path, monkeypatch):
+    """`nbgrader generate_assignment` on the solved notebook gives the students' notebook."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # nbgrader calls alembic
+    (tmp_path / "source" / "01_tiny").mkdir(parents=True)
+    nbformat.write(solved, tmp_path / "source" / "01_tiny" / "01_tiny.ipynb")
+    config = Config()
+    config.CourseDirectory.root = str(tmp_path)
+    config.CourseDirectory.assignment_id = "01_tiny"
+    config.GenerateAssignment.preprocessors = notebooks.RELEASE_PREPROCESSORS
+    GenerateAssignment(coursedir=CourseDirectory(config=config), config=config).start()
+    released = nbformat.read(tmp_path / "release" / "01_tiny" / "01_tiny.ipynb", as_version=4)
+    assert released.cells == [cell for cell in student.cells if "expected" not in cell.metadata.get("tags", [])]
+
+
+def test_a_build_is_the_same_in_every_process(course):
+    code = "import sys; from helpers.course import notebooks, source; notebooks.write(source.read(sys.argv[1]))"
+    builds = []
+    for seed in ("1", "2"):
+        environment = ENVIRONMENT | {"PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code, str(course)], env=environment, check=True)
+        builds.append([path.read_bytes() for path in sorted(course.parent.parent.rglob("*.ipynb"))])
+    assert len(builds[0]) == 2
+    assert builds[0] == builds[1]
+
+
+def test_notebooks_are_written_as_jupyter_writes_them(course):
+    written = notebooks.write(read(course))
+    places = [path.relative_to(course.parent.parent).as_posix() for path in written]
+    assert places == ["notebooks/01_tiny.ipynb", "solutions/01_tiny.ipynb"]
+    for path in written:
+        notebook = nbformat.read(path, as_version=4)
+        assert all(cell.execution_count is None and cell.outputs == [] for cell in notebook.cells if "outputs" in cell)
+        nbformat.write(notebook, path.with_suffix(".again"))
+        assert path.with_suffix(".again").read_bytes() == path.read_bytes()
+
+
+def test_a_written_notebook_does_not_differ(course):
+    notebooks.write(read(course))
+    assert notebooks.differences(read(course)) == ""
+
+
+def test_an_edited_sentence_is_shown_with_its_file(course, monkeypatch):
+    monkeypatch.chdir(course.parent.parent)
+    notebooks.write(read(course))
+    course.write_text(course.read_text("utf-8").replace("A list times 2 is", "A list times two is"))
+    found = notebooks.differences(read(course)).splitlines()
+    for place in ("notebooks", "solutions"):
+        assert f"--- {place}/01_tiny.ipynb (committed)" in found
+    assert found.count("-A list times 2 is the list twice.") == 2
+    assert found.count("+A list times two is the list twice.") == 2
+
+
+def test_a_missing_and_a_broken_notebook_are_reported(course, monkeypatch):
+    monkeypatch.chdir(course.parent.parent)
+    students, solved = notebooks.write(read(course))
+    students.unlink()
+    solved.write_text("<<<<<<< HEAD")
+    first, second = notebooks.differences(read(course)).splitlines()
+    assert first.startswith("notebooks/01_tiny.ipynb: missing")
+    assert second.startswith("solutions/01_tiny.ipynb: not a notebook")
+
+
+def test_any_other_byte_is_a_difference_too(course):
+    _, solved = notebooks.write(read(course))
+    data = solved.read_bytes()
+    solved.write_bytes(data.replace(b'"execution_count": null', b'"execution_count": 7', 1))
+    assert '-   "execution_count": 7,' in notebooks.differences(read(course)).splitlines()
+    solved.write_bytes(data.replace(b"\n", b"\r\n"))
+    assert "line ends" in notebooks.differences(read(course))
+
+
+def test_an_answer_without_its_markers_is_what_a_student_hands_in(page):
+    answer = notebooks.without_markers(page.exercises["double"].source)
+    assert answer.endswith("enough.\n    secret_answer = 2\n    return secret_answer * x")
