@@ -41,6 +41,7 @@ c.Autograde.sanitize_preprocessors = [
 ]
 c.Autograde.autograde_preprocessors = [
     record.RunSubmission,
+    record.SafeOutputs,
     record.CompareWithReference,
     IgnorePattern,
     ClearMetadataPreprocessor,
@@ -52,9 +53,11 @@ c.Autograde.autograde_preprocessors = [
 c.GenerateFeedback.preprocessors = [
     GetGrades,
     ClearHiddenTests,
-    record.SafeOutputs,
     CSSHTMLHeaderPreprocessor,
 ]
+
+# A written answer is Markdown, and so may hold script.
+c.HTMLExporter.sanitize_html = True
 
 # How long a student's code may run, in seconds.
 c.GradingPreprocessor.cell_seconds = 30

@@ -47,13 +47,14 @@ def runs(tmp_path_factory):
 
 
 def verdicts(page, notebook, runs, answers):
-    executed = execute.merged(notebook, runs[execute.key(prepared(page, notebook))])
-    return [record.judged(cell, page, answers) for cell in executed.cells if execute.is_check(cell)]
+    executed, hidden = execute.merged(notebook, runs[execute.key(prepared(page, notebook))])
+    checks = [cell for cell in executed.cells if execute.is_check(cell)]
+    return [record.judged(cell, hidden[cell.metadata.nbgrader.grade_id], page, answers) for cell in checks]
 
 
 def graded(page, f, parts, answers):
     known, judge = answers[f], reference.judge_of(page, f)
-    return compare.grade(f"test_{f}", page.checks[f].points, parts, known.reference, known.mutants, judge)
+    return compare.grade(f"test_{f}", page.checks[f].points, parts, known.reference, known.mutants, judge=judge)
 
 
 def test_every_mutant_loses_marks_and_is_told_why(page, answers):

@@ -156,7 +156,7 @@ def test_a_judge_replaces_closeness_and_sees_all_that_was_given():
         return bool(np.array_equal(np.sort(got[0]), np.sort(want[0]))) and set(given) <= {"values", "one image", "kept"}
 
     mine = [part("values", [-2.0, 1.0]), *REFERENCE[1:]]
-    assert grade("test_f", 6, mine, REFERENCE, [], judge).verdict == "right"
+    assert grade("test_f", 6, mine, REFERENCE, [], judge=judge).verdict == "right"
     assert grade("test_f", 6, mine, REFERENCE, []).verdict == "partly right"
 
 
@@ -189,3 +189,13 @@ def test_an_attribute_added_to_a_module_is_no_change():
     before = state_of(net)
     net[0].activation = torch.ones(3)
     assert all(map(np.array_equal, before, state_of(net)))
+
+
+def test_an_error_text_is_told_only_where_the_student_saw_it_before():
+    secret = Part("values", error="ValueError: tensor([0.1234])")
+    mine = [secret, *REFERENCE[1:]]
+    assert "0.1234" not in grade("test_f", 6, mine, REFERENCE, []).message
+    assert "ValueError in the hidden test" in grade("test_f", 6, mine, REFERENCE, []).message
+    assert "0.1234" in grade("test_f", 6, mine, REFERENCE, [], public={secret.error}).message
+    named = [Part("values", error="Tensor01234: x"), *REFERENCE[1:]]
+    assert "01234" not in grade("test_f", 6, named, REFERENCE, []).message

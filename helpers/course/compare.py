@@ -4,6 +4,7 @@ Runs on the trusted side and takes nothing from a student but arrays, decoded st
 """
 
 import base64
+import builtins
 import json
 import math
 import re
@@ -111,7 +112,7 @@ def without_addresses(text):
     return re.sub(r"0x[0-9a-f]+", "0x", text)
 
 
-def grade(question, points, got, reference, mutants, judge=None):
+def grade(question, points, got, reference, mutants, *, judge=None, public=()):
     """Compare what a submission said with what the reference said.
 
     Args:
@@ -122,6 +123,7 @@ def grade(question, points, got, reference, mutants, judge=None):
         mutants: (says, parts) of each known wrong answer.
         judge: `judge(part, got, want, given)` in place of `equal`, with the name of the part, the submission's and the
             reference's arrays, and all arrays of the submission by part name.
+        public: the errors that may be told, because the student saw them in the visible check.
 
     Returns:
         A Verdict whose message names the mistake where the values are those of a known one.
@@ -149,7 +151,7 @@ def grade(question, points, got, reference, mutants, judge=None):
     lines = [f"{sum(right)} of {len(right)} parts are right."] if any(right) else []
     known, unexplained = diagnosis(got, failed, mutants)
     lines += known
-    lines += [f"{names[position]}: {difference(got, position, reference)}" for position in unexplained]
+    lines += [f"{names[position]}: {difference(got, position, reference, public)}" for position in unexplained]
     return Verdict(question, score, points, "partly right" if any(right) else "wrong", "\n".join(lines))
 
 
@@ -173,13 +175,31 @@ def diagnosis(got, failed, mutants):
     return said, sorted(left)
 
 
-def difference(got, position, reference):
-    """Say in a few words how one failed part differs, without giving an expected value away."""
+def public_error(error, public=()):
+    """Return the part of an error that may be told.
+
+    Its text comes from the student's process, which has seen the hidden inputs; what it could carry out is told only
+    where the student saw it before.
+    """
+    if not isinstance(error, str):
+        error = f"{error.ename}: {error.evalue}"
+    kind = error.partition(":")[0]
+    if error in public or re.fullmatch(r"NameError: name '\w{1,40}' is not defined", error):
+        return error
+    return (
+        f"{kind} in the hidden test"
+        if isinstance(getattr(builtins, kind, None), type)
+        else "an error in the hidden test"
+    )
+
+
+def difference(got, position, reference, public=()):
+    """Say in a few words how one failed part differs, without giving an input or an expected value away."""
     if position >= len(got):
         return "not reached"
     mine, want = got[position], reference[position]
     if mine.error:
-        return mine.error
+        return public_error(mine.error, public)
     if len(mine.arrays) != len(want.arrays):
         return f"{len(mine.arrays)} values came back, {len(want.arrays)} were wanted"
     for left, right in zip(mine.arrays, want.arrays, strict=True):

@@ -2,13 +2,18 @@
 
 `prepared` makes the notebook that is run from a repaired submission, `run` runs it within limits, `merged` puts the
 outputs back where they belong, and `run_all` does this for a class on any `concurrent.futures.Executor`.
+
+A student's cells and the visible halves of the checks run first, in order; the hidden halves run after all of them.
+So no cell of a student's can show what a hidden half holds, and what a cell breaks costs the cells, not the marks.
 """
 
+import asyncio
 import copy
 import hashlib
 import json
 import os
 import platform
+import queue
 import subprocess
 import tempfile
 import time
@@ -22,6 +27,7 @@ import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
+from nbclient.util import ensure_async
 from tqdm.auto import tqdm
 
 from helpers import COURSE
@@ -31,10 +37,12 @@ HIDDEN_BEGIN = "### BEGIN HIDDEN TESTS"
 
 @dataclass(frozen=True)
 class Limits:
-    """How long one cell and one whole notebook may run, in seconds."""
+    """What a notebook may use: seconds for one cell and for all of a student's cells, bytes of output, fresh starts."""
 
     cell: int = 30
     notebook: int = 300
+    output: int = 20_000_000
+    restarts: int = 3
 
 
 def is_hidden(cell):
@@ -67,7 +75,7 @@ def is_figure(cell):
 
 
 def prepared(submission, release, solved):
-    """Return the notebook to run: code cells only, no figures, checks as released with their hidden halves.
+    """Return the notebook to run: code cells only, no figures, checks as released, their hidden halves at the end.
 
     Args:
         submission: a repaired notebook (`helpers.course.intake.repair`).
@@ -77,100 +85,133 @@ def prepared(submission, release, solved):
     checks = {cell.metadata.nbgrader.grade_id: cell for cell in solved.cells if is_check(cell)}
     # By text as well as by tag: a student's own code is run, whatever tag it carries.
     drawn = {cell.source for cell in release.cells if is_figure(cell)}
-    cells = []
+    own, after = [], []
     for cell in submission.cells:
         if is_check(cell):
-            cells += halves(checks[cell.metadata.nbgrader.grade_id])
+            visible, hidden = halves(checks[cell.metadata.nbgrader.grade_id])
+            own.append(visible)
+            after.append(hidden)
         elif cell.cell_type == "code" and not (is_figure(cell) and cell.source in drawn):
-            cells.append(nbformat.v4.new_code_cell(cell.source, id=cell.id))
-    return nbformat.v4.new_notebook(cells=cells)
+            own.append(nbformat.v4.new_code_cell(cell.source, id=cell.id))
+    return nbformat.v4.new_notebook(cells=own + after)
 
 
 def merged(submission, executed):
-    """Return a copy of `submission` whose code cells carry the outputs of the `executed` prepared notebook.
+    """Return a copy of `submission` with outputs, and what the hidden halves said.
 
-    A check cell gets the outputs of its visible half, then those of its hidden half, whose error, if any, is cut to
-    one line: its traceback would show hidden tests.
+    Returns:
+        The notebook, whose check cells carry the outputs of their visible halves only, and
+        {grade id: outputs of the hidden half}, which no student gets to see.
     """
-    result = copy.deepcopy(submission)
+    result, said = copy.deepcopy(submission), {}
     outputs = {cell.id: cell.outputs for cell in executed.cells}
     for cell in result.cells:
         if cell.cell_type != "code":
             continue
         cell.execution_count = None
         if is_check(cell):
-            visible, hidden = (outputs[half.id] for half in halves(cell))
-            cell.outputs = [marked(output, hidden=False) for output in visible]
-            cell.outputs += [marked(output, hidden=True) for output in hidden]
+            visible, hidden = halves(cell)
+            cell.outputs = outputs[visible.id]
+            said[cell.metadata.nbgrader.grade_id] = outputs[hidden.id]
         else:
             cell.outputs = outputs.get(cell.id, [])
-    return result
+    return result, said
 
 
-def marked(output, hidden):
-    """Return an output with a mark that says which half it is from; an error of the hidden half loses its traceback."""
-    output = copy.deepcopy(output)
-    if hidden and output.output_type == "error":
-        output.traceback = [f"{output.ename}: {output.evalue}"]
-    if "metadata" in output:
-        output.metadata["hidden"] = hidden
-    return output
+# The errors a cell gets from us.
+ENDINGS = ("NotRun", "Stopped", "KernelDied", "KernelKilled", "TooMuchOutput")
+
+
+class KernelEnded(Exception):
+    """A cell after which the kernel is of no more use."""
 
 
 class BoundedClient(NotebookClient):
-    """Runs every cell whatever happens before, until the time is up or the kernel is dead."""
+    """Runs every cell whatever the cells before it did, each within its time and all within their output.
+
+    `finished` holds the outputs of the cells by id, in order, each as it was when the cell was done: a later cell may
+    rewrite what an earlier one displays. Raises KernelEnded when the kernel died in a cell, did not stop when told to,
+    or said too much; the outputs of the last cell say which.
+    """
 
     def __init__(self, notebook, limits, **options):
         """Bound the run of `notebook` by `limits`."""
         super().__init__(
             notebook,
             kernel_manager_class=AsyncKernelManager,
-            timeout_func=lambda cell: max(1, min(limits.cell, self._deadline - time.monotonic())),
+            timeout_func=self._seconds,
             interrupt_on_timeout=True,
-            error_on_timeout={
-                "ename": "Stopped",
-                "evalue": f"stopped after {limits.cell} seconds",
-                "traceback": [f"Stopped: this cell ran longer than {limits.cell} seconds"],
-            },
+            # Without a reply of our own, nbclient would wait for the kernel's for ever.
+            error_on_timeout={"ename": "Stopped", "evalue": "", "traceback": []},
             allow_errors=True,
             startup_timeout=120,
             shutdown_kernel="immediate",
             **options,
         )
-        self._deadline = time.monotonic() + limits.notebook
+        self.log.disabled = True
+        self.finished = {}
+        self._interrupting = None
         self._limits = limits
-        self._dead = False
+        self._deadline = time.monotonic() + limits.notebook
+        self._said = 0
+        self._stopped = False
+
+    def _seconds(self, cell):
+        if is_hidden(cell):
+            return self._limits.cell
+        return max(1, min(self._limits.cell, self._deadline - time.monotonic()))
 
     async def async_execute_cell(self, cell, cell_index, execution_count=None, store_history=True):
-        """Run one cell; once the kernel is dead or the time is up, note in the cell why it did not run."""
-        if self._dead:
-            return not_run(cell, "the kernel died in an earlier cell")
-        if time.monotonic() > self._deadline:
-            return not_run(cell, f"the notebook had used up its {self._limits.notebook} seconds")
+        """Run one cell, unless the time of the student's cells is used up."""
+        self._stopped, ended = False, None
+        if not is_hidden(cell) and time.monotonic() > self._deadline:
+            cell.outputs = [error_output("NotRun", f"the cells before it took all {self._limits.notebook} seconds")]
+        else:
+            ended = await self._run(cell, cell_index, execution_count, store_history)
+        if ended:
+            cell.outputs.append(error_output(*ended))
+        self.finished[cell.id] = copy.deepcopy(cell.outputs)
+        if ended:
+            raise KernelEnded(ended)
+        return cell
+
+    async def _run(self, cell, cell_index, execution_count, store_history):
+        """Run one cell; return name and text of what ended the kernel, or None."""
         try:
-            return await super().async_execute_cell(cell, cell_index, execution_count, store_history)
+            await super().async_execute_cell(cell, cell_index, execution_count, store_history)
+            if self._stopped:
+                await ensure_async(self.kc.kernel_info(reply=True, timeout=5))
+                cell.outputs = [output for output in cell.outputs if output.get("ename") != "KeyboardInterrupt"]
+                cell.outputs.append(error_output("Stopped", f"stopped after {self._limits.cell} seconds"))
         except DeadKernelError:
-            self._dead = True
-            cell.outputs.append(error_output("KernelDied", "the kernel died while this cell ran"))
-            return cell
+            return "KernelDied", "the kernel died while this cell ran"
+        except (TimeoutError, queue.Empty):
+            return "KernelKilled", "this cell could not be interrupted"
+        if self._flooded():
+            return "TooMuchOutput", f"more than {self._limits.output // 1_000_000} MB of output"
+        return None
 
     async def _async_handle_timeout(self, timeout, cell=None):
-        reply = await super()._async_handle_timeout(timeout, cell)
-        if cell is not None:
-            cell.outputs.append(error_output(**{k: self.error_on_timeout[k] for k in ("ename", "evalue")}))
-        return reply
+        self._stopped = True
+        return await super()._async_handle_timeout(timeout, cell)
+
+    def _flooded(self):
+        return self._said > self._limits.output
+
+    def process_message(self, msg, cell, cell_index):
+        """Take one message of the kernel; once the notebook has said too much, interrupt it and take no more output."""
+        before = self._flooded()
+        self._said += len(str(msg["content"]))
+        if not self._flooded() or msg["msg_type"] == "status":
+            return super().process_message(msg, cell, cell_index)
+        if not before:
+            self._interrupting = asyncio.ensure_future(ensure_async(self.km.interrupt_kernel()))
+        return None
 
 
 def error_output(ename, evalue):
     """Return an error as a notebook output."""
     return nbformat.v4.new_output("error", ename=ename, evalue=evalue, traceback=[f"{ename}: {evalue}"])
-
-
-def not_run(cell, why):
-    """Note in a code cell that it was not run."""
-    if cell.cell_type == "code":
-        cell.outputs = [error_output("NotRun", why)]
-    return cell
 
 
 def environment():
@@ -190,21 +231,39 @@ def environment():
 def run(notebook_json, limits):
     """Run a notebook in a kernel and a scratch folder of its own.
 
-    Text in, text out, so that any executor can carry it. An error in a cell stays in that cell; a cell that runs too
-    long is interrupted; after the kernel died or the time ran out, the remaining cells say so.
+    Text in, text out, so that any executor can carry it. An error stays in its cell. A cell that runs too long is
+    interrupted. Where a cell ends the kernel, the notebook is run again in a fresh one without that cell.
     """
     notebook = nbformat.reads(notebook_json, as_version=4)
+    todo, outputs = notebook.cells, {}
+    for _ in range(1 + limits.restarts):
+        executed, ended = session(todo, limits)
+        # The first outputs of a cell stand: those of a student's cells are from before any hidden half ran.
+        outputs = executed | outputs
+        if ended is None:
+            break
+        todo = [cell for cell in todo if cell.id != ended and not (is_hidden(cell) and cell.id in outputs)]
+    for cell in notebook.cells:
+        cell.outputs = outputs.get(cell.id, [error_output("NotRun", "the kernel ended too often")])
+    return nbformat.writes(notebook)
+
+
+def session(cells, limits):
+    """Run cells in one fresh kernel.
+
+    Returns:
+        {cell id: outputs} of the cells that were run, and the id of the cell that ended the kernel, or None.
+    """
+    notebook = nbformat.v4.new_notebook(cells=copy.deepcopy(cells))
     with tempfile.TemporaryDirectory(prefix="course-") as scratch:
         client = BoundedClient(notebook, limits, kernel_name="python3", resources={"metadata": {"path": scratch}})
-        client.log.disabled = True
         try:
             # What a kernel writes outside its cells is the kernel's own chatter.
             client.execute(env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        except Exception as error:
-            for cell in notebook.cells:
-                if not cell.get("outputs"):
-                    not_run(cell, f"the kernel could not be used ({type(error).__name__})")
-    return nbformat.writes(notebook)
+            ended = None
+        except KernelEnded:
+            ended = list(client.finished)[-1]
+    return client.finished, ended
 
 
 def key(notebook):

@@ -6,13 +6,13 @@ the folder of finished runs; what was not is run now.
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
 
 import nbformat
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
-from nbgrader.utils import is_grade, is_solution
+from nbgrader.utils import determine_grade
 from traitlets import Integer
 
 from helpers import COURSE
@@ -61,18 +61,18 @@ class RunSubmission(GradingPreprocessor):
     """Takes the place of nbgrader's Execute."""
 
     def preprocess(self, nb, resources):
-        """Run the notebook, figures left out, and put the outputs into its cells."""
+        """Run the notebook, figures left out; what its hidden halves said goes into `resources`."""
         page = page_of(resources["nbgrader"]["assignment"])
         prepared = execute.prepared(nb, notebooks.student_notebook(page), notebooks.solved_notebook(page))
-        executed = self.run(prepared, resources)
-        return execute.merged(nb, executed), resources
+        nb, resources["hidden"] = execute.merged(nb, self.run(prepared, resources))
+        return nb, resources
 
 
 class CompareWithReference(GradingPreprocessor):
     """Turns captured values into verdicts, kept in `resources` and in `verdicts/<student>/<assignment>.json`."""
 
     def preprocess(self, nb, resources):
-        """Judge every check cell and put the verdict in place of the captured values."""
+        """Judge every check cell and write the verdict below its visible half."""
         place = resources["nbgrader"]
         page = page_of(place["assignment"])
         prepared = reference.notebook(page)
@@ -80,37 +80,57 @@ class CompareWithReference(GradingPreprocessor):
         verdicts = resources["verdicts"] = {}
         for cell in nb.cells:
             if is_check(cell):
-                verdict = judged(cell, page, answers)
-                if verdict is not None:
-                    verdicts[verdict.question] = verdict
-                    cell.outputs = [*without_captures(cell.outputs), shown(verdict)]
+                verdict = judged(cell, resources["hidden"][cell.metadata.nbgrader.grade_id], page, answers)
+                verdicts[verdict.question] = verdict
+                cell.outputs = [*without_captures(cell.outputs), shown(verdict)]
         path = coursedir(place["db_url"]) / "verdicts" / place["student"] / f"{place['assignment']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([asdict(verdict) for verdict in verdicts.values()], indent=1), "utf-8")
         return nb, resources
 
 
-def judged(cell, page, answers):
-    """Return the Verdict on one executed check cell; None where its hidden test emits nothing (plain asserts)."""
+def judged(cell, hidden, page, answers):
+    """Return the Verdict on one check cell, from what its hidden half said.
+
+    Args:
+        cell: the check cell with the outputs of its visible half.
+        hidden: the outputs of its hidden half.
+        page: the page it is from.
+        answers: what the reference and the mutants said, by exercise (`reference.answers`).
+    """
     question, points = cell.metadata.nbgrader.grade_id, float(cell.metadata.nbgrader.points)
     f = question.removeprefix("test_")
-    known = answers[f]
+    known, error = answers[f], next(filter(is_error, hidden), None)
     if not known.reference:
-        return None
-    hidden = [output for output in cell.outputs if output.get("metadata", {}).get("hidden")]
-    stopped = next((o for o in cell.outputs if is_error(o) and o.ename in ("Stopped", "NotRun", "KernelDied")), None)
+        return asserted(cell, hidden)
+    public = {f"{output.ename}: {output.evalue}" for output in cell.outputs if is_error(output)}
     try:
         got = compare.captures(hidden)
-        verdict = compare.grade(question, points, got, known.reference, known.mutants, reference.judge_of(page, f))
-    except compare.CaptureError as error:
-        return compare.Verdict(question, 0.0, points, "wrong", f"The test sent {error}.")
-    if verdict.verdict == "right" or not (stopped or not got):
-        return verdict
-    error = stopped or next((output for output in cell.outputs if is_error(output)), None)
-    why = f"{error.ename}: {error.evalue}" if error else "the test sent nothing"
-    return compare.Verdict(
-        question, verdict.score, points, "stopped" if stopped else verdict.verdict, f"{why}\n{verdict.message}"
-    )
+        judge = reference.judge_of(page, f)
+        verdict = compare.grade(question, points, got, known.reference, known.mutants, judge=judge, public=public)
+    except compare.CaptureError as problem:
+        return compare.Verdict(question, 0.0, points, "wrong", f"The test sent {problem}.")
+    if verdict.verdict != "right" and error is not None:
+        stopped = error.ename in execute.ENDINGS
+        why = f"{error.ename}: {error.evalue}" if stopped else compare.public_error(error, public)
+        message = "\n".join([why, verdict.message])
+        return replace(verdict, verdict="stopped" if stopped else verdict.verdict, message=message)
+    return verdict
+
+
+def asserted(cell, hidden):
+    """Return the Verdict on a check whose hidden half emits nothing, by nbgrader's own rule.
+
+    An error costs all points, a last value between 0 and the points is the score. A warning costs nothing.
+    """
+    quiet = [output for output in hidden if output.get("name") != "stderr"]
+    score, points = determine_grade(nbformat.from_dict({**cell, "outputs": quiet}))
+    error = next(filter(is_error, hidden), None)
+    message = f"{error.ename} in the hidden test" if error else ""
+    verdict = "right" if score == points else "partly right" if score else "wrong"
+    if error is not None and error.ename == "NotImplementedError":
+        verdict, message = "not answered", "Not answered."
+    return compare.Verdict(cell.metadata.nbgrader.grade_id, score, points, verdict, message)
 
 
 def is_error(output):
@@ -142,7 +162,7 @@ def shown(verdict):
 
 
 class SaveVerdicts(SaveAutoGrades):
-    """Takes the place of nbgrader's SaveAutoGrades; cells without a verdict keep nbgrader's own rule."""
+    """Takes the place of nbgrader's SaveAutoGrades; written answers keep nbgrader's own rule."""
 
     def _add_score(self, cell, resources):
         verdict = resources["verdicts"].get(cell.metadata.nbgrader.grade_id)
@@ -156,12 +176,14 @@ class SaveVerdicts(SaveAutoGrades):
 
 
 class SafeOutputs(NbGraderPreprocessor):
-    """For feedback pages: no output of a student may carry script."""
+    """Leaves of a student's outputs what no browser runs; a marker and a student read them in theirs."""
 
     def preprocess_cell(self, cell, resources, index):
-        """Keep plain text and images of a student's outputs; the verdicts are ours."""
-        if cell.cell_type == "code" and not (is_grade(cell) and not is_solution(cell)):
-            for output in cell.get("outputs", []):
-                for kind in [k for k in output.get("data", {}) if k not in ("text/plain", "image/png", "image/jpeg")]:
-                    del output.data[kind]
+        """Keep text and images."""
+        for output in cell.get("outputs", []):
+            for kind in [kind for kind in output.get("data", {}) if kind not in SAFE]:
+                del output.data[kind]
         return cell, resources
+
+
+SAFE = {"text/plain", "image/png", "image/jpeg"}
