@@ -1,0 +1,581 @@
+"""Checks of assignment 1: each function here takes the student's function of the same name.
+
+Derivatives are measured by finite differences on a tiny network (see `core`), so nothing in here is an answer.
+"""
+
+import math
+
+import torch
+
+from helpers.checks.core import (
+    CheckFailed,
+    check_tensor,
+    expect,
+    finite_difference,
+    left_as_found,
+    log_probabilities_of,
+    probabilities_of,
+    run_checks,
+    same,
+    scores_of,
+    tiny_batch,
+    tiny_network,
+)
+
+QUANTITIES = {"score": scores_of, "probability": probabilities_of, "log_probability": log_probabilities_of}
+SMALL = (6, 9)
+SHARES = [(36, 0.042), (36, 0.0365), (39, 0.1284)]  # of 63 pixels: 2.6, 2.3 and 8.1, where one pixel more moves a side
+PAIRING = (
+    "images, labels or samples are paired wrongly. In one batch of S x N images, labels are repeated with "
+    "`labels.repeat(S)`, and the result is viewed as (S, N, 3, H, W) before the mean over S"
+)
+
+
+def compute_saliency_maps(function):
+    """Check compute_saliency_maps(images, labels, model) -> (N, H, W)."""
+
+    def one_map_per_image(function):
+        """three images give three maps"""
+        model, images, labels = _problem(seed=1, count=3)
+        check_tensor(function(images, labels, model), (3, *SMALL), images, "one map for each image")
+
+    def largest_slope(function):
+        """a map holds the steepest slope of the score among the three channels of each pixel"""
+        model, images, labels = _problem(seed=2, count=3)
+        maps = function(images.clone(), labels.clone(), model).detach()
+        _explain_maps(maps, images, labels, model)
+
+    def own_image_own_label(function):
+        """the map of an image depends on that image and its label alone"""
+        model, images, labels = _problem(seed=3, count=3)
+        maps = function(images.clone(), labels.clone(), model).detach()
+        others = labels.clone()
+        others[1] = (others[1] + 1) % 5
+        changed = function(images.clone(), others, model).detach()
+        expect(
+            not same(changed[1], maps[1]),
+            found="the same map for two different labels of one image",
+            wanted="the map of the label that was asked for",
+            cause="the label is not used: the largest score, or the sum of all scores, was differentiated",
+        )
+        expect(
+            same(changed[0], maps[0]) and same(changed[2], maps[2]),
+            found="the maps of images 0 and 2 changed when the label of image 1 did",
+            wanted="score i taken from row i of the scores alone",
+            cause="`scores[:, labels]`, which pairs every image with every label; pair them with `gather`",
+        )
+
+    def one_image(function):
+        """a single image gives one map, with its batch axis, and as it does among others"""
+        model, images, labels = _problem(seed=4, count=3)
+        maps = function(images.clone(), labels.clone(), model).detach()
+        alone = function(images[:1].clone(), labels[:1].clone(), model)
+        check_tensor(alone, (1, *SMALL), images[:1], "a batch of one is still a batch")
+        _expect_alone_as_among_others(alone, maps[:1])
+
+    def any_network_any_time(function):
+        """a second call, and another network of another size in float32, change nothing"""
+        model, images, labels = _problem(seed=5, count=2)
+        first = function(images, labels, model).detach().clone()
+        _expect_repeatable(first, function(images, labels, model).detach())
+        other = tiny_network(6, size=(7, 5), classes=4, dtype=torch.float32)
+        images, labels = tiny_batch(other, 2, seed=6, size=(7, 5))
+        check_tensor(function(images, labels, other), (2, 7, 5), images, "the size of the images just given")
+
+    def nothing_changed(function):
+        """images, labels and a network in training use are as they were"""
+        _expect_left_alone(lambda images, labels, model: function(images, labels, model))
+
+    run_checks(
+        "compute_saliency_maps",
+        function,
+        [one_map_per_image, largest_slope, own_image_own_label, one_image, any_network_any_time, nothing_changed],
+    )
+
+
+def score_gradient(function):
+    """Check score_gradient(images, labels, model, of="score") -> (N, 3, H, W)."""
+
+    def one_gradient_per_image(function):
+        """three images give three gradients with three channels"""
+        model, images, labels = _problem(seed=11, count=3)
+        result = function(images, labels, model)
+        check_tensor(result, images.shape, images, "a slope for each channel of each pixel")
+
+    def of_score(function):
+        """without `of`, and with of="score", the slope of the score"""
+        model, images, labels = _problem(seed=12, count=3)
+        _explain_gradient(function(images.clone(), labels, model), "score", images, labels, model)
+        _explain_gradient(function(images.clone(), labels, model, "score"), "score", images, labels, model)
+
+    def one_image_twice(function):
+        """a single image, asked for twice, gives the gradient it has among others"""
+        model, images, labels = _problem(seed=16, count=3)
+        for of in QUANTITIES:
+            among = function(images.clone(), labels, model, of).detach()[:1]
+            image = images[:1].clone()
+            alone = function(image, labels[:1], model, of)
+            check_tensor(alone, image.shape, image, "a batch of one is still a batch")
+            kept = alone.detach().clone()
+            _expect_alone_as_among_others(kept, among)
+            again = function(image, labels[:1], model, of).detach()
+            _expect_repeatable(kept, again)
+            expect(
+                same(alone.detach(), kept),
+                found="the first result changed when the function was called again",
+                wanted="a new tensor from every call",
+                cause="`images.grad` of the caller's tensor is returned; work on `images.detach().clone()`",
+            )
+
+    def of_probability(function):
+        """of="probability" gives the slope of the softmax probability"""
+        model, images, labels = _problem(seed=13, count=3)
+        found = function(images.clone(), labels, model, "probability")
+        _explain_gradient(found, "probability", images, labels, model)
+
+    def of_log_probability(function):
+        """of="log_probability" gives the slope of the logarithm of the probability"""
+        model, images, labels = _problem(seed=14, count=3)
+        found = function(images.clone(), labels, model, "log_probability")
+        _explain_gradient(found, "log_probability", images, labels, model)
+
+    def unknown_quantity(function):
+        """any other `of` raises ValueError"""
+        model, images, labels = _problem(seed=15, count=1)
+        try:
+            function(images, labels, model, "logit")
+        except ValueError:
+            return
+        except NotImplementedError:
+            raise
+        except Exception as error:
+            found = f'{type(error).__name__} for of="logit"'
+        else:
+            found = 'a result for of="logit"'
+        raise CheckFailed(
+            found,
+            "ValueError, so that a typing error never passes for a score",
+            "a final `else` that takes every other word; test for the three words and raise ValueError otherwise",
+        )
+
+    def nothing_changed(function):
+        """images, labels and a network in training use are as they were"""
+        for of in QUANTITIES:
+            _expect_left_alone(lambda images, labels, model, of=of: function(images, labels, model, of))
+
+    run_checks(
+        "score_gradient",
+        function,
+        [
+            one_gradient_per_image,
+            of_score,
+            one_image_twice,
+            of_probability,
+            of_log_probability,
+            unknown_quantity,
+            nothing_changed,
+        ],
+    )
+
+
+def smooth_grad(function):
+    """Check smooth_grad(images, labels, model, noise) -> (N, 3, H, W)."""
+
+    def one_gradient_per_image(function):
+        """four samples of noise for three images give three gradients"""
+        model, images, labels, noise = _noisy_problem(seed=21, samples=4, count=3)
+        result = function(images, labels, model, noise)
+        check_tensor(result, images.shape, images, "the mean runs over the samples, the first axis of `noise`")
+
+    def no_noise(function):
+        """noise of zeros gives the gradient of the score"""
+        model, images, labels, noise = _noisy_problem(seed=22, samples=3, count=2)
+        found = function(images.clone(), labels, model, torch.zeros_like(noise))
+        _explain_gradient(found, "score", images, labels, model, samples=3)
+
+    def mean_of_slopes(function):
+        """the result is the mean, over the samples, of the slope at image + noise"""
+        model, images, labels, noise = _noisy_problem(seed=23, samples=4, count=3)
+        found = function(images.clone(), labels.clone(), model, noise.clone()).detach()
+        _explain_smooth(function, found, images, labels, model, noise)
+
+    def one_sample(function):
+        """one sample, one image: the slope at the noisy image"""
+        model, images, labels, noise = _noisy_problem(seed=24, samples=1, count=1)
+        found = function(images.clone(), labels.clone(), model, noise.clone())
+        check_tensor(found, images.shape, images, "a batch of one is still a batch")
+        _explain_smooth(function, found, images, labels, model, noise)
+
+    def nothing_changed(function):
+        """images, labels, noise and a network in training use are as they were"""
+        noise = 0.3 * torch.randn(3, 2, 3, *SMALL, generator=torch.Generator().manual_seed(25)).double()
+        kept = noise.clone()
+        _expect_left_alone(lambda images, labels, model: function(images, labels, model, noise))
+        expect(
+            torch.equal(noise, kept) and not noise.requires_grad,
+            found="the noise that was passed in is not as it was",
+            wanted="the caller's tensors untouched",
+            cause="an operation in place on `noise`, such as `noise += images`; write `images + noise`",
+        )
+
+    run_checks("smooth_grad", function, [one_gradient_per_image, no_noise, mean_of_slopes, one_sample, nothing_changed])
+
+
+def saliency_box(function):
+    """Check saliency_box(saliency_map, fraction) -> (x0, y0, x1, y1)."""
+
+    def bright_rectangle(function):
+        """a bright rectangle on a dark ground is its own box"""
+        saliency_map = torch.rand(12, 20, generator=torch.Generator().manual_seed(31)).double()
+        saliency_map[2:5, 9:16] += 5
+        _expect_box(function, saliency_map, 21 / 240, (9, 2, 16, 5))
+
+    def brightest_pixel(function):
+        """a fraction of less than one pixel keeps the brightest"""
+        saliency_map = torch.rand(7, 10, generator=torch.Generator().manual_seed(32)).double()
+        saliency_map[4, 8] = 2
+        _expect_box(function, saliency_map, 0.001, (8, 4, 9, 5))
+
+    def everything(function):
+        """a fraction of 1 keeps the whole map"""
+        saliency_map = torch.rand(5, 8, generator=torch.Generator().manual_seed(33)).double()
+        _expect_box(function, saliency_map, 1.0, (0, 0, 8, 5))
+
+    def share_of_pixels(function):
+        """the threshold is the ceil(fraction x pixels)-th largest value"""
+        generator = torch.Generator().manual_seed(34)
+        rows, columns = torch.arange(15.0)[:, None], torch.arange(22.0)
+        for row, column, fraction in [(4, 15, 0.03125), (10, 6, 0.0625), (7, 12, 0.125), (3, 3, 0.015625)]:
+            distance = (rows - row) ** 2 + (columns - column) ** 2
+            saliency_map = torch.exp(-distance / 12) + 0.05 * torch.rand(15, 22, generator=generator)
+            _expect_definition(function, saliency_map.double(), fraction)
+        for seed, fraction in SHARES:
+            generator = torch.Generator().manual_seed(seed)
+            _expect_definition(function, torch.rand(7, 9, generator=generator, dtype=torch.float64), fraction)
+
+    def ties(function):
+        """pixels equal to the threshold are kept, all of them"""
+        saliency_map = torch.zeros(8, 11, dtype=torch.float64)
+        saliency_map[1, 2] = saliency_map[6, 9] = saliency_map[3, 4] = 1
+        _expect_box(function, saliency_map, 0.01, (2, 1, 10, 7), "pixels that tie with the threshold are dropped: "
+                    "`topk` picks some of them at random, `>` drops them; compare with `>=`")  # fmt: skip
+
+    def map_unchanged(function):
+        """the map is as it was"""
+        saliency_map = torch.rand(6, 9, generator=torch.Generator().manual_seed(35)).double()
+        kept = saliency_map.clone()
+        function(saliency_map, 0.25)
+        expect(
+            torch.equal(saliency_map, kept),
+            found="other values in the map that was passed in",
+            wanted="the caller's map untouched",
+            cause="an operation in place, such as `saliency_map[...] = 0` or `saliency_map /= ...`",
+        )
+
+    run_checks(
+        "saliency_box",
+        function,
+        [bright_rectangle, share_of_pixels, ties, brightest_pixel, everything, map_unchanged],
+    )
+
+
+def _problem(seed, count):
+    model = tiny_network(seed, size=SMALL)
+    return model, *tiny_batch(model, count, seed, size=SMALL)
+
+
+def _noisy_problem(seed, samples, count):
+    model, images, labels = _problem(seed, count)
+    generator = torch.Generator().manual_seed(seed)
+    return model, images, labels, 0.3 * torch.randn(samples, *images.shape, generator=generator).double()
+
+
+def _steepest(slopes):
+    red, green, blue = slopes.abs().unbind(dim=1)
+    return torch.maximum(red, torch.maximum(green, blue))
+
+
+def _first_match(found, candidates):
+    """Return the words that go with the first candidate equal to `found`, or None."""
+    return next((words for values, words in candidates if same(found, values)), None)
+
+
+def _off_by(found, wanted):
+    return f"{(found - wanted).norm() / wanted.norm():.2g} of its length away from what was measured"
+
+
+def _explain_maps(maps, images, labels, model):
+    """Raise CheckFailed unless `maps` are those of the score, with the likeliest reason among the usual ones."""
+    slopes = finite_difference(scores_of(model), images, labels)
+    wanted = _steepest(slopes)
+    if same(maps, wanted):
+        return
+    _expect_eval_mode(model)
+    predicted = model(images).argmax(dim=1)
+    candidates = [
+        (slopes.amax(dim=1), ("the largest signed slope", "the sign is kept; take absolute values first, then max")),
+        (slopes.amax(dim=1).abs(), ("the size of the largest signed slope", "absolute value after max, not before")),
+        (slopes.abs().mean(dim=1), ("the mean over the channels", "`mean` where the channel maximum is wanted")),
+        (slopes.abs().sum(dim=1), ("the sum over the channels", "`sum` where the channel maximum is wanted")),
+        (slopes.norm(dim=1), ("the Euclidean norm over the channels", "`norm` where the channel maximum is wanted")),
+        (slopes.abs().amin(dim=1), ("the smallest slope of the three channels", "`min` where max is wanted")),
+        (_steepest(slopes * images), ("gradient times image", "a product with the image; take the gradient alone")),
+        (
+            _steepest(finite_difference(probabilities_of(model), images, labels)),
+            ("the slope of the softmax probability", "a softmax before the gradient; differentiate the raw score"),
+        ),
+        (
+            _steepest(finite_difference(log_probabilities_of(model), images, labels)),
+            ("the slope of the log-probability", "the cross-entropy was differentiated; take the raw score"),
+        ),
+        (
+            _steepest(finite_difference(log_probabilities_of(model), images, labels)) / len(images),
+            ("the slope of the mean cross-entropy", "a loss averaged over the batch; take the sum of the raw scores"),
+        ),
+        (
+            _steepest(finite_difference(scores_of(model), images, predicted)),
+            ("the maps of the predicted classes", "`scores.max` or `argmax`: the labels are not used"),
+        ),
+        (
+            _steepest(finite_difference(lambda x, _: model(x).sum(dim=1), images, labels)),
+            ("the slope of the sum of all scores", "`scores.sum()`: pick each image's own score first"),
+        ),
+        (
+            _steepest(finite_difference(lambda x, _: model(x)[:, labels].sum(dim=1), images, labels)),
+            ("the slope of the scores of all labels of the batch", "`scores[:, labels]`; pair i with y_i: `gather`"),
+        ),
+    ]
+    match = _first_match(maps, candidates) or _scaled(maps, wanted, len(images))
+    if match is None and (maps < 0).any():
+        match = "negative values", "the sign is kept; take absolute values of the gradient first"
+    found, cause = match or (
+        f"maps {_off_by(maps, wanted)}",
+        "something other than the raw score was differentiated, or the pixels were changed on the way",
+    )
+    raise CheckFailed(found, "max over channels of |d s_y / d pixel|, s_y the raw score of the image's label", cause)
+
+
+def _explain_gradient(result, of, images, labels, model, samples=None):
+    """Raise CheckFailed unless `result` is the slope of the quantity `of`, with the likeliest reason."""
+    wanted = finite_difference(QUANTITIES[of](model), images, labels)
+    found = result.detach()
+    if same(found, wanted):
+        return
+    _expect_eval_mode(model)
+    scores = model(images)
+    slopes = {name: finite_difference(quantity(model), images, labels) for name, quantity in QUANTITIES.items()}
+    probability = probabilities_of(model)(images, labels)[:, None, None, None]
+    candidates = [
+        *((slopes[name], (f"the slope of the {name}", f"`of` is not told apart: {name} where {of} is wanted"))
+          for name in QUANTITIES if name != of),
+        (-wanted, ("the slope with the opposite sign", "a loss, which falls where the probability rises")),
+        (-slopes["log_probability"], ("the slope of the cross-entropy", "a loss where a score is wanted")),
+        (wanted.abs(), ("absolute values", "`abs`; this function keeps the sign")),
+        (wanted**2, ("squared slopes", "a square; this function keeps slopes and their sign")),
+        (probability * slopes["score"], ("p_y times the slope of the score", "the probability was taken for a fixed "
+         "factor; the softmax of the scores must be differentiated, with its denominator")),
+        (
+            finite_difference(QUANTITIES[of](model), images, scores.argmax(dim=1)),
+            ("the slope for the predicted classes", "`max` or `argmax`: the labels are not used"),
+        ),
+    ]  # fmt: skip
+    words = _first_match(found, candidates) or _scaled(found, wanted, len(images), samples)
+    if words is None:
+        cause = PAIRING if samples else "another quantity than the one asked for, or changed pixels"
+        words = f"a gradient {_off_by(found, wanted)}", cause
+    if samples is not None:
+        words = words[0], f"{words[1]}. If you call score_gradient, let it pass its own check first"
+    raise CheckFailed(words[0], f"the slope of the {of} of each image's own label", words[1])
+
+
+def _explain_smooth(function, result, images, labels, model, noise):
+    """Raise CheckFailed unless `result` is the mean slope at the noisy images, with the likeliest reason."""
+
+    def slopes_at(noisy):
+        return finite_difference(scores_of(model), noisy, labels)
+
+    found = result.detach()
+    each = torch.stack([slopes_at(images + sample) for sample in noise])
+    wanted = each.mean(dim=0)
+    if same(found, wanted):
+        return
+    _expect_eval_mode(model)
+    again = function(images.clone(), labels.clone(), model, noise.clone()).detach()
+    expect(
+        same(again, found),
+        found="another result on a second call with the same noise",
+        wanted="the noise that is passed in, so that the result can be repeated",
+        cause="`torch.randn` inside the function; use the samples of `noise`",
+    )
+    candidates = [
+        (each.abs().mean(dim=0), ("the mean of absolute slopes", "`abs` before the mean; the samples keep their sign")),
+        ((each**2).mean(dim=0), ("the mean of squared slopes", "a square; that is another method, SmoothGrad-squared")),
+        (each[0], ("the slope at the first sample alone", "`return` inside the loop")),
+        (each[-1], ("the slope at the last sample alone", "the sum is overwritten in the loop: `=` in place of `+=`")),
+        (slopes_at(images), ("the slope at the clean image", "the noise is never added")),
+        (
+            slopes_at(images + noise.mean(dim=0)),
+            ("the slope at the mean of the noisy images", "the mean is taken before the gradient, not after"),
+        ),
+        (
+            torch.stack([slopes_at((images + sample).clamp(0, 1)) for sample in noise]).mean(dim=0),
+            ("the slope at clamped images", "`clamp`; the noisy images may leave [0, 1] here"),
+        ),
+        (
+            torch.stack([slopes_at(images + sum_) for sum_ in noise.cumsum(dim=0)]).mean(dim=0),
+            ("the slope where the noise has piled up", "`images = images + sample`: each sample starts afresh"),
+        ),
+    ]
+    words = (
+        _first_match(found, candidates)
+        or _scaled(found, wanted, len(images), len(noise))
+        or (f"a gradient {_off_by(found, wanted)}", PAIRING)
+    )
+    raise CheckFailed(words[0], "the mean over the samples of d s_y / dx at image + noise", words[1])
+
+
+def _scaled(found, wanted, count, samples=None):
+    """Return words for a result that is right up to a factor, for all images together or for each one, or None."""
+    factors = [(row * goal).sum() / (goal * goal).sum() for row, goal in zip(found, wanted, strict=True)]
+    rescaled = torch.stack([factor * goal for factor, goal in zip(factors, wanted, strict=True)])
+    if not same(found, rescaled) or min(factors) <= 0:
+        return None
+    if max(factors) - min(factors) > 1e-4 * max(factors):
+        return "each result rescaled by a factor of its own", "a normalisation; return the values as they are"
+    factor = float(factors[0])
+    if samples is not None and math.isclose(factor, samples, rel_tol=1e-4):
+        return f"{factor:.3g} times what is wanted", "the sum over the samples is not divided by their number"
+    if samples is not None and math.isclose(factor, samples / count, rel_tol=1e-4):
+        return f"{factor:.3g} times what is wanted", f"divided by the {count} images, not by the {samples} samples"
+    if math.isclose(factor, 1 / count, rel_tol=1e-4):
+        return f"1/{count} of what is wanted", f"a mean over the batch of {count} images; add their scores up instead"
+    return f"{factor:.3g} times what is wanted", "a factor too many, or a mean where a sum is wanted"
+
+
+def _expect_eval_mode(model):
+    expect(
+        not model.training,
+        found="the model in training mode after your call",
+        wanted="the model in eval mode, as it came",
+        cause="`model.train()`: Dropout and BatchNorm then mix chance and the other images into every map",
+    )
+
+
+def _expect_alone_as_among_others(alone, among):
+    expect(
+        same(alone.detach(), among),
+        found="an image explained alone and the same image in a batch of three differ",
+        wanted="the same values, whatever else is in the batch",
+        cause="a mean over the batch, a softmax over the batch (`dim=0`), or a model in training mode",
+    )
+
+
+def _expect_repeatable(first, second):
+    expect(
+        same(second, first),
+        found="a second call with the same images gives other values",
+        wanted="the same values from every call",
+        cause="gradients pile up in `images.grad`; work on `images.detach().clone().requires_grad_()`",
+    )
+
+
+def _expect_left_alone(call):
+    """Raise CheckFailed if `call(images, labels, model)` changes one of its arguments."""
+    model = tiny_network(7, size=SMALL, trainable=True)
+    images, labels = tiny_batch(model, 2, seed=7, size=SMALL)
+    kept_images, kept_labels = images.clone(), labels.clone()
+    with left_as_found(model):
+        result = call(images, labels, model)
+    expect(
+        not result.requires_grad,
+        found="a result that still requires a gradient, for a network whose parameters require one",
+        wanted="a detached tensor",
+        cause="`create_graph=True`, or a result computed from the scores themselves; return `.detach()`",
+    )
+    expect(
+        not images.requires_grad and images.grad is None,
+        found="images that require a gradient after the call",
+        wanted="the caller's images as they were",
+        cause="`images.requires_grad_()`; work on `images.detach().clone().requires_grad_()`",
+    )
+    expect(
+        torch.equal(images, kept_images) and torch.equal(labels, kept_labels),
+        found="other values in the images or labels that were passed in",
+        wanted="the caller's tensors untouched",
+        cause="an operation in place, such as `images += ...`; write `images + ...`",
+    )
+
+
+def _expect_box(function, saliency_map, fraction, wanted, cause=None):
+    found = _box(function, saliency_map, fraction)
+    if found == wanted:
+        return
+    x0, y0, x1, y1 = wanted
+    usual = {
+        (y0, x0, y1, x1): "rows and columns are swapped: x counts columns, y counts rows",
+        (x0, y0, x1 - 1, y1 - 1): "the end is included; x1 and y1 are one past the last column and row kept",
+        (x0, y0, x1 - x0, y1 - y0): "width and height are returned in place of the far corner",
+        (y0, x0, y1 - 1, x1 - 1): "rows and columns are swapped, and the end is included: x1 is one past the last",
+    }
+    words = usual.get(found) or cause
+    height, width = saliency_map.shape
+    if words is None and found == (0, 0, width, height):
+        words = (
+            "nearly all pixels are kept: `fraction` counts the pixels to keep, the brightest; it is neither the share "
+        )
+        words += "to drop nor a share of the maximum"
+    words = words or "another threshold than the ceil(fraction x pixels)-th largest value, compared with `>=`"
+    raise CheckFailed(f"{found} for a map of {width} x {height} pixels and fraction {fraction:.3g}", str(wanted), words)
+
+
+def _expect_definition(function, saliency_map, fraction):
+    """Raise CheckFailed unless the box holds all pixels at or above the threshold and each side touches one."""
+    x0, y0, x1, y1 = found = _box(function, saliency_map, fraction)
+    height, width = saliency_map.shape
+    keep = math.ceil(fraction * height * width)
+    values = sorted(saliency_map.flatten().tolist(), reverse=True)
+    bright = saliency_map >= values[keep - 1]
+    outside = bright.clone()
+    outside[y0:y1, x0:x1] = False
+    whole = 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+    one_less = saliency_map >= values[max(keep - 2, 0)]
+    one_less[y0:y1, x0:x1] = False
+    expect(
+        not whole or not outside.any() or one_less.any(),
+        found=f"{found}, which leaves out the dimmest of the {keep} brightest pixels",
+        wanted=f"all {keep}, since {fraction:.3g} of {width} x {height} pixels is {fraction * width * height:.2f}",
+        cause="the number was rounded down or to the nearest (round up with `math.ceil`), a quantile interpolated, or "
+        "the threshold's own pixel was dropped (`>` in place of `>=`)",
+    )
+    expect(
+        whole and not outside.any(),
+        found=f"{found}, which leaves out {int(outside.sum())} of the {int(bright.sum())} brightest pixels",
+        wanted=f"a box around every one of the {keep} brightest pixels of {width} x {height}, fraction {fraction:.3g}",
+        cause="rows and columns swapped, the end included, or a threshold too high: `fraction` counts pixels, and is "
+        "no share of the maximum",
+    )
+    sides = [bright[y0, x0:x1], bright[y1 - 1, x0:x1], bright[y0:y1, x0], bright[y0:y1, x1 - 1]]
+    expect(
+        all(bool(side.any()) for side in sides),
+        found=f"{found}, which has a side that touches no pixel at or above the threshold",
+        wanted=f"the smallest box around the {keep} brightest pixels of {width} x {height}, fraction {fraction:.3g}",
+        cause="a threshold too low: the ceil(fraction x pixels)-th largest value, no quantile, no share of the maximum",
+    )
+
+
+def _box(function, saliency_map, fraction):
+    result = function(saliency_map.clone(), fraction)
+    expect(
+        isinstance(result, (tuple, list)) and len(result) == 4,
+        found=f"a {type(result).__name__}" + (f" of length {len(result)}" if isinstance(result, (tuple, list)) else ""),
+        wanted="four whole numbers (x0, y0, x1, y1)",
+        cause="the function has no `return`" if result is None else "another form than the docstring asks for",
+    )
+    whole = all(float(corner) == int(corner) for corner in result)
+    expect(
+        whole and not any(isinstance(corner, float) for corner in result),
+        found=f"{tuple(result)}",
+        wanted="four whole numbers (x0, y0, x1, y1)",
+        cause="corners left as floats; convert each with `int`",
+    )
+    return tuple(int(corner) for corner in result)

@@ -1,0 +1,252 @@
+"""Batches of pictures: photographs for the ImageNet networks, drawn scenes for the picture-book ones."""
+
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from helpers import DATA, assets
+from helpers.models import Classifier
+from helpers.picturebook import CLASSES, draw_scene
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PHOTOS = DATA / "photos.toml"
+CLASSIC = ("hay", "quail", "Tibetan mastiff", "Border terrier", "brown bear")
+
+HARDER_BOOKS = 60  # `mistakes` looks through the first 50 harder scenes of as many seeds before it gives up
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """A batch of pictures with what is known about them.
+
+    `images` (N, 3, H, W) float32 in [0, 1]; `labels` (N,) int64; `names` the class name of each label;
+    `masks` (N, H, W) bool, True on the object, or None where no mask is known. For scenes of two objects
+    (`picture_pairs`), `labels` is (N, 2), `names` holds pairs and `masks` is (N, 2, H, W).
+
+    pictures[:3], pictures[[0, 2]] and pictures[pictures.labels == 4] are Pictures again; so is pictures[0],
+    a batch of one.
+    """
+
+    images: Tensor
+    labels: Tensor
+    names: tuple
+    masks: Tensor | None = None
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.images)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> "Pictures":
+        """Return the chosen pictures as a batch."""
+        chosen = torch.arange(len(self))[index.cpu() if isinstance(index, Tensor) else index].reshape(-1)
+        where = chosen.to(self.images.device)
+        return Pictures(
+            self.images[where],
+            self.labels[where],
+            tuple(self.names[i] for i in chosen.tolist()),
+            None if self.masks is None else self.masks[where],
+        )
+
+    def to(self, device: str | torch.device) -> "Pictures":
+        """Return the same pictures with all tensors on `device`."""
+        masks = None if self.masks is None else self.masks.to(device)
+        return Pictures(self.images.to(device), self.labels.to(device), self.names, masks)
+
+
+def picture_book(
+    count: int,
+    seed: int = 0,
+    *,
+    size: int = 64,
+    labels: Sequence[int] | None = None,
+    harder: bool = False,
+    stamp: bool = False,
+) -> Pictures:
+    """Draw the first `count` scenes of the picture book with this seed, each with the mask of its object.
+
+    `size`: height and width in pixels. `labels`: the class of each scene; without, the classes take turns.
+    `harder`: smaller objects and less contrast. `stamp`: with the stamp in the corner.
+    """
+    if labels is not None and len(labels) != count:
+        raise ValueError(f"picture_book: found {len(labels)} labels, wanted one for each of the {count} pictures.")
+    scenes = [
+        draw_scene(
+            seed,
+            index,
+            label=None if labels is None else int(labels[index]),
+            size=size,
+            harder=harder,
+            stamp=stamp,
+        )
+        for index in range(count)
+    ]
+    return Pictures(
+        _pixels(np.stack([scene.image for scene in scenes])),
+        torch.tensor([scene.label for scene in scenes]),
+        tuple(CLASSES[scene.label] for scene in scenes),
+        torch.from_numpy(np.stack([scene.mask for scene in scenes])),
+    )
+
+
+def picture_pairs(count: int, seed: int = 0, *, size: int = 64) -> Pictures:
+    """Draw `count` scenes of two objects of different classes.
+
+    The result has `labels` (N, 2), `names` a pair for each picture, and `masks` (N, 2, H, W), a mask for each
+    object in the order of the labels.
+    """
+    scenes = []
+    for index in range(count):
+        pair = random.Random(f"pairs/{seed}/{index}").sample(range(len(CLASSES)), 2)
+        scenes.append(draw_scene(seed, index, pair=tuple(pair), size=size))
+    labels = torch.tensor([list(scene.labels) for scene in scenes])
+    return Pictures(
+        _pixels(np.stack([scene.image for scene in scenes])),
+        labels,
+        tuple((CLASSES[first], CLASSES[second]) for first, second in labels.tolist()),
+        torch.from_numpy(np.stack([scene.masks for scene in scenes])),
+    )
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One entry of data/photos.toml: a photograph, its ImageNet class and where it comes from."""
+
+    file: str
+    name: str
+    label: int
+    sha256: str
+    address: str
+
+
+def photo_list() -> tuple[Photo, ...]:
+    """Return the photographs that the course knows, the five of the classic assignment first."""
+    table = tomllib.loads(PHOTOS.read_text(encoding="utf-8"))
+    return tuple(
+        Photo(**entry, address=table["address"].format(commit=table["commit"], file=entry["file"]))
+        for entry in table["photo"]
+    )
+
+
+def photographs(names: Sequence[str] = CLASSIC, size: int = 224) -> Pictures:
+    """Return the photographs of these ImageNet classes, each `size` pixels high and wide; masks are None.
+
+    They come from COURSE_ASSETS/photos, else they are downloaded once. Raises ValueError for a name that
+    data/photos.toml does not list, and helpers.assets.AssetError for a file that is missing or wrong.
+    """
+    known = {photo.name: photo for photo in photo_list()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"photographs: found {unknown[0]!r}, wanted names among {', '.join(known)}.")
+    photos = [known[name] for name in names]
+    folder = assets.cache_folder() / "photos"
+    paths = [assets.fetch(f"photos/{photo.file}", photo.address, folder / photo.file, photo.sha256) for photo in photos]
+    return Pictures(
+        torch.stack([read_photograph(path, size) for path in paths]),
+        torch.tensor([photo.label for photo in photos]),
+        tuple(photo.name for photo in photos),
+    )
+
+
+def read_photograph(path: str | Path, size: int = 224) -> Tensor:
+    """Return a picture file of any format as pixels in [0, 1], (3, size, size).
+
+    The shorter side is scaled to `size` pixels (bilinear with antialiasing), and the centre is cut out. A
+    picture is turned as its camera held it; what is transparent becomes white.
+    """
+    with Image.open(path) as picture:
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode.startswith("I"):  # 16 bits a pixel, which a plain conversion would clip
+            levels = np.asarray(picture, dtype=np.float32) / 65535
+            picture = Image.fromarray((levels.clip(0, 1) * 255).round().astype(np.uint8))
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        pixels = _pixels(np.array(picture.convert("RGB"))[None])
+    pixels = functional.resize(pixels, [size], antialias=True)
+    return functional.center_crop(pixels, [size])[0]
+
+
+def example_pictures(model: Classifier, count: int = 5) -> Pictures:
+    """Return `count` pictures that suit the model, in its input size and on its device.
+
+    For an ImageNet network these are the classic photographs, then the others of data/photos.toml; for a
+    picture-book network, scenes that go through its classes in order.
+    """
+    if _reads_picture_book(model):
+        pictures = picture_book(count, size=model.input_size)
+    else:
+        pictures = photographs(_known_photographs(model, count), model.input_size)
+    return pictures.to(_device(model))
+
+
+def mistakes(model: Classifier, count: int = 5) -> Pictures:
+    """Return at most `count` pictures that the model gives another class than their label, on its device.
+
+    For an ImageNet network they come from the photographs of data/photos.toml, for a picture-book network
+    from the harder range of scenes. The same model always gets the same pictures. Raises ValueError when it
+    makes no mistake on any of them.
+    """
+    if _reads_picture_book(model):
+        batches = (picture_book(50, seed, size=model.input_size, harder=True) for seed in range(HARDER_BOOKS))
+    else:
+        batches = iter([photographs(_known_photographs(model), model.input_size)])
+    found: list[Pictures] = []
+    for pictures in batches:
+        pictures = pictures.to(_device(model))
+        with torch.no_grad():
+            found.append(pictures[model(pictures.images).argmax(dim=1) != pictures.labels])
+        if sum(map(len, found)) >= count:
+            break
+    if not any(map(len, found)):
+        raise ValueError(f"mistakes: {model.name or 'the model'} names every picture tried by its right class.")
+    return _joined(found)[:count]
+
+
+def _known_photographs(model: Classifier, count: int | None = None) -> list[str]:
+    """Return the names of the first `count` photographs (None: all) for a model that has their classes."""
+    photos = photo_list()
+    if count is not None and count > len(photos):
+        raise ValueError(f"example_pictures: found count={count}, wanted at most {len(photos)} photographs.")
+    for photo in photos:
+        if model.classes[photo.label : photo.label + 1] != (photo.name,):
+            raise ValueError(
+                f"{model.name or 'the model'} has neither the classes of ImageNet nor of the picture book: "
+                "make Pictures of your own for it."
+            )
+    return [photo.name for photo in photos[:count]]
+
+
+def _reads_picture_book(model: Classifier) -> bool:
+    return model.classes == CLASSES
+
+
+def _device(model: Classifier) -> torch.device:
+    return model.normalise.mean.device
+
+
+def _joined(parts: Sequence[Pictures]) -> Pictures:
+    """Return one batch of several without masks or all with masks."""
+    masks = [part.masks for part in parts if part.masks is not None]
+    return Pictures(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        tuple(name for part in parts for name in part.names),
+        torch.cat(masks) if masks else None,
+    )
+
+
+def _pixels(levels: np.ndarray) -> Tensor:
+    """Return uint8 pictures (N, H, W, 3) as float32 pixels in [0, 1], (N, 3, H, W)."""
+    return torch.from_numpy(levels).permute(0, 3, 1, 2).float() / 255

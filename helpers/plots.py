@@ -1,0 +1,278 @@
+"""Pictures of pictures: each function returns a matplotlib Figure, and none keeps state or shows anything by itself.
+
+A figure is a grid of panels. A panel is made by what it shows, so that one kind of map has one look in all notebooks:
+
+    picture(image)          an image (3, H, W)
+    unsigned(values)        a map (H, W) >= 0: black is 0, bright is the largest value
+    signed(values)          a map (H, W) or (3, H, W) of both signs: blue is negative, white is 0, red is positive
+    tinted(values)          a map (3, H, W) of both signs in its own colours around mid grey
+    overlay(image, values)  an unsigned map over its image, transparent where it is 0
+    outline(image, ...)     an image with boxes and the borders of masks
+
+    panels([[picture(image, "hay"), unsigned(saliency_map, "saliency"), overlay(image, saliency_map)]])
+
+Every map has a scale of its own, printed under it, since maps of different images or quantities can differ by orders of
+magnitude. The scale ends at a high percentile of the sizes, so that one stray pixel does not darken all others.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from IPython.display import Image, display
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from helpers import DATA
+
+SEQUENTIAL = "inferno"
+DIVERGING = "RdBu_r"
+COLOURS = ("#e8590c", "#1c7ed6", "#2b8a3e", "#9c36b5")
+PERCENTILE = 99.5
+DPI = 110
+
+
+class Drawing(Figure):
+    """A Figure that every notebook shows as PNG, whether or not an inline backend has been set up."""
+
+    def _repr_png_(self):
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a grid: what fills the axes, what stands above them, and the scale of its colours, if any."""
+
+    draw: Callable  # draws on the axes it is given
+    title: str = ""
+    scale: tuple | None = None  # colour map, lowest value, highest value
+
+
+def picture(image, title=""):
+    """Return a panel with an image (3, H, W) in [0, 1]; values outside are cut off."""
+    pixels = _array(image).transpose(1, 2, 0).clip(0, 1)
+    return Panel(lambda axes: axes.imshow(pixels, interpolation="nearest"), title)
+
+
+def unsigned(values, title="", top=None):
+    """Return a panel with a map (H, W) whose values are 0 or more.
+
+    Args:
+        values: the map.
+        title: what stands above it.
+        top: the value shown brightest; a high percentile of the map when None.
+    """
+    values = _array(values)
+    top = top or robust_top(values)
+    return _map(values, title, SEQUENTIAL, 0.0, top)
+
+
+def signed(values, title="", top=None):
+    """Return a panel with a map of both signs, (H, W), or (3, H, W) which is averaged over the channels."""
+    values = _array(values)
+    values = values.mean(axis=0) if values.ndim == 3 else values
+    top = top or robust_top(values)
+    return _map(values, title, DIVERGING, -top, top)
+
+
+def tinted(values, title="", top=None):
+    """Return a panel with a signed map (3, H, W) as a colour picture: 0 is mid grey, each channel has its own sign."""
+    values = _array(values)
+    top = top or robust_top(values)
+    pixels = (0.5 + 0.5 * values / top).transpose(1, 2, 0).clip(0, 1)
+    return Panel(lambda axes: axes.imshow(pixels, interpolation="nearest"), title)
+
+
+def overlay(image, values, title=""):
+    """Return a panel with an unsigned map laid over its image (3, H, W), which is shown in pale grey.
+
+    A map (h, w) of another size than the image is stretched over it.
+    """
+    strength = (_array(values) / robust_top(values)).clip(0, 1)
+    height, width = image.shape[-2:]
+    smooth = "nearest" if strength.shape == (height, width) else "bilinear"
+    grey = 0.35 + 0.55 * _array(image).mean(axis=0)
+    colours = colormaps[SEQUENTIAL](0.5 + 0.5 * strength)  # the dark half of the map would only dirty the image
+    colours[..., 3] = strength
+
+    def draw(axes):
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(colours, interpolation=smooth, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+
+    return Panel(draw, title)
+
+
+def outline(image, title="", *, boxes=(), masks=()):
+    """Return a panel with an image and, in one colour each, boxes (x0, y0, x1, y1) and the borders of masks (H, W)."""
+    base = picture(image)
+
+    def draw(axes):
+        base.draw(axes)
+        for (x0, y0, x1, y1), colour in zip(boxes, COLOURS, strict=False):
+            axes.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, color=colour, lw=2))
+        for mask, colour in zip(masks, COLOURS, strict=False):
+            if _array(mask).any():
+                axes.contour(_array(mask).astype(float), levels=[0.5], colors=[colour], linewidths=2)
+
+    return Panel(draw, title)
+
+
+def robust_top(values):
+    """Return the value that ends a map's scale: a high percentile of the sizes, and never 0."""
+    sizes = np.abs(_array(values))
+    return float(np.percentile(sizes, PERCENTILE)) or float(sizes.max()) or 1.0
+
+
+def panels(rows, *, heads=(), names=(), title="", width=1.9):
+    """Return a Figure with a grid of panels.
+
+    Args:
+        rows: lists of panels; None leaves a place empty.
+        heads: a heading for each column, above the titles of the panels.
+        names: a name for each row, at its left.
+        title: what stands above the whole.
+        width: inches for one panel.
+    """
+    columns = max(len(row) for row in rows)
+    heights = [width * _relative_height(row) for row in rows]
+    lines_above = 0.2 * bool(heads) + 0.4 * bool(title)
+    figure = Drawing(figsize=(1.08 * columns * width, sum(heights) + lines_above), dpi=DPI, layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    for row, row_axes in zip(rows, grid, strict=True):
+        for panel, axes in zip([*row, *[None] * (columns - len(row))], row_axes, strict=True):
+            _fill(axes, panel)
+    for head, axes in zip(heads, grid[0], strict=False):
+        below = axes.get_title()
+        axes.set_title(f"$\\bf{{{_escaped(head)}}}$" + (f"\n{below}" if below else ""), fontsize=9)
+    for name, axes in zip(names, grid[:, 0], strict=False):
+        axes.set_axis_on()
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.set_ylabel(name, fontsize=9)
+    return figure
+
+
+def lines(x, curves, *, xlabel, ylabel, title="", log_x=False, size=(6, 3)):
+    """Return a Figure with one line for each entry of `curves`, {name: values at x}."""
+    figure = Drawing(figsize=size, dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
+        axes.plot(x, values, marker="o", markersize=4, color=colour, label=name)
+    if log_x:
+        axes.set_xscale("log")
+    _label(axes, xlabel, ylabel, title)
+    return figure
+
+
+def bars(groups, *, ylabel, title="", highlight=(), size=(7, 3)):
+    """Return a Figure with bars for each group.
+
+    Args:
+        groups: {name of the group: {name of the bar: value}}.
+        ylabel: what the values are.
+        title: what stands above the whole.
+        highlight: the names of the bars drawn in the strong colour; the others are grey.
+        size: width and height in inches.
+    """
+    figure = Drawing(figsize=size, dpi=DPI, layout="constrained")
+    for axes, (name, values) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+        colours = [COLOURS[1] if bar in highlight else "#adb5bd" for bar in values]
+        drawn = axes.barh(list(values), list(values.values()), color=colours)
+        axes.bar_label(drawn, fmt="%.2f", padding=2, fontsize=8)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.2 * max(values.values()))
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(name, fontsize=9)
+    figure.supxlabel(ylabel, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def live(figures):
+    """Show Figures one after the other in one place of a cell's output, while they are being made; the last one stays.
+
+    Args:
+        figures: an iterable of Figures, such as a generator that does some work before it yields the next.
+    """
+    handle = None
+    for figure in figures:
+        if handle is None:
+            handle = display(figure, display_id=True)
+        else:
+            handle.update(figure)
+
+
+def expected_picture(name):
+    """Return the picture the reference solution draws on the picture book, with a caption, for a notebook to show.
+
+    Args:
+        name: page and figure, such as "01_saliency-maps".
+
+    Returns:
+        An IPython Image, or None, with a printed line, where the course has no such picture.
+    """
+    path = DATA / "expected" / f"{name}.png"
+    if not path.exists():
+        print(f"There is no expected picture {name!r} in data/expected; `make figures` draws it.")
+        return None
+    print("Expected on the picture book, from the reference solution. With another network, compare what it shows.")
+    return Image(filename=str(path))
+
+
+def _array(values):
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+
+
+def _map(values, title, colours, low, high):
+    def draw(axes):
+        axes.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+
+    return Panel(draw, title, (colours, low, high))
+
+
+def _relative_height(row):
+    """Return the height of a row over the width of a panel: image, titles, and colour bars below."""
+    lines_of_title = max((1 + panel.title.count("\n") for panel in row if panel and panel.title), default=0)
+    return 1.1 + 0.075 * lines_of_title + 0.14 * any(panel is not None and panel.scale for panel in row)
+
+
+def _fill(axes, panel):
+    axes.set_axis_off()
+    if panel is None:
+        return
+    panel.draw(axes)
+    axes.set_title(panel.title, fontsize=9)
+    if panel.scale:
+        colours, low, high = panel.scale
+        inset = axes.inset_axes([0, -0.07, 1, 0.04])
+        bar = axes.figure.colorbar(ScalarMappable(Normalize(low, high), colours), cax=inset, orientation="horizontal")
+        bar.set_ticks([low, high], labels=[f"{low:.2g}", f"{high:.2g}"])
+        bar.ax.tick_params(labelsize=7, length=0, pad=1)
+        bar.ax.get_xticklabels()[0].set_horizontalalignment("left")
+        bar.ax.get_xticklabels()[-1].set_horizontalalignment("right")
+        bar.outline.set_visible(False)
+
+
+def _label(axes, xlabel, ylabel, title):
+    axes.set_xlabel(xlabel, fontsize=9)
+    axes.set_ylabel(ylabel, fontsize=9)
+    axes.set_title(title, fontsize=11)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, frameon=False)
+
+
+def _escaped(text):
+    return text.replace(" ", r"\ ").replace("_", r"\_").replace("%", r"\%")

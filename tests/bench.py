@@ -1,0 +1,107 @@
+"""`make bench`: how fast, as ratios of two ways of doing the same thing, measured in turn in one run."""
+
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+import torch
+from nbgrader.converters import Autograde, GenerateAssignment
+from traitlets.config import Config
+
+from helpers import COURSE
+from helpers.course import demo, grade, notebooks, source
+from helpers.models import load_model
+from helpers.pictures import picture_book
+
+STUDENTS = 6
+
+
+def seconds(function):
+    """Return how long one call takes."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def compared(what, slow, fast, rounds):
+    """Time two functions in turn and print the ratio of each round's pair: smallest, median, largest."""
+    pairs = [(seconds(slow), seconds(fast)) for _ in range(rounds)]
+    ratios = sorted(a / b for a, b in pairs)
+    medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
+    print(
+        f"{what}\n    {medians[0]:8.3f} s against {medians[1]:8.3f} s: "
+        f"{statistics.median(ratios):.1f} times as fast ({ratios[0]:.1f} to {ratios[-1]:.1f}, {rounds} rounds)"
+    )
+
+
+def batch_against_loop():
+    """A saliency map for each of 32 pictures: one backward pass for the batch, or one for each picture."""
+    page = source.read(COURSE / "solutions" / "01_saliency.py")
+    namespace = {"torch": torch}
+    exec(page.exercises["compute_saliency_maps"].source, namespace)
+    maps, model, pictures = namespace["compute_saliency_maps"], load_model("picturebook", "cpu"), picture_book(32)
+    images, labels = pictures.images, pictures.labels
+
+    def loop():
+        for i in range(len(images)):
+            maps(images[i : i + 1], labels[i : i + 1], model)
+
+    loop()
+    compared("saliency of 32 pictures: one by one, against in one batch", loop, lambda: maps(images, labels, model), 7)
+
+
+def stock(folder, handed_in, page):
+    """Grade with nbgrader as it comes: one notebook after the other, figures and all."""
+    config = grade.nbgrader_config(folder)
+    plain = Config({"CourseDirectory": config.CourseDirectory})
+    place = folder / "source" / page.name
+    place.mkdir(parents=True)
+    nbformat.write(notebooks.solved_notebook(page), place / f"{page.name}.ipynb")
+    for path in sorted(handed_in.rglob("*.ipynb")):
+        target = folder / "submitted" / path.parent.name / page.name / path.name
+        target.parent.mkdir(parents=True)
+        target.write_bytes(path.read_bytes())
+    grade.convert(GenerateAssignment, page.name, ".", folder, plain)
+    for path in sorted(handed_in.iterdir()):
+        grade.convert(Autograde, page.name, path.name, folder, plain)
+
+
+def grading_against_stock():
+    """A class of students with the solved saliency notebook: nbgrader as it comes, against `make grade`."""
+    page = source.read(COURSE / "solutions" / "01_saliency.py")
+    answers = {name: notebooks.without_markers(cell.source) for name, cell in page.exercises.items()}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for i in range(STUDENTS):
+            # No two are the same, so that no run can be taken from another's.
+            notebook = demo.filled(notebooks.student_notebook(page), answers)
+            notebook.cells.append(nbformat.v4.new_code_cell(f"student = {i}"))
+            path = folder / "class" / f"student-{i}" / f"{page.name}.ipynb"
+            path.parent.mkdir(parents=True)
+            nbformat.write(notebook, path)
+
+        def ours():
+            grade.grade(folder / "class", folder / "ours", page_paths=[page.path])
+
+        def theirs():
+            (folder / "stock").mkdir()
+            with grade.logged(folder / "stock.log"):
+                stock(folder / "stock", folder / "class", page)
+
+        with contextlib.redirect_stderr(io.StringIO()):
+            compared(f"grading {STUDENTS} notebooks: nbgrader as it comes, against make grade", theirs, ours, 1)
+
+
+def main():
+    """Run every comparison."""
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    batch_against_loop()
+    grading_against_stock()
+
+
+if __name__ == "__main__":
+    main()
