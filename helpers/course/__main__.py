@@ -91,7 +91,7 @@ def demo(_):
     for student in students:
         print(f"  {student:<8} {demo.STORY.get(student, 'a wrong answer to the first exercise')}")
     started = time.monotonic()
-    table = grade(folder / "class", folder / "grading", page_paths=[page.path])
+    table = grade(folder / "class", folder / "grading", page_paths=[page.path], cell_seconds=10)
     print(f"\nGraded in {time.monotonic() - started:.0f} seconds.\n")
     print(report.printed(table))
     print_places(folder / "grading")

@@ -79,7 +79,7 @@ def captures(outputs):
         elif isinstance(payload.get("values"), list):
             parts.append(Part(payload["name"], tuple(decoded(item) for item in payload["values"])))
         else:
-            raise CaptureError("neither values nor an error")
+            raise CaptureError("a message with neither values nor an error")
     return parts
 
 

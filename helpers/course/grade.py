@@ -21,7 +21,7 @@ from helpers.course import execute, intake, notebooks, reference, report
 from helpers.course import source as sources
 
 
-def grade(handed_in, folder, *, workers=None, page_paths=None):
+def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None):
     """Grade a folder of submissions into nbgrader's course folder `folder`.
 
     Args:
@@ -29,6 +29,7 @@ def grade(handed_in, folder, *, workers=None, page_paths=None):
         folder: becomes or already is a course folder of nbgrader, with gradebook.db, feedback/ and grades.csv.
         workers: how many notebooks run at once; default one per core.
         page_paths: the sources of the assignments; default all in solutions/.
+        cell_seconds: how long one cell may run; default as in nbgrader_config.py.
 
     Returns:
         The rows of grades.csv.
@@ -43,6 +44,8 @@ def grade(handed_in, folder, *, workers=None, page_paths=None):
     for submission in accepted:
         keep(submission, folder)
     config = nbgrader_config(folder)
+    if cell_seconds:
+        config.GradingPreprocessor.cell_seconds = cell_seconds
     handled = sorted({submission.assignment for submission in accepted})
     with logged(folder / "grading.log"):
         for name in handled:

@@ -190,7 +190,8 @@ def _solved(page: Page, cell: Cell) -> NotebookNode:
             tags = _nbgrader(name, grade=True, locked=True, points=cell.points)
             return _code(name, source, nbgrader=tags)
         case "setup":
-            return _code(name, source, nbgrader=_nbgrader(name, locked=True), **FOLDED)
+            titled = f"# @title Imports, model and pictures\n{source}"  # what a folded cell shows
+            return _code(name, titled, nbgrader=_nbgrader(name, locked=True), **FOLDED)
         case "figure":
             return _code(name, source, tags=["figure"], course={"figure": cell.name})
     return _code(name, source)

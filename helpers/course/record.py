@@ -109,13 +109,15 @@ def judged(cell, hidden, page, answers):
         judge = reference.judge_of(page, f)
         verdict = compare.grade(question, points, got, known.reference, known.mutants, judge=judge, public=public)
     except compare.CaptureError as problem:
-        return compare.Verdict(question, 0.0, points, "wrong", f"The test sent {problem}.")
-    if verdict.verdict != "right" and error is not None:
-        stopped = error.ename in execute.ENDINGS
-        why = f"{error.ename}: {error.evalue}" if stopped else compare.public_error(error, public)
-        message = "\n".join([why, verdict.message])
-        return replace(verdict, verdict="stopped" if stopped else verdict.verdict, message=message)
-    return verdict
+        message = f"What arrived is not what the hidden test sends: {problem}."
+        return compare.Verdict(question, 0.0, points, "wrong", message)
+    if verdict.verdict == "right" or error is None:
+        return verdict
+    if error.ename in execute.ENDINGS:
+        hint = " Is there a loop that does not end?" if error.ename == "Stopped" else ""
+        said = [f"The hidden test was ended: {error.evalue}.{hint}", *([verdict.message] if got else [])]
+        return replace(verdict, verdict="stopped", message="\n".join(said))
+    return replace(verdict, message="\n".join([compare.public_error(error, public), verdict.message]))
 
 
 def asserted(cell, hidden):

@@ -1,0 +1,205 @@
+"""What keeps a student's code in: no network, no file but the system and its own scratch, no process but its own.
+
+`tier()` is the best this machine offers, found by trying. "bubblewrap" runs `bwrap`; "namespaces" does the same with
+the system calls bubblewrap is made of (`helpers.course.jail`), where the machine lets us; both see the same files, have
+the same limits and give up the same rights. "none" is macOS, Windows, and a Linux that permits neither.
+
+Inside, the system and Python are read-only. Of the course there are data/ and helpers/ without its grading core. All
+that can be written lies in memory, is bounded, and is gone with the kernel. The kernel talks through sockets that are
+made out here, so that no folder of this machine needs to be open to it.
+"""
+
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from jupyter_client.manager import AsyncKernelManager
+
+from helpers import COURSE, DATA
+from helpers.course import jail
+
+NONE = "none"
+PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "pyvenv.cfg")
+SETTINGS = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf")
+OWN = ("__init__.py", "emit.py", "jail.py", "kernel.py")
+IDENTITY = {"HOME": str(jail.HOME), "TMPDIR": "/tmp", "USER": "student", "LOGNAME": "student"}
+# A user of its own for every kernel that root starts, from the range that systemd keeps for such users: limits on
+# processes do not bind root, and are counted by user.
+USERS = range(61184, 65520)
+
+
+class NoIsolation(Exception):
+    """This machine cannot keep a student's code in."""
+
+
+def require():
+    """Raise NoIsolation where there is no tier but "none"."""
+    if tier() == NONE:
+        reasons = "; ".join(f"{name}: {trial(name)}" for name in JAILS)
+        raise NoIsolation(
+            f"Students' code cannot be isolated here ({reasons}). Install bubblewrap (apt install bubblewrap, Linux only) "
+            "or, to run it with your rights, your files and your network, say --unsafe."
+        )
+
+
+def described(name):
+    """Say in one line what a tier means."""
+    if name == NONE:
+        return "Isolation: NONE. Students' code ran with your rights: it could read, change and send what you can."
+    return f"Isolation: {name}. Students' code saw no network, no file of yours and no process but its own."
+
+
+@cache
+def tier():
+    """Return the name of the best tier here: "bubblewrap", "namespaces" or "none"."""
+    return next((name for name in JAILS if trial(name) is None), NONE)
+
+
+@cache
+def trial(name):
+    """Try a tier once, with the files and limits of a kernel; return what is in its way, or None."""
+    if sys.platform != "linux":
+        return "needs Linux"
+    if name == "bubblewrap" and not shutil.which("bwrap"):
+        return "not installed"
+    command = jailed(name, [sys.executable, "-c", "import zmq"], limits(2 << 30, 1 << 26, 64, 20), 1 << 26)
+    try:
+        done = subprocess.run(command, env=os.environ | IDENTITY, capture_output=True, text=True, timeout=30)
+    except subprocess.TimeoutExpired:
+        return "did not answer within 30 seconds"
+    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+
+
+def limits(memory, scratch, processes, seconds):
+    """Return the resource limits of a process: bytes of memory and of a file, processes and threads, CPU seconds."""
+    return {"AS": memory, "FSIZE": scratch, "NPROC": processes, "CPU": seconds, "CORE": 0}
+
+
+def jailed(name, command, limits, scratch, files=()):
+    """Return the command that runs `command` in a jail.
+
+    Args:
+        name: the tier.
+        command: a program that is visible inside, and its arguments.
+        limits: from `limits`.
+        scratch: bytes of /tmp, and of /dev/shm.
+        files: other files to show, read-only.
+    """
+    entries = furniture(scratch, [*files, *fonts()])
+    user = random.choice(USERS) if os.getuid() == 0 else 0
+    plan = {"command": command, "limits": limits, "user": user, "fonts": fonts(), "entries": []}
+    return JAILS[name](plan, entries)
+
+
+def by_bubblewrap(plan, entries):
+    """Return the command of the tier "bubblewrap"."""
+    options = {
+        "bind": lambda path, source: ["--ro-bind", source, path],
+        "link": lambda path, target: ["--symlink", target, path],
+        "proc": lambda path, _: ["--proc", path],
+        "dev": lambda path, _: ["--dev", path],
+        "empty": lambda path, _: ["--tmpfs", path],
+        "scratch": lambda path, size: ["--perms", "1777", "--size", str(size), "--tmpfs", path],
+    }
+    arguments = [word for kind, path, what in entries for word in options[kind](path, what)]
+    for kind, path, _ in [*entries, ("empty", "/", "")]:
+        arguments += ["--remount-ro", path] if kind in ("empty", "dev") else []
+    arguments += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
+    if plan["user"]:
+        arguments += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        arguments += ["--unshare-user"]
+    return [shutil.which("bwrap"), *arguments, "--", *in_jail(plan)]
+
+
+def by_namespaces(plan, entries):
+    """Return the command of the tier "namespaces"."""
+    return in_jail(plan | {"entries": entries})
+
+
+def in_jail(plan):
+    """Return the command that carries out a plan."""
+    return [sys.executable, "-I", "-S", jail.__file__, json.dumps(plan)]
+
+
+JAILS = {"bubblewrap": by_bubblewrap, "namespaces": by_namespaces}
+
+
+def furniture(scratch, files):
+    """Return all that is visible inside as (kind, path, source or target or size), folders before what is in them."""
+    roots = ["/", "/usr", "/usr/local", sys.prefix, sys.base_prefix]
+    shown = [Path(root, part) for root in roots for part in PARTS]
+    shown += [Path("/etc", name) for name in SETTINGS]
+    shown += [Path("/nix/store"), Path("/sys/devices/system/cpu"), *executables()]
+    # Packages installed elsewhere (`pip install --user`), but no checkout that an editable install points to.
+    shown += [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    shown += [path for path in (COURSE / "helpers").iterdir() if path.name != "course"]
+    shown += [COURSE / "helpers" / "course" / name for name in OWN]
+    shown += [DATA, *map(Path, files)]
+    entries = {"/proc": ("proc", ""), "/dev": ("dev", ""), "/dev/shm": ("scratch", scratch)}
+    entries |= {"/tmp": ("scratch", scratch), str(COURSE): ("empty", "")}
+    for path in sorted(shown):
+        around = next((entries[str(folder)] for folder in path.parents if str(folder) in entries), ("", ""))
+        if around[0] in ("bind", "link") or not path.exists():
+            continue
+        link = path.parent == Path("/") and path.is_symlink()
+        entries[str(path)] = ("link", str(path.readlink())) if link else ("bind", str(path.resolve()))
+    return [(kind, path, what) for path, (kind, what) in sorted(entries.items(), key=lambda entry: Path(entry[0]))]
+
+
+def executables():
+    """Yield the paths by which sys.executable is reached, one link after the other."""
+    path = Path(sys.executable)
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+        yield path
+
+
+@cache
+def fonts():
+    """Return matplotlib's list of fonts, in a list, made where there is none."""
+    import matplotlib
+
+    place = Path(matplotlib.get_cachedir())
+    if not list(place.glob("fontlist-*.json")):
+        from matplotlib import font_manager  # noqa: F401
+    return [str(path) for path in place.glob("fontlist-*.json")]
+
+
+class JailedKernelManager(AsyncKernelManager):
+    """Starts IPython's kernel in a jail; `folder` is for the sockets and has a short path."""
+
+    def __init__(self, name, folder, limits, scratch):
+        """Jail by the tier `name`; see `jailed` for the rest."""
+        place = Path(folder)
+        ports = dict(zip(("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port"), range(1, 6), strict=True))
+        super().__init__(transport="ipc", ip=str(place / "s"), connection_file=str(place / "kernel.json"), **ports)
+        # No signal reaches the kernel from out here.
+        self.kernel_spec.interrupt_mode = "message"
+        self._jail = (name, limits, scratch)
+
+    async def _async_launch_kernel(self, kernel_cmd, **options):
+        name, limits, scratch = self._jail
+        # The folder is ours alone; the kernel may be another user.
+        Path(self.connection_file).chmod(0o644)
+        listening = {f"ipc://{self.ip}-{port}": socket.socket(socket.AF_UNIX) for port in self.ports}
+        try:
+            for address, given in listening.items():
+                given.bind(address.removeprefix("ipc://"))
+                given.listen()
+            numbers = {address: given.fileno() for address, given in listening.items()}
+            kernel = [sys.executable, "-m", "helpers.course.kernel", self.connection_file, json.dumps(numbers)]
+            command = jailed(name, kernel, limits, scratch, [self.connection_file])
+            options["env"] |= IDENTITY
+            # Independent: of Jupyter's own way to end with its parent, which asks for the parent's process number.
+            options |= {"pass_fds": tuple(numbers.values()), "independent": True}
+            await super()._async_launch_kernel(command, **options)
+        finally:
+            for given in listening.values():
+                given.close()
