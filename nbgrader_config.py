@@ -26,7 +26,9 @@ c = get_config()  # noqa: F821 (nbgrader provides it)
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 c.CourseDirectory.course_id = "looking-inside-cnns"
-c.CourseDirectory.root = str(Path(__file__).parent / "grading")
+# COURSE_GRADING names another folder that `make grade INTO=...` or `make demo` wrote.
+GRADING = Path(__file__).parent / os.environ.get("COURSE_GRADING", "grading")
+c.CourseDirectory.root = str(GRADING)
 
 # Stubs and answer cells in the release are the same as in notebooks/.
 c.GenerateAssignment.preprocessors = notebooks.RELEASE_PREPROCESSORS

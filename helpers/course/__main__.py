@@ -1,6 +1,7 @@
 """Commands for authors and instructors: `python -m helpers.course COMMAND`; the Makefile names them all."""
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -69,12 +70,13 @@ def print_places(folder):
     folder = Path(folder).absolute()
     if folder.is_relative_to(Path.cwd()):
         folder = folder.relative_to(Path.cwd())
+    lab = os.path.relpath(Path(sys.executable).parent / "jupyter")
     print(
         f"\nOne row per graded cell  {folder / 'grades.csv'}"
         f"\nOne row per student      {folder / 'totals.csv'}"
         f"\nFeedback pages           {folder / 'feedback'}/<student>/<assignment>/<assignment>.html"
         f"\nGradebook                {folder / 'gradebook.db'}"
-        f"\nMark written answers     jupyter lab --CourseDirectory.root={folder.absolute()}, then Nbgrader, Formgrader"
+        f"\nMark written answers     COURSE_GRADING={folder} {lab} lab, then menu Nbgrader, Formgrader"
     )
 
 

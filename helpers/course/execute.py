@@ -31,18 +31,28 @@ from nbclient.util import ensure_async
 from tqdm.auto import tqdm
 
 from helpers import COURSE
+from helpers.course import sandbox
 
 HIDDEN_BEGIN = "### BEGIN HIDDEN TESTS"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a notebook may use: seconds for one cell and for all of a student's cells, bytes of output, fresh starts."""
+    """What a notebook may use.
+
+    Seconds for one cell and for all of a student's cells; bytes of output; fresh starts of the kernel. In isolation
+    also: bytes of memory of each process, bytes of files, processes and threads. Where `isolated`, nothing is run on a
+    machine that offers no isolation; otherwise the best is used that the machine offers.
+    """
 
     cell: int = 30
     notebook: int = 300
     output: int = 20_000_000
     restarts: int = 3
+    memory: int = 8 << 30
+    scratch: int = 256 << 20
+    processes: int = 128
+    isolated: bool = False
 
 
 def is_hidden(cell):
@@ -134,11 +144,10 @@ class BoundedClient(NotebookClient):
     or said too much; the outputs of the last cell say which.
     """
 
-    def __init__(self, notebook, limits, **options):
-        """Bound the run of `notebook` by `limits`."""
+    def __init__(self, notebook, limits, manager, **options):
+        """Bound the run of `notebook` by `limits`; `manager` starts the kernel."""
         super().__init__(
             notebook,
-            kernel_manager_class=AsyncKernelManager,
             timeout_func=self._seconds,
             interrupt_on_timeout=True,
             # Without a reply of our own, nbclient would wait for the kernel's for ever.
@@ -150,11 +159,17 @@ class BoundedClient(NotebookClient):
         )
         self.log.disabled = True
         self.finished = {}
+        self._manager = manager
         self._interrupting = None
         self._limits = limits
         self._deadline = time.monotonic() + limits.notebook
         self._said = 0
         self._stopped = False
+
+    def create_kernel_manager(self):
+        """Return the manager that was given, as one of our own: it is shut down after the run."""
+        self.km = self._manager
+        return self.km
 
     def _seconds(self, cell):
         if is_hidden(cell):
@@ -214,9 +229,16 @@ def error_output(ename, evalue):
     return nbformat.v4.new_output("error", ename=ename, evalue=evalue, traceback=[f"{ename}: {evalue}"])
 
 
+# The last nine are what Windows needs.
+KEPT = set(
+    "PATH LANG TZ HOME LD_LIBRARY_PATH "
+    "APPDATA COMSPEC LOCALAPPDATA PATHEXT PROGRAMDATA SYSTEMROOT TEMP TMP USERPROFILE".split()
+)
+
+
 def environment():
-    """Return the environment of a graded kernel: one thread, the picture book, no assets, no internet needed."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("COURSE_")}
+    """Return the environment of a graded kernel: one thread, the picture book, no assets, nobody's secrets."""
+    kept = {key: value for key, value in os.environ.items() if key.upper() in KEPT or key.startswith("LC_")}
     return kept | {
         "COURSE_MODEL": "picturebook",
         "CUDA_VISIBLE_DEVICES": "",
@@ -245,6 +267,7 @@ def run(notebook_json, limits):
         todo = [cell for cell in todo if cell.id != ended and not (is_hidden(cell) and cell.id in outputs)]
     for cell in notebook.cells:
         cell.outputs = outputs.get(cell.id, [error_output("NotRun", "the kernel ended too often")])
+    notebook.metadata["isolation"] = sandbox.tier()
     return nbformat.writes(notebook)
 
 
@@ -255,8 +278,8 @@ def session(cells, limits):
         {cell id: outputs} of the cells that were run, and the id of the cell that ended the kernel, or None.
     """
     notebook = nbformat.v4.new_notebook(cells=copy.deepcopy(cells))
-    with tempfile.TemporaryDirectory(prefix="course-") as scratch:
-        client = BoundedClient(notebook, limits, kernel_name="python3", resources={"metadata": {"path": scratch}})
+    with tempfile.TemporaryDirectory(prefix="course-") as folder:
+        client = BoundedClient(notebook, limits, manager(cells, limits, folder), resources={"metadata": {"path": folder}})
         try:
             # What a kernel writes outside its cells is the kernel's own chatter.
             client.execute(env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -264,6 +287,18 @@ def session(cells, limits):
         except KernelEnded:
             ended = list(client.finished)[-1]
     return client.finished, ended
+
+
+def manager(cells, limits, folder):
+    """Return what starts the kernel for `cells`, in the best isolation there is; `folder` is the kernel's own."""
+    if limits.isolated:
+        sandbox.require()
+    if sandbox.tier() == sandbox.NONE:
+        return AsyncKernelManager(kernel_name="python3")
+    # More than all cells may take: a kernel that uses several cores at once ends sooner.
+    seconds = 60 + limits.notebook + limits.cell * sum(map(is_hidden, cells))
+    most = sandbox.limits(limits.memory, limits.scratch, limits.processes, seconds)
+    return sandbox.JailedKernelManager(sandbox.tier(), folder, most, limits.scratch)
 
 
 def key(notebook):

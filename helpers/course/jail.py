@@ -19,7 +19,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 # From the kernel's headers: sched.h, mount.h, prctl.h, fcntl.h.
 NEW_NAMESPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x20000000 | 0x40000000  # mounts, host name, IPC, processes, network
 NEW_USER = 0x10000000
-NOSUID, NODEV, NOEXEC, BIND, REC, PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+NOSUID, NODEV, BIND, REC, PRIVATE = 2, 4, 4096, 16384, 1 << 18
 DETACH = 2
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV = 1, 2, 4
 SET_PDEATHSIG, SET_SECCOMP, SET_NO_NEW_PRIVS = 1, 22, 38
@@ -69,17 +69,20 @@ def furnish(entries):
     os.chdir("/")
     closed = ["/"]
     for kind, path, what in entries:
-        if kind == "link":
+        if kind == "folder":
+            Path(path).mkdir()
+        elif kind == "link":
             Path(path).symlink_to(what)
         elif kind == "bind":
             bind(path, what, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)
         elif kind == "dev":
+            Path(path).mkdir()
             for name in ("null", "zero", "full", "random", "urandom"):
                 bind(f"{path}/{name}", f"{path}/{name}", ATTR_NOSUID)
             for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
                 Path(path, name).symlink_to(f"/proc/self/fd{target}")
         else:
-            Path(path).mkdir(parents=True, exist_ok=True)
+            Path(path).mkdir(exist_ok=True)
             options = {"proc": None, "empty": b"mode=755", "scratch": f"mode=1777,size={what}".encode()}[kind]
             system = b"proc" if kind == "proc" else b"tmpfs"
             call("mount", system, path.encode(), system, NOSUID | NODEV, options)
@@ -94,9 +97,8 @@ def bind(path, source, attributes):
     """Show the old root's `source` at `path`."""
     source = Path(f"/old{source}")
     if source.is_dir():
-        Path(path).mkdir(parents=True, exist_ok=True)
+        Path(path).mkdir(exist_ok=True)
     else:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).touch()
     call("mount", bytes(source), path.encode(), None, BIND | REC, None)
     set_attributes(path, attributes, recursive=True)
@@ -173,6 +175,7 @@ def settle(fonts):
 def main():
     """Do as the plan says."""
     plan = json.loads(sys.argv[1])
+    os.umask(0o022)
     if plan["entries"]:
         enter(plan["entries"])
     give_up(plan["limits"], plan["user"])

@@ -104,6 +104,7 @@ def by_bubblewrap(plan, entries):
         "link": lambda path, target: ["--symlink", target, path],
         "proc": lambda path, _: ["--proc", path],
         "dev": lambda path, _: ["--dev", path],
+        "folder": lambda path, _: ["--dir", path],
         "empty": lambda path, _: ["--tmpfs", path],
         "scratch": lambda path, size: ["--perms", "1777", "--size", str(size), "--tmpfs", path],
     }
@@ -150,6 +151,9 @@ def furniture(scratch, files):
             continue
         link = path.parent == Path("/") and path.is_symlink()
         entries[str(path)] = ("link", str(path.readlink())) if link else ("bind", str(path.resolve()))
+    # By themselves they would be open to their owner only.
+    for path in list(entries):
+        entries |= {str(folder): ("folder", "") for folder in Path(path).parents[:-1] if str(folder) not in entries}
     return [(kind, path, what) for path, (kind, what) in sorted(entries.items(), key=lambda entry: Path(entry[0]))]
 
 
