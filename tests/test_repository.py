@@ -85,5 +85,5 @@ def test_links_and_commands_in_the_prose_lead_somewhere(name):
     folder = (COURSE / name).parent
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", text):
         assert (folder / target).exists(), target
-    for target in re.findall(r"\bmake ([a-z]+)\b", " ".join(re.findall(r"`([^`]*)`", text))):
+    for target in re.findall(r"\bmake ([a-z]+)\b", "\n".join(re.findall(r"`([^`]*)`", text))):
         assert re.search(rf"^{target}:", (COURSE / "Makefile").read_text("utf-8"), re.MULTILINE), target

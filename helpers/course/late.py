@@ -1,0 +1,48 @@
+"""What a late submission costs, as a plugin of nbgrader's; `nbgrader_config.py` sets the numbers.
+
+Due dates are set in formgrader. Extra time of a student stands in `extra_time.csv` in the grading folder, a table with
+the columns student, assignment and hours.
+"""
+
+import csv
+import math
+from pathlib import Path
+
+from nbgrader.plugins import BasePlugin
+from traitlets import Float
+
+DAY, HOUR, MINUTE = 86_400, 3_600, 60  # seconds
+
+
+class LatePenalty(BasePlugin):
+    """Takes a share of the score for each day begun after the due date."""
+
+    per_day = Float(0.0, min=0.0, max=1.0, help="share of the score that a day begun costs").tag(config=True)
+    grace_minutes = Float(0.0, min=0.0, help="minutes after the due date that cost nothing").tag(config=True)
+
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        """Return the points to take off, or None where nothing is; nbgrader keeps them between 0 and the score."""
+        folder = Path(self.parent.db_url.removeprefix("sqlite:///")).parent
+        extra = extra_hours(folder / "extra_time.csv").get((student_id, self.parent.assignment_id), 0.0)
+        late = total_seconds_late - self.grace_minutes * MINUTE - extra * HOUR
+        if late <= 0 or self.per_day == 0:
+            return None
+        return score * min(1.0, self.per_day * math.ceil(late / DAY))
+
+
+def extra_hours(path):
+    """Return {(student, assignment): hours} from the table at `path`; nothing where there is none.
+
+    Raises:
+        ValueError: a row is not a student, an assignment and a number of hours.
+    """
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return {(row["student"], row["assignment"]): float(row["hours"]) for row in rows}
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{path}: wanted the columns student, assignment and hours (a number); found {rows[:3]}"
+        ) from None
