@@ -1,12 +1,13 @@
 # Every target does its own set-up: a virtual environment in .venv, once.
 PYTHON ?= python3
 SUBMISSIONS ?=
+ASSIGNMENT ?= 01_saliency
 INTO ?= grading
 BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check notebooks figures models lab grade bench clean
+.PHONY: help setup demo test check notebooks figures models lab grade gradescope bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,8 +24,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Grade a small made-up class and show the marks
 	$(BIN)/python -m helpers.course demo
 
-test: $(READY) ## Run all tests
-	$(BIN)/python -m pytest
+test: $(READY) ## Run all tests, and every cell of the solved notebooks
+	COURSE_MODEL=picturebook $(BIN)/python -m pytest --nbval-lax tests solutions
 
 check: $(READY) ## Fail where a notebook is not what its source says, or where the style is off
 	$(BIN)/python -m helpers.course check
@@ -45,7 +46,10 @@ lab: $(READY) ## Open the notebooks in JupyterLab
 
 grade: $(READY) ## Grade SUBMISSIONS=folder into INTO=grading
 	@test -n "$(SUBMISSIONS)" || { echo "Which submissions? make grade SUBMISSIONS=path/to/folder"; exit 2; }
-	$(BIN)/python -m helpers.course grade "$(SUBMISSIONS)" --into "$(INTO)"
+	$(BIN)/python -m helpers.course grade "$(SUBMISSIONS)" --into "$(INTO)" $(if $(UNSAFE),--unsafe)
+
+gradescope: $(READY) ## Write an autograder zip for ASSIGNMENT=01_saliency to build/
+	$(BIN)/python -m helpers.course gradescope $(ASSIGNMENT)
 
 bench: $(READY) ## Measure speed as ratios, side by side
 	$(BIN)/python -m tests.bench

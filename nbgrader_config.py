@@ -18,7 +18,7 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
 )
 
-from helpers.course import notebooks, record
+from helpers.course import late, notebooks, record
 
 c = get_config()  # noqa: F821 (nbgrader provides it)
 
@@ -43,7 +43,7 @@ c.Autograde.sanitize_preprocessors = [
 ]
 c.Autograde.autograde_preprocessors = [
     record.RunSubmission,
-    record.SafeOutputs,
+    record.NoScript,
     record.CompareWithReference,
     IgnorePattern,
     ClearMetadataPreprocessor,
@@ -58,9 +58,13 @@ c.GenerateFeedback.preprocessors = [
     CSSHTMLHeaderPreprocessor,
 ]
 
-# A written answer is Markdown, and so may hold script.
-c.HTMLExporter.sanitize_html = True
-
 # How long a student's code may run, in seconds.
 c.GradingPreprocessor.cell_seconds = 30
 c.GradingPreprocessor.notebook_seconds = 300
+# Whether to run it where it cannot be isolated from this machine; `make grade UNSAFE=1` says so for one run.
+c.GradingPreprocessor.unsafe = False
+
+# What a day begun after the due date costs, as a share of the score, and what is forgiven.
+c.AssignLatePenalties.plugin_class = late.LatePenalty
+c.LatePenalty.per_day = 0.0
+c.LatePenalty.grace_minutes = 0.0

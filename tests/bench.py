@@ -9,13 +9,16 @@ from pathlib import Path
 
 import nbformat
 import torch
+from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde, GenerateAssignment
+from nbgrader.converters.base import NbGraderException
 from traitlets.config import Config
 
 from helpers import COURSE
-from helpers.course import demo, grade, notebooks, source
+from helpers.course import demo, grade, notebooks, record, source
 from helpers.models import load_model
 from helpers.pictures import picture_book
+from tests import strange
 
 STUDENTS = 6
 
@@ -54,20 +57,22 @@ def batch_against_loop():
     compared("saliency of 32 pictures: one by one, against in one batch", loop, lambda: maps(images, labels, model), 7)
 
 
-def stock(folder, handed_in, page):
+def stock(folder, handed_in, page, **options):
     """Grade with nbgrader as it comes: one notebook after the other, figures and all."""
     config = grade.nbgrader_config(folder)
-    plain = Config({"CourseDirectory": config.CourseDirectory})
+    plain = Config({"CourseDirectory": config.CourseDirectory, **options})
     place = folder / "source" / page.name
     place.mkdir(parents=True)
     nbformat.write(notebooks.solved_notebook(page), place / f"{page.name}.ipynb")
-    for path in sorted(handed_in.rglob("*.ipynb")):
+    for path in sorted(path for path in handed_in.rglob("*.ipynb") if path.is_file()):
         target = folder / "submitted" / path.parent.name / page.name / path.name
         target.parent.mkdir(parents=True)
         target.write_bytes(path.read_bytes())
     grade.convert(GenerateAssignment, page.name, ".", folder, plain)
     for path in sorted(handed_in.iterdir()):
-        grade.convert(Autograde, page.name, path.name, folder, plain)
+        # One by one: a copied cell would stop nbgrader's run through the class.
+        with contextlib.suppress(NbGraderException, SystemExit):
+            grade.convert(Autograde, page.name, path.name, folder, plain)
 
 
 def grading_against_stock():
@@ -85,7 +90,7 @@ def grading_against_stock():
             nbformat.write(notebook, path)
 
         def ours():
-            grade.grade(folder / "class", folder / "ours", page_paths=[page.path])
+            grade.grade(folder / "class", folder / "ours", page_paths=[page.path], unsafe=True)
 
         def theirs():
             (folder / "stock").mkdir()
@@ -96,11 +101,52 @@ def grading_against_stock():
             compared(f"grading {STUDENTS} notebooks: nbgrader as it comes, against make grade", theirs, ours, 1)
 
 
+def strange_class():
+    """The class of tests/strange.py: how many get the marks they must, from nbgrader as it comes and from us."""
+    page = source.read(COURSE / "tests" / "toy" / "01_toy.py")
+    with tempfile.TemporaryDirectory() as temporary, contextlib.redirect_stderr(io.StringIO()):
+        folder = Path(temporary)
+        strange.write_class(folder / "class", page)
+        record.page_of = lambda assignment: page
+        table = grade.grade(folder / "class", folder / "ours", page_paths=[page.path], cell_seconds=4, unsafe=True)
+        ours = {}
+        for row in table:
+            if row["question"].startswith("test_"):
+                ours.setdefault(row["student"], {})[row["question"]] = float(row["score"] or 0)
+        (folder / "stock").mkdir()
+        with grade.logged(folder / "stock.log"):
+            stock(folder / "stock", folder / "class", page, Execute={"timeout": 4})
+        with Gradebook(f"sqlite:///{folder}/stock/gradebook.db") as gradebook:
+            theirs = {
+                notebook.student.id: {grade.name: grade.auto_score for grade in notebook.grades}
+                for notebook in gradebook.notebook_submissions(page.name, page.name)
+            }
+    wanted = {
+        name: {} if double is None else {"test_double": double, "test_half": half}
+        for name, (_, double, half, _) in strange.SUBMISSIONS.items()
+    }
+    print(f"\n{len(wanted)} strange submissions (wanted points of 4 and 2; - where there are none)")
+    print(f"    {'':32} {'wanted':>10} {'nbgrader':>10} {'make grade':>10}")
+
+    def shown(marks):
+        marks = [marks.get(name) for name in ("test_double", "test_half")]
+        return "-" if None in marks else " + ".join(f"{mark:g}" for mark in marks)
+
+    right = [0, 0]
+    for name, marks in wanted.items():
+        columns = [shown(marks), shown(theirs.get(name, {})), shown(ours.get(name, {}))]
+        right = [count + (column == columns[0]) for count, column in zip(right, columns[1:], strict=True)]
+        if columns[1] != columns[0] or columns[2] != columns[0]:
+            print(f"    {name:32} {columns[0]:>10} {columns[1]:>10} {columns[2]:>10}")
+    print(f"    {'as wanted':32} {len(wanted):>10} {right[0]:>10} {right[1]:>10}")
+
+
 def main():
     """Run every comparison."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     batch_against_loop()
     grading_against_stock()
+    strange_class()
 
 
 if __name__ == "__main__":

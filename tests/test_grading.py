@@ -33,7 +33,7 @@ def hand_in(page, folder, student, answers, change=lambda notebook: None):
 
 
 def grade_class(folder, into):
-    return grade.grade(folder, into, workers=2, page_paths=[TOY])
+    return grade.grade(folder, into, workers=2, page_paths=[TOY], unsafe=True)
 
 
 def scores(table, student):

@@ -53,16 +53,28 @@ def figures(_):
 
 
 def grade(options):
-    """Grade a folder of submissions."""
-    from helpers.course import report
+    """Grade a folder or a zip of submissions."""
+    from helpers.course import intake, report, sandbox
     from helpers.course.grade import grade
 
     try:
-        table = grade(options.submissions, options.into, workers=options.workers)
-    except FileNotFoundError as error:
+        table = grade(options.submissions, options.into, workers=options.workers, unsafe=options.unsafe)
+    except (FileNotFoundError, intake.IntakeError, sandbox.NoIsolation) as error:
         sys.exit(str(error))
     print(report.printed(table))
+    print(f"\n{sandbox.described(sandbox.tier())}")
     print_places(options.into)
+
+
+def gradescope(options):
+    """Write a Gradescope autograder for one assignment."""
+    from helpers.course import gradescope
+
+    try:
+        path = gradescope.build(options.assignment, COURSE / "build" / f"gradescope-{options.assignment}.zip")
+    except FileNotFoundError as error:
+        sys.exit(str(error))
+    print(f"wrote {path.relative_to(COURSE)}; upload it as the autograder of the assignment")
 
 
 def print_places(folder):
@@ -82,7 +94,7 @@ def print_places(folder):
 
 def demo(_):
     """Grade a small made-up class."""
-    from helpers.course import demo, report
+    from helpers.course import demo, report, sandbox
     from helpers.course.grade import grade
 
     folder = COURSE / "build" / "demo"
@@ -93,9 +105,10 @@ def demo(_):
     for student in students:
         print(f"  {student:<8} {demo.STORY.get(student, 'a wrong answer to the first exercise')}")
     started = time.monotonic()
-    table = grade(folder / "class", folder / "grading", page_paths=[page.path], cell_seconds=10)
+    table = grade(folder / "class", folder / "grading", page_paths=[page.path], cell_seconds=10, unsafe=True)
     print(f"\nGraded in {time.monotonic() - started:.0f} seconds.\n")
     print(report.printed(table))
+    print(f"\n{sandbox.described(sandbox.tier())}")
     print_places(folder / "grading")
 
 
@@ -103,13 +116,16 @@ def main():
     """Read the command line and run one command."""
     parser = argparse.ArgumentParser(prog="python -m helpers.course", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (notebooks, check, figures, grade, demo):
+    for command in (notebooks, check, figures, grade, gradescope, demo):
         sub = commands.add_parser(command.__name__, help=command.__doc__.splitlines()[0])
         sub.set_defaults(run=command)
+        if command is gradescope:
+            sub.add_argument("assignment", help="such as 01_saliency")
         if command is grade:
-            sub.add_argument("submissions", help="folder with <student>/<notebook>.ipynb")
+            sub.add_argument("submissions", help="folder or zip, as students or a platform hand it over")
             sub.add_argument("--into", default="grading", help="nbgrader's course folder (default: grading)")
             sub.add_argument("--workers", type=int, help="notebooks run at once (default: one per core)")
+            sub.add_argument("--unsafe", action="store_true", help="grade even where students' code cannot be isolated")
     options = parser.parse_args()
     options.run(options)
 

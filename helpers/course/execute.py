@@ -11,6 +11,7 @@ import asyncio
 import copy
 import hashlib
 import json
+import logging
 import os
 import platform
 import queue
@@ -49,7 +50,7 @@ class Limits:
     notebook: int = 300
     output: int = 20_000_000
     restarts: int = 3
-    memory: int = 8 << 30
+    memory: int = 12 << 30
     scratch: int = 256 << 20
     processes: int = 128
     isolated: bool = False
@@ -229,16 +230,14 @@ def error_output(ename, evalue):
     return nbformat.v4.new_output("error", ename=ename, evalue=evalue, traceback=[f"{ename}: {evalue}"])
 
 
-# The last nine are what Windows needs.
-KEPT = set(
-    "PATH LANG TZ HOME LD_LIBRARY_PATH "
-    "APPDATA COMSPEC LOCALAPPDATA PATHEXT PROGRAMDATA SYSTEMROOT TEMP TMP USERPROFILE".split()
-)
+# The second line is what Windows needs.
+KEPT = """PATH LANG TZ HOME TMPDIR LD_LIBRARY_PATH
+    APPDATA COMSPEC LOCALAPPDATA PATHEXT PROGRAMDATA SYSTEMROOT TEMP TMP USERPROFILE"""
 
 
 def environment():
     """Return the environment of a graded kernel: one thread, the picture book, no assets, nobody's secrets."""
-    kept = {key: value for key, value in os.environ.items() if key.upper() in KEPT or key.startswith("LC_")}
+    kept = {key: value for key, value in os.environ.items() if key.upper() in KEPT.split() or key.startswith("LC_")}
     return kept | {
         "COURSE_MODEL": "picturebook",
         "CUDA_VISIBLE_DEVICES": "",
@@ -278,8 +277,10 @@ def session(cells, limits):
         {cell id: outputs} of the cells that were run, and the id of the cell that ended the kernel, or None.
     """
     notebook = nbformat.v4.new_notebook(cells=copy.deepcopy(cells))
-    with tempfile.TemporaryDirectory(prefix="course-") as folder:
-        client = BoundedClient(notebook, limits, manager(cells, limits, folder), resources={"metadata": {"path": folder}})
+    with tempfile.TemporaryDirectory(prefix="course-", dir=sandbox.short_place()) as folder:
+        client = BoundedClient(
+            notebook, limits, manager(cells, limits, folder), resources={"metadata": {"path": folder}}
+        )
         try:
             # What a kernel writes outside its cells is the kernel's own chatter.
             client.execute(env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -309,17 +310,20 @@ def key(notebook):
 
 @cache
 def fingerprint():
-    """Return what else the outputs depend on: Python, the packages that compute, and the helpers, as one hash."""
+    """Return what else the outputs depend on, as one hash: Python, packages, helpers, whether it is isolated."""
     packages = [f"{name} {version(name)}" for name in ("torch", "numpy", "ipykernel")]
     helpers = [path.read_bytes() for path in sorted((COURSE / "helpers").rglob("*.py"))]
     parts = [platform.python_version().encode(), *(package.encode() for package in packages), *helpers]
+    # What ran unsafely may have been changed by another student's code.
+    parts += [b"unsafe"] if sandbox.tier() == sandbox.NONE else []
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def run_all(notebooks, kept, executor, limits, label="running"):
     """Run prepared notebooks, at most once each, and keep every finished run in the folder `kept` by content hash.
 
-    Yields (key, executed notebook) in the order in which they finish; a second call does only what is new.
+    Yields (key, executed notebook) in the order in which they finish; a second call does only what is new. A run that
+    could not be made, because no kernel could be started for instance, is logged and left out.
     """
     kept = Path(kept)
     kept.mkdir(parents=True, exist_ok=True)
@@ -336,7 +340,13 @@ def run_all(notebooks, kept, executor, limits, label="running"):
         for name in done:
             yield name, nbformat.read(kept / f"{name}.ipynb", as_version=4)
         for future in as_completed(futures):
-            name, text = futures[future], future.result()
+            name = futures[future]
+            try:
+                text = future.result()
+            except Exception:
+                # The machine's failure, not the notebook's: nothing is kept, so that the next run tries again.
+                logging.getLogger("traitlets").exception("run %s could not be made", name)
+                continue
             partial = kept / f"{name}.part"
             partial.write_text(text, "utf-8")
             partial.replace(kept / f"{name}.ipynb")

@@ -1,7 +1,6 @@
 """The whole way from what was handed in to marks: intake, execute, compare, record, report."""
 
 import contextlib
-import glob
 import logging
 import os
 import shutil
@@ -17,19 +16,20 @@ from tqdm.auto import tqdm
 from traitlets.config import PyFileConfigLoader
 
 from helpers import COURSE
-from helpers.course import execute, intake, notebooks, reference, report
+from helpers.course import execute, intake, notebooks, reference, report, sandbox
 from helpers.course import source as sources
 
 
-def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None):
+def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None, unsafe=False):
     """Grade a folder of submissions into nbgrader's course folder `folder`.
 
     Args:
-        handed_in: the folder with `<student>/<notebook>.ipynb` or nbgrader's tree.
+        handed_in: a folder or a zip in any layout that `intake.collect` knows.
         folder: becomes or already is a course folder of nbgrader, with gradebook.db, feedback/ and grades.csv.
         workers: how many notebooks run at once; default one per core.
         page_paths: the sources of the assignments; default all in solutions/.
         cell_seconds: how long one cell may run; default as in nbgrader_config.py.
+        unsafe: grade even where this machine cannot isolate a student's code; sandbox.NoIsolation otherwise.
 
     Returns:
         The rows of grades.csv.
@@ -39,13 +39,18 @@ def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None
     paths = page_paths or sorted((COURSE / "solutions").glob("*.py"))
     pages = {page.name: page for page in map(sources.read, paths)}
     releases = {name: notebooks.student_notebook(page) for name, page in pages.items()}
-    submissions = intake.collect(handed_in, releases)
-    accepted = [submission for submission in submissions if not submission.refused]
-    for submission in accepted:
-        keep(submission, folder)
+    if not unsafe:
+        sandbox.require()
     config = nbgrader_config(folder)
+    with logged(folder / "grading.log"):
+        submissions = intake.collect(handed_in, releases, config)
+        accepted = [submission for submission in submissions if not submission.refused]
+        for submission in accepted:
+            keep(submission, folder)
+        log_intake(submissions)
     if cell_seconds:
         config.GradingPreprocessor.cell_seconds = cell_seconds
+    config.GradingPreprocessor.unsafe = unsafe
     handled = sorted({submission.assignment for submission in accepted})
     with logged(folder / "grading.log"):
         for name in handled:
@@ -85,12 +90,35 @@ def logged(path):
 
 
 def keep(submission, folder):
-    """Write a repaired submission to submitted/, with the log of its repairs beside it."""
+    """Write a submission to submitted/ and its repairs to repairs/, where the feedback page takes them from.
+
+    In submitted/<student>/<assignment>/ lie the repaired notebook, every attempt as it was handed in, and when the
+    platform told it, the time in nbgrader's timestamp.txt. A submission that was collected from there stays.
+    """
     place = folder / "submitted" / submission.student / submission.assignment
-    place.mkdir(parents=True, exist_ok=True)
-    nbformat.write(submission.notebook, place / f"{submission.assignment}.ipynb")
-    if submission.repairs:
-        (place / "repairs.txt").write_text("\n".join(submission.repairs) + "\n", "utf-8")
+    notebook, stamp = place / f"{submission.assignment}.ipynb", place / "timestamp.txt"
+    repairs = folder / "repairs" / submission.student / f"{submission.assignment}.txt"
+    if notebook.exists() and submission.source.exists() and notebook.samefile(submission.source):
+        if repairs.exists():
+            submission.repairs = list(dict.fromkeys([*repairs.read_text("utf-8").splitlines(), *submission.repairs]))
+    else:
+        (place / "attempts").mkdir(parents=True, exist_ok=True)
+        for name, data in filter(None, (attempt.original() for attempt in submission.attempts)):
+            (place / "attempts" / name).write_bytes(data)
+        stamp.unlink(missing_ok=True)
+        if submission.time:
+            stamp.write_text(f"{submission.time:%Y-%m-%d %H:%M:%S} UTC\n", "utf-8")
+    nbformat.write(submission.notebook, notebook)
+    repairs.parent.mkdir(parents=True, exist_ok=True)
+    repairs.write_text("".join(f"{line}\n" for line in submission.repairs), "utf-8")
+
+
+def log_intake(submissions):
+    """Log every repair and every refusal."""
+    log = logging.getLogger("traitlets")
+    for submission in submissions:
+        for line in filter(None, [submission.refused and f"refused: {submission.refused}", *submission.repairs]):
+            log.warning("%s, %s: %s", submission.student, submission.assignment, line)
 
 
 def release(page, folder, config):
@@ -110,9 +138,16 @@ def release(page, folder, config):
 def convert(converter, assignment, student, folder, config):
     """Run one of nbgrader's converters on one student's assignment."""
     course = CourseDirectory(config=config)
-    course.assignment_id, course.student_id = assignment, glob.escape(student)
+    course.assignment_id, course.student_id = assignment, student
     app = converter(coursedir=course, config=config)
     app.force = True
+
+    def this_one():
+        # nbgrader's own looks for the files by patterns, in which a name with one of [ ] * ? finds others or none.
+        place = course.format_path(app._input_directory, student, assignment)
+        app.assignments, app.notebooks = {place: [f"{place}/{assignment}.ipynb"]}, []
+
+    app.init_notebooks = this_one
     before = Path.cwd()
     try:
         app.start()
@@ -125,7 +160,8 @@ def run_everything(accepted, pages, releases, folder, config, workers):
     solved = {page.name: notebooks.solved_notebook(page) for page in pages}
     todo = [reference.notebook(page) for page in pages]
     todo += [execute.prepared(item.notebook, releases[item.assignment], solved[item.assignment]) for item in accepted]
-    limits = execute.Limits(config.GradingPreprocessor.cell_seconds, config.GradingPreprocessor.notebook_seconds)
+    settings = config.GradingPreprocessor
+    limits = execute.Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
     # Spawned, not forked: the parent holds threads and an open log.
     with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as executor:
         for _ in execute.run_all(todo, folder / "runs", executor, limits):

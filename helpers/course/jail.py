@@ -13,7 +13,6 @@ import struct
 import sys
 from pathlib import Path
 
-HOME, WORK = Path("/tmp/home"), Path("/tmp/work")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 # From the kernel's headers: sched.h, mount.h, prctl.h, fcntl.h.
@@ -23,6 +22,7 @@ NOSUID, NODEV, BIND, REC, PRIVATE = 2, 4, 4096, 16384, 1 << 18
 DETACH = 2
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV = 1, 2, 4
 SET_PDEATHSIG, SET_SECCOMP, SET_NO_NEW_PRIVS = 1, 22, 38
+CAPABILITY_VERSION_3 = 0x20080522
 SIGKILL, EPERM, ENOSYS = 9, 1, 38
 
 
@@ -34,19 +34,16 @@ def call(name, *arguments):
 
 
 def enter(entries):
-    """Move into namespaces of our own, with `entries` as the only files; what is left outside waits for us."""
+    """Become the first process in namespaces of our own, with `entries` as the only files, as bubblewrap does."""
     user, group = os.getuid(), os.getgid()
-    call("prctl", SET_PDEATHSIG, SIGKILL)
     call("unshare", NEW_NAMESPACES if user == 0 else NEW_NAMESPACES | NEW_USER)
+    call("prctl", SET_PDEATHSIG, SIGKILL)
     if user:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    # The first child is process 1 of the new namespace: when it ends, the kernel of the machine ends all others in it.
     go_on_in_a_child()
-    call("prctl", SET_PDEATHSIG, SIGKILL)
     furnish(entries)
-    go_on_in_a_child()
 
 
 def go_on_in_a_child():
@@ -70,7 +67,7 @@ def furnish(entries):
     closed = ["/"]
     for kind, path, what in entries:
         if kind == "folder":
-            Path(path).mkdir()
+            Path(path).mkdir(exist_ok=True)
         elif kind == "link":
             Path(path).symlink_to(what)
         elif kind == "bind":
@@ -145,7 +142,7 @@ def filter_calls():
 
 
 def give_up(limits, user):
-    """Take on `limits` and the identity `user` (0: keep our own), for good."""
+    """Take on `limits` and the identity `user` (0: keep our own), and drop every right, for good."""
     # Where the machine runs out of memory, it ends this process and not the grader.
     Path("/proc/self/oom_score_adj").write_text("1000")
     for name, value in limits.items():
@@ -157,19 +154,20 @@ def give_up(limits, user):
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
+    call("capset", struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bytes(24))
     call("prctl", SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if platform.machine() in CALLS:
         filter_calls()
 
 
-def settle(fonts):
-    """Make a home and an empty folder to work in; matplotlib would take seconds to list the fonts again."""
-    WORK.mkdir()
-    place = HOME / ".cache" / "matplotlib"
+def settle(home, work, fonts):
+    """Make a home and an empty folder to work in; without `fonts`, matplotlib would take seconds to list them again."""
+    Path(work).mkdir()
+    place = Path(home, ".cache", "matplotlib")
     place.mkdir(parents=True)
     for path in map(Path, fonts):
         (place / path.name).write_bytes(path.read_bytes())
-    os.chdir(WORK)
+    os.chdir(work)
 
 
 def main():
@@ -179,9 +177,12 @@ def main():
     if plan["entries"]:
         enter(plan["entries"])
     give_up(plan["limits"], plan["user"])
-    settle(plan["fonts"])
+    # After the change of user, which forgets it.
+    call("prctl", SET_PDEATHSIG, SIGKILL)
+    settle(plan["home"], plan["work"], plan["fonts"])
+    # Process 1 stays behind, as closely confined as the kernel: when it ends, nothing in its namespace goes on.
+    go_on_in_a_child()
     os.setsid()
-    # A process that runs a new program and is not root keeps no capability.
     os.execv(plan["command"][0], plan["command"])
 
 

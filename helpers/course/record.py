@@ -4,7 +4,9 @@
 the folder of finished runs; what was not is run now.
 """
 
+import hashlib
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from html import escape
@@ -13,10 +15,10 @@ from pathlib import Path
 import nbformat
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import determine_grade
-from traitlets import Integer
+from traitlets import Bool, Integer
 
 from helpers import COURSE
-from helpers.course import compare, execute, intake, notebooks, reference, source
+from helpers.course import compare, execute, intake, ledger, notebooks, reference, source
 from helpers.course.execute import Limits, is_check
 
 
@@ -34,12 +36,23 @@ class RepairSubmission(NbGraderPreprocessor):
     """Gives every graded cell of the release exactly once, as `make grade` did at intake."""
 
     def preprocess(self, nb, resources):
-        """Repair the notebook; each repair is a line in the log."""
-        release = notebooks.student_notebook(page_of(resources["nbgrader"]["assignment"]))
-        nb, notes = intake.repair(nb, release)
+        """Repair the notebook; each repair is a line in the log and, with those of intake, on the feedback page."""
+        place = resources["nbgrader"]
+        nb, notes = intake.repair(nb, notebooks.student_notebook(page_of(place["assignment"])))
         for note in notes:
-            self.log.warning("%s: %s", resources["nbgrader"]["student"], note)
+            self.log.warning("%s: %s", place["student"], note)
+        kept = coursedir(place["db_url"]) / "repairs" / place["student"] / f"{place['assignment']}.txt"
+        notes = [*(kept.read_text("utf-8").splitlines() if kept.exists() else []), *notes]
+        if notes:
+            nb.cells.insert(0, listed(notes))
         return nb, resources
+
+
+def listed(notes):
+    """Return the lines about repairs as a cell for the feedback page; nothing in them is markup."""
+    lines = [re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", note) for note in notes]
+    text = "\n".join(["**Put right before grading**\n", *(f"- {line}" for line in lines)])
+    return nbformat.v4.new_markdown_cell(text, id="repairs")
 
 
 class GradingPreprocessor(NbGraderPreprocessor):
@@ -47,14 +60,17 @@ class GradingPreprocessor(NbGraderPreprocessor):
 
     cell_seconds = Integer(30, help="how long one cell may run").tag(config=True)
     notebook_seconds = Integer(300, help="how long one notebook may run").tag(config=True)
+    unsafe = Bool(False, help="run notebooks even where they cannot be isolated").tag(config=True)
 
     def run(self, nb, resources):
         """Return the executed form of a prepared notebook, from the finished runs where it is among them."""
         kept = coursedir(resources["nbgrader"]["db_url"]) / "runs"
-        limits = Limits(self.cell_seconds, self.notebook_seconds)
+        limits = Limits(self.cell_seconds, self.notebook_seconds, isolated=not self.unsafe)
         with ThreadPoolExecutor(1) as executor:
-            ((_, executed),) = execute.run_all([nb], kept, executor, limits)
-        return executed
+            executed = list(execute.run_all([nb], kept, executor, limits))
+        if not executed:
+            raise RuntimeError("the notebook could not be run; the error stands above in the log")
+        return executed[0][1]
 
 
 class RunSubmission(GradingPreprocessor):
@@ -64,7 +80,9 @@ class RunSubmission(GradingPreprocessor):
         """Run the notebook, figures left out; what its hidden halves said goes into `resources`."""
         page = page_of(resources["nbgrader"]["assignment"])
         prepared = execute.prepared(nb, notebooks.student_notebook(page), notebooks.solved_notebook(page))
-        nb, resources["hidden"] = execute.merged(nb, self.run(prepared, resources))
+        executed = self.run(prepared, resources)
+        nb, resources["hidden"] = execute.merged(nb, executed)
+        resources["isolation"] = executed.metadata["isolation"]
         return nb, resources
 
 
@@ -85,7 +103,18 @@ class CompareWithReference(GradingPreprocessor):
                 cell.outputs = [*without_captures(cell.outputs), shown(verdict)]
         path = coursedir(place["db_url"]) / "verdicts" / place["student"] / f"{place['assignment']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([asdict(verdict) for verdict in verdicts.values()], indent=1), "utf-8")
+        isolation = {"isolation": resources["isolation"]}
+        path.write_text(json.dumps([asdict(verdict) | isolation for verdict in verdicts.values()], indent=1), "utf-8")
+        entry = {
+            "student": place["student"],
+            "assignment": place["assignment"],
+            "submission": hashlib.sha256("\0".join(cell.source for cell in nb.cells).encode()).hexdigest(),
+            "source": hashlib.sha256(page.path.read_bytes()).hexdigest(),
+            "environment": execute.fingerprint(),
+            **isolation,
+            "scores": {verdict.question: verdict.score for verdict in verdicts.values()},
+        }
+        ledger.append(coursedir(place["db_url"]) / "ledger.jsonl", entry)
         return nb, resources
 
 
@@ -177,15 +206,21 @@ class SaveVerdicts(SaveAutoGrades):
         self.gradebook.db.commit()
 
 
-class SafeOutputs(NbGraderPreprocessor):
-    """Leaves of a student's outputs what no browser runs; a marker and a student read them in theirs."""
+class NoScript(NbGraderPreprocessor):
+    """Leaves nothing of a student's that a browser would run; markers and students read it in theirs."""
 
-    def preprocess_cell(self, cell, resources, index):
-        """Keep text and images."""
-        for output in cell.get("outputs", []):
-            for kind in [kind for kind in output.get("data", {}) if kind not in SAFE]:
-                del output.data[kind]
-        return cell, resources
+    def preprocess(self, nb, resources):
+        """Keep text and images of outputs; show HTML in a student's own text as text."""
+        released = {
+            cell.source for cell in notebooks.student_notebook(page_of(resources["nbgrader"]["assignment"])).cells
+        }
+        for cell in nb.cells:
+            for output in cell.get("outputs", []):
+                for kind in [kind for kind in output.get("data", {}) if kind not in SAFE]:
+                    del output.data[kind]
+            if cell.cell_type != "code" and cell.source not in released:
+                cell.source = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", cell.source)
+        return nb, resources
 
 
 SAFE = {"text/plain", "image/png", "image/jpeg"}

@@ -30,22 +30,25 @@ def rows(folder, submissions):
             path = folder / "verdicts" / submission.student / f"{submission.assignment}.json"
             verdicts = {verdict["question"]: verdict for verdict in json.loads(path.read_text("utf-8"))}
             order = {cell.name: position for position, cell in enumerate(notebook.notebook.source_cells)}
+            repairs = _repairs(submission.repairs, [grade.name for grade in notebook.grades])
             for grade in sorted(notebook.grades, key=lambda grade: order[grade.name]):
                 score = "" if grade.needs_manual_grade and grade.manual_score is None else _number(grade.score)
                 verdict, message = _verdict(grade, verdicts.get(grade.name))
-                repairs = [
-                    f"({note})"
-                    for note in submission.repairs
-                    if grade.name in (repaired(note), f"test_{repaired(note)}")
-                ]
-                message = "\n".join(filter(None, [message, *repairs]))
+                # What concerns no graded cell stands in the first row.
+                notes = repairs.pop("", []) + repairs.get(grade.name, [])
+                message = "\n".join(filter(None, [message, *(f"({note})" for note in notes)]))
                 result.append(_row(submission, grade.name, score, _number(grade.max_score), verdict, message))
     return result
 
 
-def repaired(note):
-    """Return the grade id that a line about a repair begins with."""
-    return note.partition(":")[0]
+def _repairs(notes, questions):
+    """Return {question: lines about repairs of its cells}, and under "" the lines about anything else."""
+    result = {}
+    for note in notes:
+        name = note.partition(":")[0]
+        question = next((question for question in questions if question in (name, f"test_{name}")), "")
+        result.setdefault(question, []).append(note)
+    return result
 
 
 def _row(submission, question, score, max_score, verdict, message):
@@ -78,8 +81,11 @@ def write(folder, table):
     with totals.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["student", "assignment", "score", "max_score", "to_be_marked"])
+        refused = {(row["student"], row["assignment"]) for row in table if row["verdict"] == "refused"}
         for (student, assignment), total in total_scores(table).items():
-            writer.writerow([_harmless(student), assignment, *total])
+            # No mark rather than none of none: nothing of it was graded.
+            total = ("", "", "") if (student, assignment) in refused else total
+            writer.writerow([_harmless(student), _harmless(assignment), *total])
     return grades, totals
 
 
@@ -104,7 +110,8 @@ def printed(table, width=100):
     for (student, assignment), (score, most, left) in totals.items():
         mine = [row for row in table if (row["student"], row["assignment"]) == (student, assignment)]
         if mine[0]["verdict"] == "refused":
-            lines += [f"{student:<12} {assignment}  refused", *_wrapped(mine[0]["message"], width)]
+            lines.append(f"{student:<12} {assignment}  refused")
+            lines += [line for row in mine for line in _wrapped(row["message"], width)]
             continue
         waiting = f", {left} to be marked by hand" if left else ""
         lines.append(f"{student:<12} {assignment}  {score:g} of {most:g} points{waiting}")

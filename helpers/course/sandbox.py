@@ -16,19 +16,20 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
 
 from helpers import COURSE, DATA
-from helpers.course import jail
 
 NONE = "none"
+JAIL = Path(__file__).with_name("jail.py")
 PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "pyvenv.cfg")
 SETTINGS = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf")
 OWN = ("__init__.py", "emit.py", "jail.py", "kernel.py")
-IDENTITY = {"HOME": str(jail.HOME), "TMPDIR": "/tmp", "USER": "student", "LOGNAME": "student"}
+IDENTITY = {"HOME": "/tmp/home", "TMPDIR": "/tmp", "USER": "student", "LOGNAME": "student"}
 # A user of its own for every kernel that root starts, from the range that systemd keeps for such users: limits on
 # processes do not bind root, and are counted by user.
 USERS = range(61184, 65520)
@@ -43,8 +44,8 @@ def require():
     if tier() == NONE:
         reasons = "; ".join(f"{name}: {trial(name)}" for name in JAILS)
         raise NoIsolation(
-            f"Students' code cannot be isolated here ({reasons}). Install bubblewrap (apt install bubblewrap, Linux only) "
-            "or, to run it with your rights, your files and your network, say --unsafe."
+            f"Students' code cannot be isolated here ({reasons}). Install bubblewrap (Linux: apt install bubblewrap), "
+            "or run it with your rights, on your files and your network: --unsafe."
         )
 
 
@@ -94,6 +95,7 @@ def jailed(name, command, limits, scratch, files=()):
     entries = furniture(scratch, [*files, *fonts()])
     user = random.choice(USERS) if os.getuid() == 0 else 0
     plan = {"command": command, "limits": limits, "user": user, "fonts": fonts(), "entries": []}
+    plan |= {"home": IDENTITY["HOME"], "work": "/tmp/work"}
     return JAILS[name](plan, entries)
 
 
@@ -113,9 +115,11 @@ def by_bubblewrap(plan, entries):
         arguments += ["--remount-ro", path] if kind in ("empty", "dev") else []
     arguments += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
     if plan["user"]:
+        # Its process 1 stays root's, out of the kernel's reach; another user's would not hear that bwrap has died.
         arguments += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
-        arguments += ["--unshare-user"]
+        # Its process 1 would be the same user's and less confined than the kernel.
+        arguments += ["--unshare-user", "--as-pid-1"]
     return [shutil.which("bwrap"), *arguments, "--", *in_jail(plan)]
 
 
@@ -126,7 +130,7 @@ def by_namespaces(plan, entries):
 
 def in_jail(plan):
     """Return the command that carries out a plan."""
-    return [sys.executable, "-I", "-S", jail.__file__, json.dumps(plan)]
+    return [sys.executable, "-I", "-S", str(JAIL), json.dumps(plan)]
 
 
 JAILS = {"bubblewrap": by_bubblewrap, "namespaces": by_namespaces}
@@ -134,8 +138,7 @@ JAILS = {"bubblewrap": by_bubblewrap, "namespaces": by_namespaces}
 
 def furniture(scratch, files):
     """Return all that is visible inside as (kind, path, source or target or size), folders before what is in them."""
-    roots = ["/", "/usr", "/usr/local", sys.prefix, sys.base_prefix]
-    shown = [Path(root, part) for root in roots for part in PARTS]
+    shown = [Path(root, part) for root in ("/", "/usr", "/usr/local", *python_folders()) for part in PARTS]
     shown += [Path("/etc", name) for name in SETTINGS]
     shown += [Path("/nix/store"), Path("/sys/devices/system/cpu"), *executables()]
     # Packages installed elsewhere (`pip install --user`), but no checkout that an editable install points to.
@@ -157,6 +160,11 @@ def furniture(scratch, files):
     return [(kind, path, what) for path, (kind, what) in sorted(entries.items(), key=lambda entry: Path(entry[0]))]
 
 
+def python_folders():
+    """Return the folders of this Python: its virtual environment and what that was made from."""
+    return [sys.prefix, sys.base_prefix]
+
+
 def executables():
     """Yield the paths by which sys.executable is reached, one link after the other."""
     path = Path(sys.executable)
@@ -176,13 +184,21 @@ def fonts():
     return [str(path) for path in place.glob("fontlist-*.json")]
 
 
+def short_place():
+    """Return a folder for temporary folders with sockets in them: a socket's path has 107 bytes at most."""
+    place = tempfile.gettempdir()
+    return place if len(place) < 80 or tier() == NONE else "/tmp"
+
+
 class JailedKernelManager(AsyncKernelManager):
     """Starts IPython's kernel in a jail; `folder` is for the sockets and has a short path."""
 
     def __init__(self, name, folder, limits, scratch):
         """Jail by the tier `name`; see `jailed` for the rest."""
         place = Path(folder)
-        ports = dict(zip(("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port"), range(1, 6), strict=True))
+        ports = dict(
+            zip(("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port"), range(1, 6), strict=True)
+        )
         super().__init__(transport="ipc", ip=str(place / "s"), connection_file=str(place / "kernel.json"), **ports)
         # No signal reaches the kernel from out here.
         self.kernel_spec.interrupt_mode = "message"

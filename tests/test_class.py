@@ -1,0 +1,108 @@
+"""One class of strange submissions, graded in one run: never aborted, each with the marks it must get."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from helpers import COURSE
+from helpers.course import grade, ledger, record, sandbox, source
+from tests import strange
+
+TOY = COURSE / "tests" / "toy" / "01_toy.py"
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("class")
+    page = source.read(TOY)
+    strange.write_class(folder / "handed-in", page)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record, "page_of", lambda assignment: page)
+        table = grade.grade(folder / "handed-in", folder / "grading", page_paths=[TOY], cell_seconds=4, unsafe=True)
+    return folder / "grading", table
+
+
+def rows(table, student):
+    return {row["question"]: row for row in table if row["student"] == student}
+
+
+@pytest.mark.parametrize("name", strange.SUBMISSIONS)
+def test_each_gets_its_marks_and_its_message(graded, name):
+    _, double, half, says = strange.SUBMISSIONS[name]
+    mine = rows(graded[1], name)
+    message = "\n".join(row["message"] for row in mine.values())
+    if double is None:
+        assert [row["verdict"] for row in mine.values()] == ["refused"], message
+    else:
+        assert (mine["test_double"]["score"], mine["test_half"]["score"]) == (f"{double}", f"{half}"), message
+    assert says in message
+
+
+def test_nobody_is_missing_from_the_tables(graded):
+    assert {row["student"] for row in graded[1]} == set(strange.SUBMISSIONS)
+
+
+def test_no_page_a_student_gets_shows_a_hidden_test_or_runs_a_script(graded):
+    pages = list((graded[0] / "feedback").rglob("*.html"))
+    assert len(pages) == sum(double is not None for _, double, _, _ in strange.SUBMISSIONS.values())
+    for path in pages:
+        text = path.read_text("utf-8")
+        assert "numbers.copy" not in text and "BEGIN HIDDEN" not in text, path
+        assert "<script>steal()" not in text, path
+
+
+def test_every_verdict_is_in_the_record_with_what_it_was_given_for(graded):
+    path = graded[0] / "ledger.jsonl"
+    assert len(ledger.verify(path)) == 64
+    lines = path.read_text("utf-8").splitlines()
+    assert len(lines) == sum(double is not None for _, double, _, _ in strange.SUBMISSIONS.values())
+    assert all(f'"isolation": "{sandbox.tier()}"' in line for line in lines)
+
+
+GRADE = """
+import sys
+from pathlib import Path
+from helpers.course import grade, record, source
+
+if __name__ == "__main__":
+    toy, handed_in, into = map(Path, sys.argv[1:])
+    page = source.read(toy)
+    record.page_of = lambda assignment: page
+    grade.grade(handed_in, into, page_paths=[toy], workers=1, unsafe=True)
+"""
+
+
+def test_a_killed_grading_loses_and_repeats_nothing(tmp_path):
+    page = source.read(TOY)
+    slow = {
+        f"student-{i}": (
+            strange.notebook(strange.RIGHT, strange.code(f"import time; time.sleep(1); print({i})")),
+            4,
+            2,
+            "",
+        )
+        for i in range(4)
+    }
+    strange.write_class(tmp_path / "handed-in", page, slow)
+    script = tmp_path / "grade_toy.py"
+    script.write_text(GRADE)
+    command = [sys.executable, script, TOY, tmp_path / "handed-in", tmp_path / "grading"]
+    environment = os.environ | {"PYTHONPATH": str(COURSE)}
+    first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    runs = tmp_path / "grading" / "runs"
+    while len(list(runs.glob("*.ipynb"))) < 2 and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    kept = {path: path.stat().st_mtime_ns for path in runs.glob("*.ipynb")}
+    assert 2 <= len(kept) < 5
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+    assert len(list(runs.glob("*.ipynb"))) == 5
+    totals = (tmp_path / "grading" / "totals.csv").read_text("utf-8")
+    assert totals.count(",6.0,9.0,1") == 4
