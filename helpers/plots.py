@@ -1,4 +1,4 @@
-"""Pictures of pictures: each function returns a matplotlib Figure, and none keeps state or shows anything by itself.
+"""Pictures of pictures: functions that return a matplotlib Figure; only `live` shows anything by itself.
 
 A figure is a grid of panels. A panel is made by what it shows, so that one kind of map has one look in all notebooks:
 
@@ -6,6 +6,7 @@ A figure is a grid of panels. A panel is made by what it shows, so that one kind
     unsigned(values)        a map (H, W) >= 0: black is 0, bright is the largest value
     signed(values)          a map (H, W) or (3, H, W) of both signs: blue is negative, white is 0, red is positive
     tinted(values)          a map (3, H, W) of both signs in its own colours around mid grey
+    difference(change)      a change (3, H, W) of an image at its true size, or 10 times that, around mid grey
     overlay(image, values)  an unsigned map over its image, transparent where it is 0
     outline(image, ...)     an image with boxes and the borders of masks
 
@@ -89,6 +90,11 @@ def tinted(values, title="", top=None):
     return Panel(lambda axes: axes.imshow(pixels, interpolation="nearest"), title)
 
 
+def difference(change, title="", times=1):
+    """Return a panel with 0.5 + times * change, a change (3, H, W) of pixels; what leaves [0, 1] is cut off."""
+    return tinted(change, title, top=0.5 / times)
+
+
 def overlay(image, values, title=""):
     """Return a panel with an unsigned map laid over its image (3, H, W), which is shown in pale grey.
 
@@ -160,14 +166,18 @@ def panels(rows, *, heads=(), names=(), title="", width=1.9):
     return figure
 
 
-def lines(x, curves, *, xlabel, ylabel, title="", log_x=False, size=(6, 3)):
-    """Return a Figure with one line for each entry of `curves`, {name: values at x}."""
+def lines(x, curves, *, xlabel, ylabel, title="", log_x=False, log_y=False, size=(6, 3)):
+    """Return a Figure with one line for each entry of `curves`, {name: values at x}; on a log x, ticks are at x."""
     figure = Drawing(figsize=size, dpi=DPI, layout="constrained")
     axes = figure.subplots()
     for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
         axes.plot(x, values, marker="o", markersize=4, color=colour, label=name)
     if log_x:
         axes.set_xscale("log")
+        axes.set_xticks(x, labels=[f"{value:g}" for value in x])
+        axes.minorticks_off()
+    if log_y:
+        axes.set_yscale("log")
     _label(axes, xlabel, ylabel, title)
     return figure
 
@@ -193,6 +203,34 @@ def bars(groups, *, ylabel, title="", highlight=(), size=(7, 3)):
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(name, fontsize=9)
     figure.supxlabel(ylabel, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def matrix(values, *, rows, columns, title="", size=None):
+    """Return a Figure with a table of numbers between 0 and 1, each on a colour of its own.
+
+    Args:
+        values: a list of rows, each a list of numbers.
+        rows: a name for each row.
+        columns: a name for each column.
+        title: what stands above the whole.
+        size: width and height in inches.
+    """
+    size = size or (1.8 + 0.95 * len(columns), 0.9 + 0.42 * len(rows))
+    figure = Drawing(figsize=size, dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+    for row, numbers in enumerate(values):
+        for column, number in enumerate(numbers):
+            colour = "black" if number > 0.6 else "white"
+            axes.text(column, row, f"{number:.2f}", ha="center", va="center", color=colour, fontsize=10)
+    axes.set_xticks(range(len(columns)), columns, fontsize=9)
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -275,4 +313,5 @@ def _label(axes, xlabel, ylabel, title):
 
 
 def _escaped(text):
-    return text.replace(" ", r"\ ").replace("_", r"\_").replace("%", r"\%")
+    # Mathtext draws "-" as a minus sign, with space around it; U+2010 is the hyphen.
+    return text.replace(" ", r"\ ").replace("_", r"\_").replace("%", r"\%").replace("-", "\u2010")

@@ -86,7 +86,7 @@ def test_the_bank_is_large_enough(page):
     first = next(iter(page.exercises))
     for f in page.exercises:
         most = page.name == "01_saliency" and f == first
-        assert len(page.mutants(f)) >= (10 if most else 6) and len(page.variants(f)) >= (6 if most else 4), f
+        assert len(page.mutants(f)) >= (10 if most else 8) and len(page.variants(f)) >= (6 if most else 4), f
 
 
 def test_the_solved_notebook_gets_all_and_the_blank_one_nothing(page, runs, answers):

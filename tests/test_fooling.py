@@ -1,0 +1,774 @@
+"""Assignment 3: the answers against Captum, closed forms and identities; the checks; what the prose promises."""
+
+import copy
+import itertools
+import os
+import time
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from helpers import COURSE, plots
+from helpers.checks import core, fooling
+from helpers.checks.core import left_as_found, tiny_batch, tiny_network
+from helpers.course import compare, emit, reference, source
+from helpers.models import Classifier, load_model
+from helpers.pictures import photographs, picture_book
+
+PAGE = source.read(COURSE / "solutions" / "03_fooling.py")
+
+
+def executed(namespace, *sources):
+    for text in sources:
+        exec(compile(text, str(PAGE.path), "exec"), namespace)
+    return namespace
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """The names of the setup's imports and the four reference functions."""
+    namespace = {"torch": torch, "nn": nn, "F": F}
+    return executed(namespace, *(cell.source for cell in PAGE.exercises.values()))
+
+
+@pytest.fixture
+def problem():
+    """Four images of which the first label alone is predicted, and a tiny network."""
+    model = tiny_network(1)
+    images, _ = tiny_batch(model, 4, seed=1)
+    return images, (model(images).argmax(dim=1) + torch.arange(4)) % 5, model
+
+
+@pytest.fixture(scope="module")
+def book():
+    endings = {"standard": "", "robust": "-robust", "sibling": "-stamped", "ViT": "-vit"}
+    return {name: load_model(f"picturebook{ending}", device="cpu") for name, ending in endings.items()}
+
+
+def linear_scorer(classes=4):
+    """Scores W x + b of images (N, 3, 4, 5), and W as (classes, 60)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layer = nn.Linear(60, classes)
+    network = nn.Sequential(nn.Flatten(), layer)
+    model = Classifier(network, "abcdefgh"[:classes], mean=[0, 0, 0], std=[1, 1, 1], input_size=4).double()
+    return model, layer.weight.detach()
+
+
+def accuracy(images, labels, network):
+    with torch.no_grad():
+        return (network(images).argmax(dim=1) == labels).float().mean().item()
+
+
+# Captum, whose attacks know no bounds and no softmax, and skip slopes below a threshold, unless told otherwise
+
+
+@pytest.fixture
+def captum_robust():
+    return pytest.importorskip("captum.robust")
+
+
+def losses(scores, labels):
+    return F.cross_entropy(scores, labels, reduction="none")
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.1, 0.7])
+def test_fgsm_agrees_with_captum_exactly(answers, problem, captum_robust, epsilon):
+    images, labels, model = problem
+    attack = captum_robust.FGSM(model, losses, lower_bound=0, upper_bound=1)
+    attack.zero_thresh = 0
+    theirs = attack.perturb(images.clone().requires_grad_(), epsilon, labels)
+    assert torch.equal(answers["fgsm"](images, labels, model, epsilon), theirs)
+
+
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
+@pytest.mark.parametrize(("epsilon", "step", "iterations"), [(0.05, 0.02, 5), (0.1, 0.3, 4), (0.4, 0.07, 9)])
+def test_pgd_agrees_with_captum_up_to_rounding(answers, problem, captum_robust, epsilon, step, iterations):
+    images, labels, model = problem
+    attack = captum_robust.PGD(model, losses, lower_bound=0, upper_bound=1)
+    attack.fgsm.zero_thresh = 0
+    theirs = attack.perturb(images.clone(), epsilon, step, iterations, labels)
+    ours = answers["pgd"](images, labels, model, epsilon, step, iterations)
+    assert (ours - theirs).abs().max() < 1e-12
+
+
+# Closed forms on a linear scorer
+
+
+def test_fooling_a_linear_scorer_walks_straight_along_the_weights(answers):
+    model, weights = linear_scorer()
+    image = torch.full((1, 3, 4, 5), 0.5, dtype=torch.float64)
+    scores = model(image)[0]
+    target = int(scores.argmin())
+    # A step raises the target's lead over class c by lr * w_t . (w_t - w_c) / ||w_t||.
+    gains = 0.01 * (weights[target] @ (weights[target] - weights).T) / weights[target].norm()
+    needed = max(int((scores[c] - scores[target]) / gains[c]) + 1 for c in range(4) if c != target)
+    fooled = answers["make_fooling_image"](image, target, model, 0.01, 1000)
+    wanted = needed * 0.01 * weights[target] / weights[target].norm()
+    assert needed > 5
+    assert torch.allclose((fooled - image).flatten(), wanted, rtol=0, atol=1e-12)
+
+
+def test_difference_has_no_part_across_the_weights(answers):
+    model, weights = linear_scorer()
+    image = torch.full((1, 3, 4, 5), 0.5, dtype=torch.float64)
+    change = (answers["make_fooling_image"](image, 2, model, 0.02, 3) - image).flatten()
+    along = weights[2] / weights[2].norm()
+    assert (change - (change @ along) * along).norm() < 1e-12
+
+
+def test_fgsm_of_two_classes_goes_by_the_signs_of_the_weights(answers):
+    model, weights = linear_scorer(classes=2)
+    images = 0.3 + 0.4 * torch.rand(5, 3, 4, 5, generator=torch.Generator().manual_seed(0)).double()
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    wanted = 0.03 * (weights[1 - labels] - weights[labels]).sign()
+    moved = answers["fgsm"](images, labels, model, 0.03) - images
+    assert torch.allclose(moved.flatten(1), wanted, rtol=0, atol=1e-15)
+
+
+def test_pgd_of_two_classes_ends_in_the_corner_that_fgsm_jumps_to(answers):
+    model, _ = linear_scorer(classes=2)
+    images = torch.rand(5, 3, 4, 5, generator=torch.Generator().manual_seed(1)).double()
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    jump = answers["fgsm"](images, labels, model, 0.1)
+    assert torch.allclose(answers["pgd"](images, labels, model, 0.1, 0.03, 4), jump, rtol=0, atol=1e-15)
+
+
+# Identities
+
+
+def test_every_step_has_the_length_of_the_learning_rate_inside_the_cube(answers):
+    model = tiny_network(301)
+    image = 0.3 + 0.4 * tiny_batch(model, 1, seed=301)[0]
+    target = int(model(image).argmin())
+    walk = [image, *(answers["make_fooling_image"](image, target, model, 0.07, k) for k in range(1, 5))]
+    assert all(int(model(x).argmax()) != target for x in walk)
+    for before, after in itertools.pairwise(walk):
+        assert float((after - before).norm()) == pytest.approx(0.07, rel=1e-12)
+
+
+def test_fooling_goes_on_where_it_stopped(answers):
+    model = tiny_network(301)
+    image, target = tiny_batch(model, 1, seed=301)[0], 3
+    fool = answers["make_fooling_image"]
+    assert torch.equal(
+        fool(fool(image, target, model, 0.1, 2), target, model, 0.1, 3), fool(image, target, model, 0.1, 5)
+    )
+
+
+def test_a_fooled_image_is_left_alone_and_the_image_before_it_is_not_fooled(answers):
+    model = tiny_network(342)
+    image = 0.5 + 0.4 * (tiny_batch(model, 1, seed=342)[0] - 0.5)
+    target, fool = (int(model(image).argmax()) + 2) % 5, answers["make_fooling_image"]
+    fooled = fool(image, target, model, 0.3, 50)
+    assert int(model(fooled).argmax()) == target
+    assert torch.equal(fool(fooled, target, model, 0.3, 50), fooled)
+    reached = [int(model(fool(image, target, model, 0.3, k)).argmax()) == target for k in range(1, 8)]
+    assert reached == [False] * 4 + [True] * 3
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.03, 0.4])
+def test_fgsm_is_pgd_with_one_step_of_epsilon(answers, problem, epsilon):
+    images, labels, model = problem
+    one_step = answers["pgd"](images, labels, model, epsilon, epsilon, 1)
+    assert torch.allclose(answers["fgsm"](images, labels, model, epsilon), one_step, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize(("epsilon", "step"), [(0.05, 0.02), (0.05, 0.5), (0.6, 0.25)])
+def test_pgd_stays_in_the_ball_and_in_the_cube(answers, problem, epsilon, step):
+    images, labels, model = problem
+    images = (3 * images - 1).clamp(0, 1)
+    for iterations in (1, 2, 7):
+        attacked = answers["pgd"](images, labels, model, epsilon, step, iterations)
+        assert (attacked - images).abs().max() <= epsilon + 1e-15
+        assert attacked.min() >= 0
+        assert attacked.max() <= 1
+
+
+def test_pgd_without_walls_is_fgsm_repeated(answers, problem):
+    images, labels, model = problem
+    images = 0.4 + 0.2 * images
+    repeated = images
+    for _ in range(4):
+        repeated = answers["fgsm"](repeated, labels, model, 0.05)
+    assert torch.allclose(answers["pgd"](images, labels, model, 1.0, 0.05, 4), repeated, rtol=0, atol=1e-15)
+
+
+def test_a_small_fgsm_step_raises_the_loss_by_epsilon_times_the_sum_of_the_slopes(answers, problem):
+    images, labels, model = problem
+    images = 0.2 + 0.6 * images
+    slopes = core.finite_difference(fooling._losses_of(model), images, labels).abs().sum(dim=(1, 2, 3))
+    loss, attacked = fooling._losses_of(model), answers["fgsm"](images, labels, model, 1e-7)
+    with torch.no_grad():
+        gained = loss(attacked, labels) - loss(images, labels)
+    assert torch.allclose(gained / 1e-7, slopes, rtol=1e-4)
+
+
+def test_no_other_change_of_that_size_raises_a_linear_loss_more(answers):
+    model, _ = linear_scorer(classes=2)
+    images, labels = torch.full((1, 3, 4, 5), 0.5, dtype=torch.float64), torch.tensor([0])
+    best = F.cross_entropy(model(answers["fgsm"](images, labels, model, 0.1)), labels)
+    signs = torch.randn(500, 3, 4, 5, generator=torch.Generator().manual_seed(0)).sign()
+    others = F.cross_entropy(model(images + 0.1 * signs), labels.expand(500), reduction="none")
+    assert others.max() < best
+
+
+# Batches, arguments, dtypes, devices
+
+
+def attacks_of(answers):
+    return {
+        "fgsm": lambda x, y, m: answers["fgsm"](x, y, m, 0.04),
+        "pgd": lambda x, y, m: answers["pgd"](x, y, m, 0.05, 0.02, 4),
+        "make_fooling_image": lambda x, y, m: torch.cat(
+            [answers["make_fooling_image"](a[None], int(t), m, 0.1, 3) for a, t in zip(x, y, strict=True)]
+        ),
+    }
+
+
+@pytest.mark.parametrize("f", ["fgsm", "pgd"])
+def test_results_do_not_depend_on_the_rest_of_the_batch(answers, problem, f):
+    images, labels, model = problem
+    attack = attacks_of(answers)[f]
+    whole = attack(images, labels, model)
+    parts = [attack(images[i : i + 1], labels[i : i + 1], model) for i in range(4)]
+    assert torch.allclose(torch.cat(parts), whole, rtol=0, atol=1e-15)
+    order = torch.tensor([2, 0, 3, 1])
+    assert torch.allclose(attack(images[order], labels[order], model), whole[order], rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("f", ["fgsm", "pgd", "make_fooling_image"])
+def test_arguments_and_model_are_left_as_found(answers, f):
+    model = tiny_network(5, trainable=True)
+    images, labels = tiny_batch(model, 2, seed=5)
+    kept_images, kept_labels = images.clone(), labels.clone()
+    with left_as_found(model):
+        result = attacks_of(answers)[f](images, labels, model)
+    assert not result.requires_grad
+    assert torch.equal(images, kept_images)
+    assert torch.equal(labels, kept_labels)
+    assert result.untyped_storage().data_ptr() != images.untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize("f", ["fgsm", "pgd", "make_fooling_image"])
+def test_float32_in_float32_out(answers, f):
+    model = tiny_network(2, dtype=torch.float32)
+    images, labels = tiny_batch(model, 2, seed=2)
+    assert attacks_of(answers)[f](images, labels, model).dtype == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("f", ["fgsm", "pgd", "make_fooling_image"])
+def test_results_stay_on_the_device_of_their_images(answers, problem, f):
+    images, labels, model = problem
+    on_cpu = attacks_of(answers)[f](images, labels, model)
+    on_gpu = attacks_of(answers)[f](images.cuda(), labels.cuda(), model.cuda())
+    assert on_gpu.is_cuda
+    assert torch.allclose(on_gpu.cpu(), on_cpu, rtol=0, atol=1e-10)
+
+
+# One step of adversarial training
+
+
+def training_problem(count=6):
+    model = fooling.plain_network(81)
+    generator = torch.Generator().manual_seed(81)
+    images = torch.rand(count, 3, 5, 7, generator=generator, dtype=torch.float64)
+    return model, images, torch.randint(3, (count,), generator=generator)
+
+
+def test_an_attack_that_does_nothing_leaves_an_ordinary_training_step(answers):
+    model, images, labels = training_problem()
+    other = copy.deepcopy(model).train()
+    step = answers["adversarial_training_step"]
+    loss = step(model, torch.optim.SGD(model.parameters(), lr=0.1), images, labels, lambda x, y, m: x)
+    wanted = F.cross_entropy(other(images), labels)
+    gradients = torch.autograd.grad(wanted, list(other.parameters()))
+    assert loss == pytest.approx(wanted.item(), rel=1e-12)
+    for after, before, gradient in zip(model.parameters(), other.parameters(), gradients, strict=True):
+        assert torch.allclose(after, before - 0.1 * gradient, rtol=0, atol=1e-14)
+    assert torch.equal(model[1].running_mean, other[1].running_mean)
+
+
+def test_the_gradient_at_the_worst_point_is_the_gradient_of_the_maximum():
+    """Danskin's theorem, on which the step rests, for a linear scorer whose worst point in the ball is a corner."""
+    weights = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64, requires_grad=True)
+    x = torch.tensor([0.3, 0.6, 0.2], dtype=torch.float64)
+
+    def loss(w, at):
+        return F.softplus(-(w @ at)).sum()
+
+    worst = x - 0.1 * weights.detach()[0].sign()
+    (at_worst,) = torch.autograd.grad(loss(weights, worst), weights)
+    (of_maximum,) = torch.autograd.grad(loss(weights, x - 0.1 * weights.sign()[0]), weights)
+    closed = F.softplus(-(weights @ x) + 0.1 * weights.abs().sum()).sum()
+    (of_closed_form,) = torch.autograd.grad(closed, weights)
+    assert torch.allclose(at_worst, of_closed_form, rtol=1e-12)
+    assert torch.allclose(at_worst, of_maximum, rtol=1e-12)
+
+
+def test_steps_of_adversarial_training_lower_the_loss_under_attack(answers):
+    model, images, labels = training_problem(count=12)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+
+    def attack(x, y, m):
+        return answers["fgsm"](x, y, m, 0.05)
+
+    losses = [answers["adversarial_training_step"](model, optimiser, images, labels, attack) for _ in range(40)]
+    assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+
+
+# The hidden tests: what they say for a set of answers
+
+
+def parts_of(f, namespace):
+    """The parts that the hidden tests of `f` emit for the functions in `namespace`."""
+    said = []
+
+    def record(name, value):
+        try:
+            arrays = tuple(compare.decoded(emit.encode(item)) for item in emit.flat(value()))
+            said.append(compare.Part(name, arrays))
+        except Exception as error:
+            said.append(compare.Part(name, error=f"{type(error).__name__}: {error}"))
+
+    with mock.patch.object(emit, "emit", record):
+        executed(dict(namespace), PAGE.checks[f].source.partition("### BEGIN HIDDEN TESTS")[2])
+    return said
+
+
+@pytest.mark.parametrize("f", ["make_fooling_image", "fgsm", "pgd"])
+def test_rounding_in_a_gradient_changes_no_hidden_value(answers, f):
+    """No slope in the hidden data is so near 0, and no prediction so near a tie, that rounding could turn it round."""
+    shaken = PAGE.exercises[f].source
+    (line,) = [line for line in shaken.splitlines() if "torch.autograd.grad(" in line]
+    indent = line[: len(line) - len(line.lstrip())]
+    noise = "gradient = gradient + level * gradient.abs().max() * torch.randn_like(gradient)"
+    level = "level = 1e-9 if gradient.dtype == torch.float64 else 1e-6"
+    shaken = shaken.replace(line, f"{line}\n{indent}{level}\n{indent}{noise}")
+    still, moved = parts_of(f, answers), parts_of(f, executed(dict(answers), shaken))
+    assert not any(part.error for part in still)
+    assert [part.name for part, other in zip(still, moved, strict=True) if not compare.equal(part, other)] == []
+
+
+def test_no_hidden_image_of_make_fooling_image_is_predicted_by_a_hair(answers):
+    """Of the two images on either side of every stop, neither lies on a border between two classes."""
+    for seed, rate, further, options in ((342, 0.3, 2, {}), (361, 0.2, 3, {"size": (8, 6), "classes": 7})):
+        model = tiny_network(seed, **options)
+        image = 0.5 + 0.4 * (tiny_batch(model, 1, seed, options.get("size", (9, 13)))[0] - 0.5)
+        target = int(model(image).argmax() + further) % model(image).shape[1]
+        walk = [answers["make_fooling_image"](image, target, model, rate, k) for k in range(1, 12)]
+        best = torch.stack([model(x)[0].topk(2).values for x in [image, *walk]])
+        assert (best[:, 0] - best[:, 1]).min() > 1e-3
+        assert int(model(walk[-1]).argmax()) == target
+
+
+def test_endless_loops_are_stopped_and_named(answers):
+    def endless(image, target, model, learning_rate, max_iterations):
+        while True:
+            model(image)
+
+    with pytest.raises(core.CheckFailed, match=r"more than \d+ calls of the model, and no end"):
+        fooling.make_fooling_image(endless)
+    with pytest.raises(core.CheckFailed, match="and no end"):
+        fooling.pgd(lambda images, labels, model, *_: endless(images, labels, model, 0, 0))
+    for part in parts_of("make_fooling_image", dict(answers) | {"make_fooling_image": endless}):
+        assert part.error.startswith("CheckFailed") or "picture book" in part.name, part.name
+
+
+def test_limited_counts_calls_and_leaves_no_hook():
+    model = tiny_network(3)
+    images, _ = tiny_batch(model, 1, seed=3)
+    with left_as_found(model), fooling.limited(model, 2):
+        model(images)
+        model(images)
+        with pytest.raises(core.CheckFailed, match="more than 2 calls"):
+            model(images)
+    model(images)
+
+
+# The judge of pgd: a mistake in exercise 3.2 does not cost marks in exercise 3.3 again
+
+
+def judged(got, want):
+    judge = reference.judge_of(PAGE, "pgd")
+    return [
+        not mine.error and judge(theirs.name, mine.arrays, theirs.arrays, {})
+        for mine, theirs in zip(got, want, strict=True)
+    ]
+
+
+CALLS_FGSM = next(cell.source for cell in PAGE.variants("pgd") if "fgsm(" in cell.source)
+# Mistakes that leave an attack which goes both ways and does nothing to its arguments: these cost once.
+EXCUSED = (
+    "You add the gradient itself",
+    "You divide the gradient by its length",
+    "You go down the loss",
+    "You climb the score",
+    "You go down the score",
+    "You lead the images away from the predicted",
+    "You divide epsilon by 255",
+    "You average the gradients",
+    "You pass probabilities",
+)
+
+
+def test_a_mistake_in_fgsm_costs_nothing_in_a_pgd_that_calls_it(answers):
+    want = parts_of("pgd", answers)
+    excused = 0
+    for mutant in PAGE.mutants("fgsm"):
+        namespace = executed(dict(answers), mutant.source, CALLS_FGSM)
+        if mutant.says.startswith(EXCUSED):
+            assert all(judged(parts_of("pgd", namespace), want)), mutant.says
+            excused += 1
+    assert excused == len(EXCUSED)
+
+
+def test_a_mistake_in_pgd_is_not_excused_by_one_in_fgsm(answers):
+    want = parts_of("pgd", answers)
+    down = next(cell.source for cell in PAGE.mutants("fgsm") if cell.says.startswith("You go down the loss"))
+    for mutant in PAGE.mutants("pgd"):
+        if not mutant.says.startswith("You go down the loss"):  # the same mistake in both: one attack, repeated
+            namespace = executed(dict(answers), down, mutant.source)
+            assert not all(judged(parts_of("pgd", namespace), want)), mutant.says
+
+
+def test_attacks_that_do_nothing_or_go_one_way_excuse_nothing(answers):
+    want = parts_of("pgd", answers)
+    for body in ("images.clone()", "(images + epsilon).clamp(0, 1)"):
+        lazy = f"def fgsm(images, labels, model, epsilon):\n    return {body}\n"
+        assert not any(judged(parts_of("pgd", executed(dict(answers), lazy, CALLS_FGSM)), want))
+
+
+def test_pgd_needs_no_fgsm(answers):
+    missing = "def fgsm(*_):\n    raise NotImplementedError"
+    namespace = executed(dict(answers), missing)
+    assert all(judged(parts_of("pgd", namespace), parts_of("pgd", answers)))
+
+
+# The checks students run. For each mutant, by the first words of what the grader says: a part of the check's message.
+
+NAMED = {
+    "make_fooling_image": {
+        "Your gradients pile up": "piles up",
+        "You divide by the squared norm": "squared length",
+        "You do not divide the gradient": "not divided by its length",
+        "The learning rate is multiplied twice": "multiplied twice",
+        "You step by a length of your own": "learning rate is not used",
+        "You climb the probability": "log_softmax",
+        "You never stop": "no test at all",
+        "When the target is not reached": "`while` without a count",
+        "You step first and test afterwards": "test stands after the step",
+        "You test the prediction and then": "the step is still made",
+        "You make one update less": "has not moved",
+        "In your second step .grad is None": "no leaf any more",
+        "You go down the score of the target": "a minus too many",
+        "You follow the absolute gradient": "saliency map",
+        "You lower the score of the predicted": "score of the prediction is lowered",
+        "You step along the sign": "`sign()`",
+        "You divide each channel": "channel by channel",
+        "You compute the gradient once": "computed once",
+        "Your image leaves [0, 1]": "`clamp(0, 1)` is missing",
+        "You clamp after the loop only": "after the loop only",
+        "You write into the caller's image": "in place",
+        "An image that is predicted as the target": "`return image`",
+        "You return the image as it came": "never added",
+        "Your return stands inside the loop": "no `return`",
+        "Your image is right, but it still hangs": "detach",
+        "Your image is right, but .backward()": "inputs=[pixels]",
+        "You switched the caller's image": "`images.requires_grad_()`",
+        "You lose the batch axis": "`.squeeze()`",
+    },
+    "fgsm": {
+        "Your images leave [0, 1]": "`clamp(0, 1)` is missing",
+        "You add the gradient itself": "only its sign",
+        "You divide the gradient by its length": "only its sign",
+        "You go down the loss": "a minus too many",
+        "You climb the score": "helps the label",
+        "You go down the score": "contains its rivals",
+        "You attack only the images": "are skipped",
+        "You lead the images away": "`argmax` in place of the labels",
+        "You divide epsilon by 255": "divided by 255 once more",
+        "You clamp the change": "clamped to [0, 1], which loses half",
+        "You rescale the result": "rescaling",
+        "You average the gradients": "averaged over the batch",
+        "You pass probabilities": "applies the softmax itself",
+        "You start from a random point": "random start",
+        "You put the model into training mode": "`model.train()`",
+        "You write into the caller's images": "`clone()`",
+        "Your images are right, but they still": "detach",
+        "Your images are right, but .backward()": "inputs=[pixels]",
+    },
+    "pgd": {
+        "You do not bring the image back": "no projection",
+        "Your ball is around the last image": "around the last image",
+        "You project after the loop only": "projection stands after the loop",
+        "Your images leave [0, 1]": "`clamp(0, 1)` is missing",
+        "You clamp to [0, 1] after the loop only": "a clamp after the loop only",
+        "You step along the gradient itself": "only its sign",
+        "You go down the loss": "a minus too many",
+        "You start at a random point": "a random start",
+        "An image stops moving": "are skipped",
+        "You leave the loop": "loop ends before",
+        "You step by epsilon": "is taken for the step",
+        "You share epsilon out": "is taken for the step",
+        "You divide epsilon and step": "divided by 255 once more",
+        "You limit the length": "(L2)",
+        "You compute the gradient once": "computed once",
+        "Your gradients pile up": "piles up",
+        "You make one step less": "loop ends before the first step",
+        "You go down the score": "contains its rivals",
+        "In every step you lead": "`argmax` in place of the labels",
+        "You write into the caller's images": "no projection",
+        "Your images are right, but they still": "detach",
+        "Your images are right, but .backward()": "inputs=[pixels]",
+    },
+    "adversarial_training_step": {
+        "You train on the clean images": "clean images",
+        "You forget the attack": "forgotten",
+        "You train on clean and attacked": "mixed",
+        "Your attack meets the model in train mode": "`model.eval()` is missing",
+        "Your update happens in eval mode": "call `model.train()`",
+        "You never zero the gradients": "`optimiser.zero_grad()` first",
+        "The parameters stay as they are": "`optimiser.step()` is missing",
+        "You add the losses": "take the mean",
+        "Your update climbs": "negated",
+        "You return the loss after the update": "computed again after the update",
+        "Your step is right, and you return": "clean images",
+        "You train on what the model predicts": "predictions in place of the labels",
+        "You pass probabilities": "applies the softmax itself",
+        "Your step is right, but the loss": "`loss.item()`",
+        "You write the attacked images": "in place",
+    },
+}
+MUTANTS = [pytest.param(cell, id=f"{cell.name}: {cell.says[:40]}") for f in PAGE.exercises for cell in PAGE.mutants(f)]
+
+
+def answer(answers, cell):
+    """The function that a mutant or variant cell defines, with the reference's other functions around it."""
+    return executed(dict(answers), cell.source)[cell.name]
+
+
+def test_there_is_a_check_for_each_exercise_and_a_word_for_each_mutant():
+    for f in PAGE.exercises:
+        assert callable(getattr(fooling, f))
+        for mutant in PAGE.mutants(f):
+            assert sum(mutant.says.startswith(start) for start in NAMED[f]) == 1, mutant.says
+        assert len(NAMED[f]) == len(PAGE.mutants(f))
+
+
+def test_the_bank_holds_what_it_should():
+    for f in PAGE.exercises:
+        assert len(PAGE.mutants(f)) >= 8
+        assert len(PAGE.variants(f)) >= 4
+        for mutant in PAGE.mutants(f):
+            assert mutant.says.endswith(".")
+
+
+@pytest.mark.parametrize("f", PAGE.exercises)
+def test_check_passes_the_answer_in_under_a_second_of_work(answers, f, capsys):
+    begun = time.process_time()
+    getattr(fooling, f)(answers[f])
+    assert time.process_time() - begun < 1
+    assert capsys.readouterr().out.startswith(f"{f}: ")
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True")
+@pytest.mark.parametrize("f", PAGE.exercises)
+def test_check_passes_every_variant(answers, f):
+    for variant in PAGE.variants(f):
+        getattr(fooling, f)(answer(answers, variant))
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True")
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_check_fails_every_mutant_in_under_a_second_and_names_its_cause(answers, mutant):
+    word = next(word for start, word in NAMED[mutant.name].items() if mutant.says.startswith(start))
+    begun = time.process_time()
+    with pytest.raises(core.CheckFailed) as failure:
+        getattr(fooling, mutant.name)(answer(answers, mutant))
+    assert time.process_time() - begun < 1
+    assert word in str(failure.value)
+
+
+@pytest.mark.parametrize("f", PAGE.exercises)
+def test_an_exercise_not_yet_answered_raises_not_implemented(f):
+    def stub(*_):
+        raise NotImplementedError(f"{f}: replace this line")
+
+    with pytest.raises(NotImplementedError, match="replace this line"):
+        getattr(fooling, f)(stub)
+
+
+@pytest.mark.parametrize("f", ["make_fooling_image", "fgsm", "pgd"])
+def test_an_exercise_without_return_is_told_so(f):
+    with pytest.raises(core.CheckFailed, match="no `return`"):
+        getattr(fooling, f)(lambda *_: None)
+
+
+def test_a_training_step_without_return_is_told_so():
+    def silent(model, optimiser, images, labels, attack):
+        attack(images, labels, model.eval())
+
+    with pytest.raises(core.CheckFailed, match="no `return`"):
+        fooling.adversarial_training_step(silent)
+
+
+# Figures
+
+
+IMAGE = torch.rand(3, 6, 8, generator=torch.Generator().manual_seed(0))
+
+
+def drawn(panel):
+    """The pixels (H, W, 3) that a panel draws."""
+    (image,) = plots.panels([[panel]]).axes[0].images
+    return image.get_array()
+
+
+def test_no_difference_is_mid_grey_and_nothing_wraps_around():
+    assert np.allclose(drawn(plots.difference(torch.zeros(3, 6, 8), times=10)), 0.5)
+    change = torch.tensor([-0.4, -0.01, 0.0, 0.01, 0.4])[None, None].expand(3, 1, 5)
+    assert np.allclose(drawn(plots.difference(change))[0, :, 0], [0.1, 0.49, 0.5, 0.51, 0.9])
+    assert np.allclose(drawn(plots.difference(change, times=10))[0, :, 0], [0.0, 0.4, 0.5, 0.6, 1.0])
+
+
+def test_difference_of_original_and_fooled_gives_the_fooled_back():
+    fooled = (IMAGE + 0.02).clamp(0, 1)
+    shown = torch.from_numpy(np.array(drawn(plots.difference(fooled - IMAGE)))).permute(2, 0, 1)
+    assert torch.allclose(IMAGE + (shown - 0.5), fooled, atol=1e-6)
+
+
+def test_matrix_prints_every_number_in_its_row_and_column():
+    figure = plots.matrix([[0.0, 0.25, 1.0], [0.5, 0.75, 0.125]], rows=["a", "b"], columns=["x", "y", "z"], title="t")
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["0.00", "0.25", "1.00", "0.50", "0.75", "0.12"]
+    assert [text.get_position() for text in axes.texts][4] == (1, 1)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["x", "y", "z"]
+
+
+# What the prose says
+
+
+PAIRS = (("house", "mushroom"), ("flower", "tree"), ("cat", "flower"), ("mushroom", "fish"))
+
+
+@pytest.mark.parametrize(("name", "wanted"), PAIRS)
+def test_the_reference_reaches_every_pair_of_the_picture_book(answers, book, name, wanted):
+    scenes, standard = picture_book(10), book["standard"]
+    image, target = scenes.images[scenes.names.index(name)][None], standard.classes.index(wanted)
+    assert int(standard(image).argmax()) == scenes.names.index(name)
+    fooled = answers["make_fooling_image"](image, target, standard, 0.25, 20)
+    change = fooled - image
+    assert int(standard(fooled).argmax()) == target
+    assert 0.5 < change.norm() < 3
+    noise = torch.randn(change.shape, generator=torch.Generator().manual_seed(0))
+    noisy = (image + noise * change.norm() / noise.norm()).clamp(0, 1)
+    assert int(standard(noisy).argmax()) == scenes.names.index(name)
+
+
+@pytest.mark.parametrize(("name", "wanted"), PAIRS)
+def test_the_robust_network_needs_a_change_twice_as_long_at_least(answers, book, name, wanted):
+    scenes, fool = picture_book(10), answers["make_fooling_image"]
+    image, target = scenes.images[scenes.names.index(name)][None], book["robust"].classes.index(wanted)
+    lengths = {}
+    for network in ("standard", "robust"):
+        fooled = fool(image, target, book[network], 0.25, 100)
+        assert int(book[network](fooled).argmax()) == target
+        lengths[network] = float((fooled - image).norm())
+    assert lengths["robust"] > 2 * lengths["standard"]
+
+
+@pytest.mark.skipif("COURSE_ASSETS" not in os.environ, reason="COURSE_ASSETS is not set")
+@pytest.mark.parametrize("name", ["hay", "quail"])
+def test_the_reference_reaches_stingray_on_imagenet(answers, name):
+    network = load_model("squeezenet1_1", device="cpu")
+    image, target = photographs([name]).images, network.classes.index("stingray")
+    fooled = answers["make_fooling_image"](image, target, network, 0.25, 20)
+    assert int(network(fooled).argmax()) == target
+    assert (fooled - image).norm() < 3
+
+
+def test_a_margin_makes_fooling_images_survive_rounding(answers, book):
+    cell = next(cell for cell in PAGE.cells if "class Handicap" in cell.source)
+    names = executed(dict(answers), cell.source)
+    scenes, standard, still = picture_book(6), book["standard"], {}
+    for margin in (0, 4):
+        still[margin] = 0
+        for image, label in zip(scenes.images, scenes.labels, strict=True):
+            target = (int(label) + 3) % 10
+            handicapped = names["Handicap"](standard, target, margin)
+            fooled = answers["make_fooling_image"](image[None], target, handicapped, 0.25, 100)
+            lead = standard(fooled)[0, target] - standard(fooled)[0, torch.arange(10) != target].max()
+            assert lead > margin
+            still[margin] += int(standard(names["rounded"](fooled, 4)).argmax()) == target
+    assert still[4] == 6
+    assert still[0] < 6
+
+
+def test_rounding_to_eight_bits_is_what_a_saved_file_gives_back(tmp_path):
+    from PIL import Image
+
+    rounded = executed({"torch": torch, "nn": nn}, next(c.source for c in PAGE.cells if "def rounded" in c.source))[
+        "rounded"
+    ]
+    levels = (IMAGE * 255).round().to(torch.uint8)
+    Image.fromarray(levels.permute(1, 2, 0).numpy()).save(tmp_path / "image.png")
+    back = np.array(Image.open(tmp_path / "image.png")).astype(np.float32) / 255
+    assert np.allclose(rounded(IMAGE, 8).permute(1, 2, 0).numpy(), back, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return picture_book(16, seed=11)
+
+
+def test_fgsm_flatters_and_training_against_attacks_helps(answers, book, scenes):
+    reached = {}
+    for name in ("standard", "robust"):
+        one = answers["fgsm"](scenes.images, scenes.labels, book[name], 16 / 255)
+        ten = answers["pgd"](scenes.images, scenes.labels, book[name], 16 / 255, 4 / 255, 10)
+        reached[name] = [accuracy(x, scenes.labels, book[name]) for x in (scenes.images, one, ten)]
+    assert reached["standard"][0] == reached["robust"][0] == 1
+    assert reached["standard"][1] > 0.6
+    assert reached["standard"][2] < 0.25
+    assert reached["robust"][2] > 0.75
+
+
+def test_attacks_carry_over_as_the_matrix_says(answers, book, scenes):
+    epsilon = 32 / 255
+    signs = torch.randn(scenes.images.shape, generator=torch.Generator().manual_seed(0)).sign()
+    control = (scenes.images + epsilon * signs).clamp(0, 1)
+    harmless = {name: accuracy(control, scenes.labels, network) for name, network in book.items()}
+    table = {}
+    for name, network in book.items():
+        attacked = answers["pgd"](scenes.images, scenes.labels, network, epsilon, epsilon / 4, 10)
+        table[name] = {other: accuracy(attacked, scenes.labels, judge) for other, judge in book.items()}
+    assert all(table[name][name] < 0.15 for name in book)
+    assert table["standard"]["sibling"] < 0.15
+    assert table["sibling"]["standard"] < 0.15
+    assert table["standard"]["ViT"] > 0.8
+    assert table["standard"]["robust"] > 0.9
+    assert all(table["ViT"][other] > harmless[other] - 0.07 for other in book if other != "ViT")
+    assert all(table["robust"][other] < harmless[other] - 0.1 for other in book)
+
+
+def test_training_pays_near_its_epsilon_and_costs_on_clean_pictures(answers, book):
+    cell = next(cell for cell in PAGE.cells if "def train(" in cell.source)
+    names = executed(dict(answers) | {"picture_book": picture_book, "book": book}, cell.source)
+    images, labels = names["small_pictures"](100, seed=2)
+    clean, hard = {}, {}
+    for strength in (0, 8, 16):
+        network = names["train"](strength / 255)
+        attacked = answers["pgd"](images, labels, network, 8 / 255, 2 / 255, 10)
+        clean[strength], hard[strength] = accuracy(images, labels, network), accuracy(attacked, labels, network)
+    assert clean[0] > 0.9
+    assert hard[0] < 0.1
+    assert clean[8] > 0.85
+    assert hard[8] > 0.3
+    assert clean[16] < clean[8] - 0.15
