@@ -163,6 +163,29 @@ def test_marks_by_hand_survive_a_second_grading_which_runs_nothing_again(page, t
     assert report.total_scores(table) == {("ada", "01_toy"): (8.5, 9.0, 0)}
 
 
+def test_a_late_submission_loses_its_share_and_extra_time_gives_it_back(page, tmp_path, monkeypatch):
+    hand_in(page, tmp_path / "class" / "ada", "01_toy", RIGHT)  # nbgrader's tree, which has timestamps
+    (tmp_path / "class" / "ada" / "01_toy" / "timestamp.txt").write_text("2026-03-02 12:00:00 UTC")
+    into, plain = tmp_path / "grading", grade.nbgrader_config
+
+    def strict(folder):
+        config = plain(folder)
+        config.LatePenalty.per_day = 0.5
+        return config
+
+    monkeypatch.setattr(grade, "nbgrader_config", strict)
+    grade_class(tmp_path / "class", into)
+    with Gradebook(f"sqlite:///{into}/gradebook.db") as gradebook:
+        gradebook.update_or_create_assignment("01_toy", duedate="2026-03-02 09:00:00 UTC")
+    table = grade_class(tmp_path / "class", into)
+    assert scores(table, "ada")["late_penalty"] == ("-3", "late")
+    assert report.total_scores(table)["ada", "01_toy"] == (3.0, 9.0, 1)
+    assert "ada,01_toy,late_penalty,-3,0,late,handed in 3.0 hours late" in (into / "grades.csv").read_text()
+    (into / "extra_time.csv").write_text("student,assignment,hours\nada,01_toy,4\n")
+    table = grade_class(tmp_path / "class", into)
+    assert report.total_scores(table)["ada", "01_toy"] == (6.0, 9.0, 1)
+
+
 def test_a_student_cannot_bring_script_to_the_feedback_page(page, tmp_path):
     trick = "from IPython.display import HTML, display\ndisplay(HTML('<script>steal()</script>'))"
     hostile = RIGHT | {"double": "def double(x):\n    raise ValueError('<script>steal()</script>')"}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import textwrap
 from pathlib import Path
 
@@ -13,7 +14,7 @@ COLUMNS = ("student", "assignment", "question", "score", "max_score", "verdict",
 def rows(folder, submissions):
     """Return one row (a dict of COLUMNS) for each graded cell of each submission, and one for each that was refused.
 
-    A score in the gradebook, by hand or with a penalty, wins over the automatic one.
+    A score given by hand wins over the automatic one. What a late submission loses is a row of its own.
     """
     folder, result = Path(folder), []
     with Gradebook(f"sqlite:///{folder.absolute()}/gradebook.db") as gradebook:
@@ -38,6 +39,9 @@ def rows(folder, submissions):
                 notes = repairs.pop("", []) + repairs.get(grade.name, [])
                 message = "\n".join(filter(None, [message, *(f"({note})" for note in notes)]))
                 result.append(_row(submission, grade.name, score, _number(grade.max_score), verdict, message))
+            if penalty := notebook.late_submission_penalty:
+                message = f"handed in {notebook.assignment.total_seconds_late / 3600:.1f} hours late"
+                result.append(_row(submission, "late_penalty", _number(-penalty), "0", "late", message))
     return result
 
 
@@ -90,8 +94,9 @@ def write(folder, table):
 
 
 def _harmless(value):
-    # A spreadsheet runs a cell that begins with one of these; a student's folder name may.
-    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    # A spreadsheet runs text that begins with one of these; a student's folder name may.
+    runs = isinstance(value, str) and value[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"-[\d.]+", value)
+    return "'" + value if runs else value
 
 
 def total_scores(table):
