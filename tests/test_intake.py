@@ -418,7 +418,7 @@ def test_where_the_latest_attempt_cannot_be_graded_the_one_before_counts_and_it_
     assert ada.refused == "" and source_of(ada) == F
     assert ada.repairs[0].startswith("notebook: 2 attempts; 01_saliency.ipynb of 2025-03-01")
     assert ada.repairs[1].startswith(
-        "notebook: a later attempt cannot be graded: 01_saliency (1).ipynb cannot be read as a notebook: NotJSONError"
+        "notebook: a later attempt cannot be graded: 01_saliency (1).ipynb cannot be read as a notebook: it is not JSON"
     )
     grade.keep(ada, tmp_path)
     assert len(list((tmp_path / "submitted/ada/01_saliency/attempts").iterdir())) == 2

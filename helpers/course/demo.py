@@ -1,6 +1,5 @@
 """A small class that hands in the saliency assignment: right, unusual, wrong, blank, broken and forged."""
 
-import re
 import textwrap
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import nbformat
 
 from helpers.course import notebooks
 
-MARKERS = re.compile(r"^.*### (BEGIN|END) SOLUTION.*\n", re.MULTILINE)
 WRITTEN_ANSWER = "A written answer, for the instructor to mark."
 
 CHEAT = '''
@@ -38,7 +36,7 @@ def class_of(page):
 
     The wrong answers are mutants of `page`, the unusual right ones its variants.
     """
-    solved = {name: MARKERS.sub("", cell.source) for name, cell in page.exercises.items()}
+    solved = {name: notebooks.without_markers(cell.source) for name, cell in page.exercises.items()}
     first = next(iter(page.exercises))
     mutants = page.mutants(first)
     students = {
@@ -61,7 +59,7 @@ STORY = {
     "ada": "everything right",
     "emmy": "right, written differently",
     "grace": "right, written differently again",
-    "felix": "one mistake in each exercise but the first",
+    "felix": "mistakes in the later exercises",
     "henri": "nothing answered",
     "isaac": "the file was cut off",
     "john": "an endless loop",

@@ -407,6 +407,8 @@ def read(data):
         notebook = nbformat.reader.reads(data.decode(json.detect_encoding(data)).lstrip("\ufeff"))
         # nbformat.reads would give a cell without an id another one at each reading.
         converted = nbformat.convert(notebook, 4)
+    except nbformat.reader.NotJSONError as error:
+        raise ValueError("it is not JSON; was the file cut off?") from error
     except Exception as error:
         # nbformat raises many types for what is not a notebook; none may stop the class.
         reason = unpack.readable(str(error).splitlines()[0][:200]) if str(error) else ""
