@@ -138,6 +138,7 @@ def test_the_solved_notebook_runs_on_imagenet(page, tmp_path):
     environment = execute.environment() | {
         "COURSE_MODEL": "squeezenet1_1",
         "COURSE_ASSETS": os.environ["COURSE_ASSETS"],
+        "OMP_NUM_THREADS": str(os.cpu_count()),  # nothing else runs beside it
     }
     client.execute(env=environment)
     drawn = [cell for cell in notebook.cells if execute.is_figure(cell)]

@@ -1,15 +1,18 @@
-"""What all checks share: a way to fail that helps, tiny networks, finite differences, and "left as found".
+"""What all checks share: a way to fail that helps, tiny networks, finite differences, and what every answer owes.
 
 A check never holds the answer. It asks what the definition asks, of a network so small that the definition can be
 computed by brute force: a derivative is a difference quotient, measured pixel by pixel in double precision.
 """
 
+import math
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from helpers.models import Classifier
+
+SMALL = (6, 9)  # (H, W) of the images in most checks: oblong, and quick to measure pixel by pixel
 
 
 class CheckFailed(AssertionError):
@@ -151,6 +154,12 @@ def tiny_batch(model, count, seed, size=(9, 13)):
     return images, (scores.argmax(dim=1) + shift) % scores.shape[1]
 
 
+def small_problem(seed, count, **options):
+    """Return a tiny network for images of SMALL, made with `options`, and `count` images with labels for it."""
+    model = tiny_network(seed, size=SMALL, **options)
+    return model, *tiny_batch(model, count, seed, size=SMALL)
+
+
 def scores_of(model):
     """Return the function (images, labels) -> (N,) unnormalised scores, each of the image's own label."""
     return lambda images, labels: model(images)[torch.arange(len(labels)), labels]
@@ -195,6 +204,34 @@ def same(found, wanted, tolerance=1e-4):
     return bool((found - wanted).norm() <= tolerance * wanted.norm() + 1e-12)
 
 
+def first_match(found, candidates):
+    """Return the words that go with the first of the `candidates`, (values, words), equal to `found`, or None."""
+    return next((words for values, words in candidates if same(found, values)), None)
+
+
+def off_by(found, wanted):
+    """Return words for how far `found` is from `wanted`, which was measured."""
+    return f"{(found - wanted).norm() / wanted.norm():.2g} of its length away from what was measured"
+
+
+def scaled(found, wanted, count, samples=None):
+    """Return words for a result that is right up to a factor, for all images together or for each one, or None."""
+    factors = [(row * goal).sum() / (goal * goal).sum() for row, goal in zip(found, wanted, strict=True)]
+    rescaled = torch.stack([factor * goal for factor, goal in zip(factors, wanted, strict=True)])
+    if not same(found, rescaled) or min(factors) <= 0:
+        return None
+    if max(factors) - min(factors) > 1e-4 * max(factors):
+        return "each result rescaled by a factor of its own", "a normalisation; return the values as they are"
+    factor = float(factors[0])
+    if samples is not None and math.isclose(factor, samples, rel_tol=1e-4):
+        return f"{factor:.3g} times what is wanted", "the sum over the samples is not divided by their number"
+    if samples is not None and math.isclose(factor, samples / count, rel_tol=1e-4):
+        return f"{factor:.3g} times what is wanted", f"divided by the {count} images, not by the {samples} samples"
+    if math.isclose(factor, 1 / count, rel_tol=1e-4):
+        return f"1/{count} of what is wanted", f"a mean over the batch of {count} images; add their scores up instead"
+    return f"{factor:.3g} times what is wanted", "a factor too many, or a mean where a sum is wanted"
+
+
 def check_tensor(result, shape, images, what):
     """Raise CheckFailed unless `result` is a detached tensor of `shape`, of the dtype and on the device of `images`."""
     expect(
@@ -231,6 +268,113 @@ def _shape_cause(found, wanted):
     if len(found) == len(wanted) - 1:
         return "one axis too few: a reduction too many, or over the wrong axis"
     return "a reduction over the wrong axis"
+
+
+def expect_eval_mode(model):
+    """Raise CheckFailed if the model was left in training mode, which explains any wrong value before other causes."""
+    expect(
+        not model.training,
+        found="the model in training mode after your call",
+        wanted="the model in eval mode, as it came",
+        cause="`model.train()`: Dropout then mixes chance into every result, and BatchNorm the other images of a batch",
+    )
+
+
+def expect_alone_as_among_others(
+    alone,
+    among,
+    tolerance=1e-4,
+    cause="a mean over the batch, a softmax over the batch (`dim=0`), or a model in training mode",
+):
+    """Raise CheckFailed unless one image's result is the same `alone` and `among` others, both of one image."""
+    expect(
+        same(alone.detach(), among, tolerance),
+        found="an image alone and the same image in a batch of three give different results",
+        wanted="the same values, whatever else is in the batch",
+        cause=cause,
+    )
+
+
+def expect_repeatable(first, second):
+    """Raise CheckFailed unless two calls with the same image or images gave the same values."""
+    expect(
+        same(second, first),
+        found="a second call with the same input gives other values",
+        wanted="the same values from every call",
+        cause="gradients pile up in the input's `.grad`, or the first call changed its pixels; work on a copy, "
+        "`.detach().clone().requires_grad_()`",
+    )
+
+
+def expect_own_label(
+    call,
+    labels,
+    cause="`scores[:, labels]`, which pairs every image with every label; pair them with `gather`",
+):
+    """Raise CheckFailed unless another label of image 1 changes the result of image 1 alone.
+
+    Args:
+        call: labels (3,) -> results for three images, always the same.
+        labels: the labels to start from, of five classes.
+        cause: what usually mixes the images up.
+    """
+    results = call(labels.clone())
+    others = labels.clone()
+    others[1] = (others[1] + 1) % 5
+    changed = call(others)
+    expect(
+        not same(changed[1], results[1]),
+        found="the same result for two different labels of one image",
+        wanted="the result for the label that was asked for",
+        cause="the label is not used: the largest score, or the sum of all scores, was differentiated",
+    )
+    expect(
+        same(changed[0], results[0]) and same(changed[2], results[2]),
+        found="the results of images 0 and 2 changed when the label of image 1 did",
+        wanted="score i taken from row i of the scores alone, and nothing mixed over the batch",
+        cause=cause,
+    )
+
+
+def expect_left_alone(call, model, **arguments):
+    """Raise CheckFailed if a call changes the model or its arguments, or if its result carries a graph.
+
+    Args:
+        call: a function without arguments, which calls the student's and returns its tensor.
+        model: a trainable network, so that everything that can be forgotten leaves a trace.
+        arguments: the tensors that the student's function is given, by name.
+    """
+    with untouched(**arguments):
+        with left_as_found(model):
+            result = call()
+        expect(
+            not result.requires_grad,
+            found="a result that still requires a gradient, for a network whose parameters require one",
+            wanted="a detached tensor",
+            cause="`create_graph=True`, or a result computed from the scores, or from pixels that require a gradient; "
+            "return `.detach()`",
+        )
+
+
+@contextmanager
+def untouched(**arguments):
+    """Raise CheckFailed if the body changes one of these tensors, or makes it require a gradient."""
+    kept = {name: tensor.clone() for name, tensor in arguments.items()}
+    yield
+    for name, tensor in arguments.items():
+        expect(
+            not tensor.requires_grad and tensor.grad is None,
+            found=f"`{name}` requires a gradient after the call",
+            wanted=f"the caller's `{name}` untouched",
+            cause=f"`{name}.requires_grad_()`; work on `{name}.detach().clone().requires_grad_()`",
+        )
+        expect(
+            torch.equal(tensor, kept[name]),
+            found=f"other values in `{name}` after the call",
+            wanted=f"the caller's `{name}` untouched",
+            cause=f"an operation in place, such as `{name} += ...`, `{name}[...] = ...` or `{name}.clamp_()`; "
+            f"give the result a tensor of its own, as `{name} + ...` does",
+        )
 
 
 @contextmanager

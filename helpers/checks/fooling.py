@@ -16,19 +16,18 @@ from helpers.checks.core import (
     CheckFailed,
     check_tensor,
     expect,
+    expect_alone_as_among_others,
+    expect_eval_mode,
+    expect_left_alone,
     finite_difference,
-    left_as_found,
     log_probabilities_of,
     probabilities_of,
     run_checks,
     same,
     scores_of,
-    tiny_batch,
-    tiny_network,
+    small_problem,
+    untouched,
 )
-
-SMALL = (6, 9)
-FRESH = "work on `images.detach().clone().requires_grad_()`, and start every step from a detached tensor"
 
 
 @contextmanager
@@ -120,8 +119,7 @@ def make_fooling_image(function):
 
     def inside(function):
         """no pixel leaves [0, 1], after any step"""
-        model = tiny_network(45, size=SMALL)
-        images, labels = tiny_batch(model, 1, seed=45, size=SMALL)
+        model, images, labels = small_problem(seed=45, count=1)
         image = (3 * images - 1).clamp(0, 1)  # a third of the values at 0, a third at 1
         target = _another(model, image, labels[0])
         at = image
@@ -185,9 +183,9 @@ def make_fooling_image(function):
 
     def nothing_changed(function):
         """the image and a network in training use are as they were"""
-        model = tiny_network(49, size=SMALL, trainable=True)
-        images, labels = tiny_batch(model, 1, seed=49, size=SMALL)
-        _expect_left_alone(lambda images: function(images, int(labels[0]), model, 0.2, 3), images, model)
+        model, images, labels = small_problem(seed=49, count=1, trainable=True)
+        with limited(model, 200):
+            expect_left_alone(lambda: function(images, int(labels[0]), model, 0.2, 3), model, images=images)
 
     run_checks(
         "make_fooling_image",
@@ -198,8 +196,7 @@ def make_fooling_image(function):
 
 def _inner_problem(seed):
     """Return a model, one image with values in [0.3, 0.7], and a class that is not its prediction."""
-    model = tiny_network(seed, size=SMALL)
-    images, labels = tiny_batch(model, 1, seed=seed, size=SMALL)
+    model, images, labels = small_problem(seed, count=1)
     image = 0.3 + 0.4 * images
     return model, image, _another(model, image, labels[0])
 
@@ -221,7 +218,7 @@ def _explain_first_step(step, image, target, model, learning_rate):
     length = float(step.norm())
     if same(step, learning_rate * slope / slope.norm(), 1e-4):
         return
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     expect(
         length > 0,
         found="the image has not moved",
@@ -334,21 +331,24 @@ def fgsm(function):
         model, images, labels = _attack_problem(seed=55, spread=3)
         found = function(images.clone(), labels.clone(), model, 0.2).detach()
         _expect_inside(found)
-        _expect_cut_off(found, images, labels, model, 0.2)
+        expect(
+            _is_one_step(found, images, labels, model, 0.2, torch.zeros_like(images), torch.ones_like(images)),
+            found="values in [0, 1], but not those of the step cut off at 0 and 1",
+            wanted="image + epsilon * sign, clamped",
+            cause="a rescaling to [0, 1], which moves every value; `clamp(0, 1)` moves those outside alone",
+        )
 
     def alone_and_not_at_all(function):
         """one image alone moves as it does among others, and with epsilon 0 it stays"""
         model, images, labels = _attack_problem(seed=56)
-        _expect_alone_as_among_others(lambda x, y: function(x, y, model, 0.05), images, labels)
+        _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05), images, labels)
         _expect_copy(function(images, labels, model, 0.0), images, "epsilon 0")
 
     def nothing_changed(function):
         """images, labels and a network in training use are as they were"""
-        model = tiny_network(57, size=SMALL, trainable=True)
-        images, labels = tiny_batch(model, 2, seed=57, size=SMALL)
-        kept = labels.clone()
-        _expect_left_alone(lambda images: function(images, labels, model, 0.05), images, model)
-        _expect_labels_kept(labels, kept)
+        model, images, labels = small_problem(seed=57, count=2, trainable=True)
+        with limited(model, 200):
+            expect_left_alone(lambda: function(images, labels, model, 0.05), model, images=images, labels=labels)
 
     run_checks("fgsm", function, [one_for_each, by_epsilon, uphill, inside, alone_and_not_at_all, nothing_changed])
 
@@ -413,12 +413,8 @@ def pgd(function):
         model, images, labels = _attack_problem(seed=65)
         before = asked(images, labels, model, 0.1, 0.07, 3)
         after = asked(images, labels, model, 0.1, 0.07, 4)
-        slope = finite_difference(_losses_of(model), before, labels)
-        sure = slope.abs() > 1e-5 * slope.abs().max()
-        low, high = images - 0.1, images + 0.1
-        wanted = torch.minimum(torch.maximum(before + 0.07 * slope.sign(), low), high)
         expect(
-            same(after[sure], wanted[sure], 1e-6),
+            _is_one_step(after, before, labels, model, 0.07, images - 0.1, images + 0.1),
             found="another image than one step from the image before, brought back to the ball",
             wanted="step, project, step, project: every image of the walk is in the ball",
             cause="the projection stands after the loop; move it into the loop",
@@ -431,12 +427,9 @@ def pgd(function):
         after = asked(images, labels, model, 0.3, 0.15, 3)
         _expect_inside(before)
         _expect_inside(after)
-        slope = finite_difference(_losses_of(model), before, labels)
-        sure = slope.abs() > 1e-5 * slope.abs().max()
         low, high = (images - 0.3).clamp(min=0), (images + 0.3).clamp(max=1)
-        wanted = torch.minimum(torch.maximum(before + 0.15 * slope.sign(), low), high)
         expect(
-            same(after[sure], wanted[sure], 1e-6),
+            _is_one_step(after, before, labels, model, 0.15, low, high),
             found="pixels in [0, 1], but not those of a step cut off at 0 and 1",
             wanted="`clamp` after every step, before the next slope is taken",
             cause="a clamp after the loop only",
@@ -445,16 +438,16 @@ def pgd(function):
     def alone_and_not_at_all(function):
         """one image alone moves as it does among others, and with epsilon 0 it stays"""
         model, images, labels = _attack_problem(seed=67)
-        _expect_alone_as_among_others(lambda x, y: function(x, y, model, 0.05, 0.02, 3), images, labels)
+        _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05, 0.02, 3), images, labels)
         _expect_copy(function(images, labels, model, 0.0, 0.02, 3), images, "epsilon 0")
 
     def nothing_changed(function):
         """images, labels and a network in training use are as they were"""
-        model = tiny_network(68, size=SMALL, trainable=True)
-        images, labels = tiny_batch(model, 2, seed=68, size=SMALL)
-        kept = labels.clone()
-        _expect_left_alone(lambda images: function(images, labels, model, 0.05, 0.02, 3), images, model)
-        _expect_labels_kept(labels, kept)
+        model, images, labels = small_problem(seed=68, count=2, trainable=True)
+        with limited(model, 200):
+            expect_left_alone(
+                lambda: function(images, labels, model, 0.05, 0.02, 3), model, images=images, labels=labels
+            )
 
     run_checks(
         "pgd",
@@ -477,8 +470,7 @@ def _attack_problem(seed, spread=0.4):
 
     Values lie in 0.5 +- spread / 2, or, where `spread` is larger than 1, partly at 0 and 1.
     """
-    model = tiny_network(seed, size=SMALL)
-    images, _ = tiny_batch(model, 3, seed=seed, size=SMALL)
+    model, images, _ = small_problem(seed, count=3)
     images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
     with torch.no_grad():
         predicted = model(images).argmax(dim=1)
@@ -493,11 +485,10 @@ def _losses_of(model):
 def _explain_size(moved, images, labels, model, size, total=None):
     """Raise CheckFailed unless every value moved by `size`, with the likeliest reason."""
     sizes = moved.abs()
-    slopes = finite_difference(_losses_of(model), images, labels).abs()
-    sure = slopes > 1e-5 * slopes.max()
+    sure = _no_rounding(finite_difference(_losses_of(model), images, labels))
     if bool(((sizes - size).abs() <= 1e-6)[sure].all()):
         return
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     still = sizes.flatten(1).amax(dim=1) <= 1e-9
     expect(
         not still.any(),
@@ -535,7 +526,7 @@ def _parallel(moved, slopes):
 
 def _explain_direction(moved, images, labels, model, start=None):
     """Raise CheckFailed unless every value moved to where the loss grows, with the likeliest reason."""
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     scores = model(images)
     predicted = scores.argmax(dim=1)
     wanted = finite_difference(_losses_of(model), images, labels)
@@ -590,20 +581,20 @@ def _explain_direction(moved, images, labels, model, start=None):
 
 def _agree(moved, slopes):
     """Return the share of the values that move with the sign of `slopes`, among those whose slope is no rounding."""
-    sure = slopes.abs() > 1e-5 * slopes.abs().max()
+    sure = _no_rounding(slopes)
     return float((moved.sign() == slopes.sign())[sure].double().mean())
 
 
-def _expect_cut_off(found, images, labels, model, epsilon):
-    slope = finite_difference(_losses_of(model), images, labels)
-    sure = slope.abs() > 1e-5 * slope.abs().max()
-    wanted = (images + epsilon * slope.sign()).clamp(0, 1)
-    expect(
-        same(found[sure], wanted[sure], 1e-6),
-        found="values in [0, 1], but not those of the step cut off at 0 and 1",
-        wanted="image + epsilon * sign, clamped",
-        cause="a rescaling to [0, 1], which moves every value; `clamp(0, 1)` moves those outside alone",
-    )
+def _is_one_step(found, before, labels, model, step, low, high):
+    """Tell whether `found` is `before`, moved by `step` to where the loss grows and cut off at `low` and `high`."""
+    slopes = finite_difference(_losses_of(model), before, labels)
+    sure = _no_rounding(slopes)
+    return same(found[sure], (before + step * slopes.sign()).clamp(low, high)[sure], 1e-6)
+
+
+def _no_rounding(slopes):
+    """Return where slopes are large enough for their sign to be sure, a tensor of bool of the same shape."""
+    return slopes.abs() > 1e-5 * slopes.abs().max()
 
 
 # ------------------------------------------------------------------------------------------------ adversarial training
@@ -705,15 +696,8 @@ def adversarial_training_step(function):
     def nothing_else_changed(function):
         """images and labels are as they were"""
         model, optimiser, images, labels, attack = _training_problem(seed=75)
-        kept_images, kept_labels = images.clone(), labels.clone()
-        function(model, optimiser, images, labels, attack)
-        expect(
-            torch.equal(images, kept_images) and not images.requires_grad,
-            found="other values in the images that were passed in, or a gradient required of them",
-            wanted="the caller's images untouched",
-            cause="an operation in place, such as `images += ...`; give the attacked images a name of their own",
-        )
-        _expect_labels_kept(labels, kept_labels)
+        with untouched(images=images, labels=labels):
+            function(model, optimiser, images, labels, attack)
 
     run_checks(
         "adversarial_training_step",
@@ -820,15 +804,6 @@ def _shape_of(value):
 # ------------------------------------------------------------------------------------------------ shared
 
 
-def _expect_eval_mode(model):
-    expect(
-        not model.training,
-        found="the model in training mode after your call",
-        wanted="the model in eval mode, as it came",
-        cause="`model.train()`: Dropout and BatchNorm then mix chance and the other images into every slope",
-    )
-
-
 def _expect_inside(images):
     low, high = float(images.min()), float(images.max())
     expect(
@@ -856,47 +831,9 @@ def _expect_copy(result, images, when):
     )
 
 
-def _expect_alone_as_among_others(call, images, labels):
+def _expect_same_attack_alone(call, images, labels):
     among = call(images.clone(), labels.clone()).detach()
     alone = call(images[1:2].clone(), labels[1:2].clone())
     check_tensor(alone, (1, *images.shape[1:]), images, "a batch of one is still a batch")
-    expect(
-        same(alone.detach(), among[1:2], 1e-9),
-        found="an image attacked alone and the same image in a batch of three differ",
-        wanted="the same values, whatever else is in the batch",
-        cause="a mean over the batch inside the step, a random start, or a model in training mode",
-    )
-
-
-def _expect_labels_kept(labels, kept):
-    expect(
-        torch.equal(labels, kept),
-        found="other values in the labels that were passed in",
-        wanted="the caller's labels untouched",
-        cause="an assignment in place, such as `labels[...] = ...`",
-    )
-
-
-def _expect_left_alone(call, images, model):
-    """Raise CheckFailed if `call(images)` changes the images or the model, or returns an attached tensor."""
-    kept = images.clone()
-    with limited(model, 200), left_as_found(model):
-        result = call(images)
-    expect(
-        not result.requires_grad,
-        found="a result that still requires a gradient",
-        wanted="a detached tensor",
-        cause=f"the last step is part of the graph; {FRESH}",
-    )
-    expect(
-        not images.requires_grad and images.grad is None,
-        found="images that require a gradient after the call",
-        wanted="the caller's images as they were",
-        cause=f"`images.requires_grad_()`; {FRESH}",
-    )
-    expect(
-        torch.equal(images, kept),
-        found="other values in the images that were passed in",
-        wanted="the caller's images untouched",
-        cause="an operation in place, such as `images += ...` or `clamp_`; write `images = images + ...`",
-    )
+    usual = "a mean over the batch inside the step, a random start, or a model in training mode"
+    expect_alone_as_among_others(alone, among[1:2], tolerance=1e-9, cause=usual)

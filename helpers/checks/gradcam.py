@@ -11,30 +11,34 @@ import torch
 from torch import nn
 
 from helpers.checks.core import (
+    SMALL,
     CheckFailed,
     check_tensor,
     expect,
+    expect_alone_as_among_others,
+    expect_eval_mode,
+    expect_left_alone,
+    expect_own_label,
+    expect_repeatable,
     finite_difference,
+    first_match,
     log_probabilities_of,
+    off_by,
     probabilities_of,
     run_checks,
     same,
+    scaled,
     scores_of,
+    small_problem,
     tiny_batch,
     tiny_network,
 )
-from helpers.checks.saliency import (
-    _expect_alone_as_among_others,
-    _expect_eval_mode,
-    _expect_left_alone,
-    _expect_repeatable,
-    _first_match,
-    _off_by,
-    _scaled,
-)
 from helpers.models import Classifier
 
-SMALL = (6, 9)
+MIXED = (
+    "`scores[:, labels]`, which pairs every image with every label; a mean over dim 0; a map scaled by the values "
+    "of the whole batch; or labels that are repeated in another order than the images"
+)
 
 # A network for one pixel: three channels, four neurons, three neurons, two scores; label 1 is asked about.
 PIXEL = [1.0, 0.5, 0.0]
@@ -112,13 +116,13 @@ def guided_backprop(function):
 
     def one_result_per_image(function):
         """three images give three results with three channels"""
-        model, images, labels = _problem(seed=51, count=3)
+        model, images, labels = small_problem(seed=51, count=3)
         check_tensor(function(images, labels, model), images.shape, images, "a value for each channel of each pixel")
 
     def own_image_own_label(function):
         """the result of an image depends on that image and its label alone"""
         model, images, labels = _smooth_problem(seed=52, count=3)
-        _expect_own_label(lambda asked: function(images.clone(), asked, model).detach(), labels)
+        expect_own_label(lambda asked: function(images.clone(), asked, model).detach(), labels, MIXED)
 
     def without_relu(function):
         """on a network without a ReLU, the result is the slope of the score"""
@@ -155,21 +159,22 @@ def guided_backprop(function):
 
     def alone_and_again(function):
         """a single image gives the result it has among others, at every call, for any network"""
-        model, images, labels = _problem(seed=54, count=3)
+        model, images, labels = small_problem(seed=54, count=3)
         among = function(images.clone(), labels.clone(), model).detach()[:1].clone()
         image = images[:1].clone()
         alone = function(image, labels[:1], model)
         check_tensor(alone, image.shape, image, "a batch of one is still a batch")
         kept = alone.detach().clone()
-        _expect_alone_as_among_others(kept, among)
-        _expect_repeatable(kept, function(image, labels[:1], model).detach())
+        expect_alone_as_among_others(kept, among)
+        expect_repeatable(kept, function(image, labels[:1], model).detach())
         other = tiny_network(55, size=(7, 5), classes=4, dtype=torch.float32)
         images, labels = tiny_batch(other, 2, seed=55, size=(7, 5))
         check_tensor(function(images, labels, other), images.shape, images, "the size of the images just given")
 
     def nothing_changed(function):
         """images, labels and a network in training use are as they were"""
-        _expect_left_alone(function)
+        model, images, labels = small_problem(seed=7, count=2, trainable=True)
+        expect_left_alone(lambda: function(images, labels, model), model, images=images, labels=labels)
 
     run_checks(
         "guided_backprop",
@@ -231,11 +236,11 @@ def grad_cam(function):
     def own_image_own_label(function):
         """the map of an image depends on that image and its label alone"""
         model, images, labels = _two_part_problem(seed=63, count=3)
-        _expect_own_label(lambda asked: function(images.clone(), asked, model, model.cam_layer).detach(), labels)
+        expect_own_label(lambda asked: function(images.clone(), asked, model, model.cam_layer).detach(), labels, MIXED)
 
     def any_layer(function):
         """another layer gives another map, in its own size"""
-        model, images, labels = _problem(seed=64, count=2)
+        model, images, labels = small_problem(seed=64, count=2)
         maps = function(images, labels, model, model.network.head[1])
         expect(
             maps.shape != (2, *SMALL),
@@ -268,12 +273,13 @@ def grad_cam(function):
         alone = function(image, labels[:1], model, model.cam_layer)
         check_tensor(alone, (1, 3, 5), image, "a batch of one is still a batch")
         kept = alone.detach().clone()
-        _expect_alone_as_among_others(kept, among)
-        _expect_repeatable(kept, function(image, labels[:1], model, model.cam_layer).detach())
+        expect_alone_as_among_others(kept, among)
+        expect_repeatable(kept, function(image, labels[:1], model, model.cam_layer).detach())
 
     def nothing_changed(function):
         """images, labels and a network in training use are as they were"""
-        _expect_left_alone(lambda images, labels, model: function(images, labels, model, model.cam_layer))
+        model, images, labels = small_problem(seed=7, count=2, trainable=True)
+        expect_left_alone(lambda: function(images, labels, model, model.cam_layer), model, images=images, labels=labels)
 
     run_checks(
         "grad_cam",
@@ -296,7 +302,7 @@ def guided_grad_cam(function):
 
     def one_result_per_image(function):
         """three oblong images give three results with three channels"""
-        model, images, labels = _problem(seed=71, count=3)
+        model, images, labels = small_problem(seed=71, count=3)
         try:
             result = function(images, labels, model, model.network.head[1])
         except RuntimeError as error:
@@ -332,11 +338,14 @@ def guided_grad_cam(function):
         """a single image gives the result it has among others"""
         among = function(*_at("head.1", seed=73, count=3)).detach()[:1].clone()
         images, labels, *rest = _at("head.1", seed=73, count=3)
-        _expect_alone_as_among_others(function(images[:1].clone(), labels[:1], *rest), among)
+        expect_alone_as_among_others(function(images[:1].clone(), labels[:1], *rest), among)
 
     def nothing_changed(function):
         """images, labels and a network in training use are as they were"""
-        _expect_left_alone(lambda images, labels, model: function(images, labels, model, model.network.head[1]))
+        model, images, labels = small_problem(seed=7, count=2, trainable=True)
+        expect_left_alone(
+            lambda: function(images, labels, model, model.network.head[1]), model, images=images, labels=labels
+        )
 
     run_checks(
         "guided_grad_cam",
@@ -359,7 +368,7 @@ def integrated_gradients(function):
         """the result of an image depends on that image and its label alone"""
         model, images, labels = _smooth_problem(seed=86, count=3)
         baseline = torch.full((1,), 0.4, dtype=torch.float64)
-        _expect_own_label(lambda asked: function(images.clone(), asked, model, baseline, 4).detach(), labels)
+        expect_own_label(lambda asked: function(images.clone(), asked, model, baseline, 4).detach(), labels, MIXED)
 
     def linear_score(function):
         """for a linear score, a pixel gets its weight times the way it has come from the baseline"""
@@ -386,18 +395,14 @@ def integrated_gradients(function):
         baseline = images.flip(0) ** 2
         among = function(images.clone(), labels.clone(), model, baseline.clone(), 3).detach()[:1].clone()
         alone = function(images[:1].clone(), labels[:1], model, baseline[:1].clone(), 3)
-        _expect_alone_as_among_others(alone, among)
+        expect_alone_as_among_others(alone, among)
 
     def nothing_changed(function):
         """images, labels, baseline and a network in training use are as they were"""
+        model, images, labels = small_problem(seed=7, count=2, trainable=True)
         baseline = torch.full((1, 3, 1, 1), 0.3, dtype=torch.float64)
-        _expect_left_alone(lambda images, labels, model: function(images, labels, model, baseline, 2))
-        expect(
-            not baseline.requires_grad and bool((baseline == 0.3).all()),
-            found="a baseline that is not as it was",
-            wanted="the caller's tensors untouched",
-            cause="an operation in place on `baseline`, or `baseline.requires_grad_()`",
-        )
+        given = {"images": images, "labels": labels, "baseline": baseline}
+        expect_left_alone(lambda: function(images, labels, model, baseline, 2), model, **given)
 
     run_checks(
         "integrated_gradients",
@@ -411,7 +416,7 @@ def occlusion_map(function):
 
     def one_value_per_window(function):
         """there is one value for each window that lies wholly inside"""
-        model, images, labels = _problem(seed=91, count=3)
+        model, images, labels = small_problem(seed=91, count=3)
         for patch, stride in ((2, 3), (3, 1), (6, 2)):
             _expect_windows(function(images.clone(), labels, model, patch, stride, 0.5), images, patch, stride)
 
@@ -430,21 +435,22 @@ def occlusion_map(function):
 
     def drops_of_the_score(function):
         """a value is the score of the label minus that score with the window filled"""
-        model, images, labels = _problem(seed=92, count=3)
+        model, images, labels = small_problem(seed=92, count=3)
         result = function(images.clone(), labels.clone(), model, 3, 2, 0.8).detach()
         _explain_some_windows(result, images, labels, model, patch=3, stride=2, fill=0.8)
 
     def alone(function):
         """a single image gives the map it has among others"""
-        model, images, labels = _problem(seed=93, count=3)
+        model, images, labels = small_problem(seed=93, count=3)
         among = function(images.clone(), labels.clone(), model, 3, 3, 0.5).detach()[:1].clone()
         alone = function(images[:1].clone(), labels[:1], model, 3, 3, 0.5)
         check_tensor(alone, (1, 2, 3), images[:1], "a batch of one is still a batch")
-        _expect_alone_as_among_others(alone, among)
+        expect_alone_as_among_others(alone, among)
 
     def nothing_changed(function):
         """images, labels and a network in training use are as they were"""
-        _expect_left_alone(lambda images, labels, model: function(images, labels, model, 3, 3, 0.5))
+        model, images, labels = small_problem(seed=7, count=2, trainable=True)
+        expect_left_alone(lambda: function(images, labels, model, 3, 3, 0.5), model, images=images, labels=labels)
 
     run_checks(
         "occlusion_map",
@@ -453,14 +459,9 @@ def occlusion_map(function):
     )
 
 
-def _problem(seed, count):
-    model = tiny_network(seed, size=SMALL)
-    return model, *tiny_batch(model, count, seed, size=SMALL)
-
-
 def _at(path, seed, count):
     """Images, labels, a tiny network made afresh, and its layer at `path`."""
-    model, images, labels = _problem(seed, count)
+    model, images, labels = small_problem(seed, count)
     return images, labels, model, model.network.get_submodule(path)
 
 
@@ -566,7 +567,7 @@ def _expect_by_hand(result, wanted, others):
     if same(found, torch.tensor(wanted, dtype=found.dtype)):
         return
     table = [(torch.tensor(values, dtype=found.dtype), words) for values, words in others.items()]
-    words, cause = _first_match(found, table) or (
+    words, cause = first_match(found, table) or (
         "none of the usual mistakes",
         "work the network out on paper, from PIXEL, FIRST, SECOND and HEAD in helpers/checks/gradcam.py, and compare "
         "step by step",
@@ -581,30 +582,9 @@ def _expect_same_result(function, plain, other, cause):
     if same(one, two):
         return
     gradient = finite_difference(scores_of(other), images, labels)
-    found = "the plain gradient for one form" if same(two, gradient) else f"results {_off_by(two, one)}"
+    found = "the plain gradient for one form" if same(two, gradient) else f"results {off_by(two, one)}"
     found = found.replace("what was measured", "each other")
     raise CheckFailed(f"{found} of the same layers", "the same result for both forms of the network", cause)
-
-
-def _expect_own_label(call, labels):
-    """Raise CheckFailed unless another label of image 1 changes the result of image 1 alone; `call` takes labels."""
-    results = call(labels.clone())
-    others = labels.clone()
-    others[1] = (others[1] + 1) % 5
-    changed = call(others)
-    expect(
-        not same(changed[1], results[1]),
-        found="the same result for two different labels of one image",
-        wanted="the result for the label that was asked for",
-        cause="the label is not used: the largest score, or the sum of all scores, was differentiated",
-    )
-    expect(
-        same(changed[0], results[0]) and same(changed[2], results[2]),
-        found="the results of images 0 and 2 changed when the label of image 1 did",
-        wanted="score i taken from row i of the scores alone, and nothing mixed over the batch",
-        cause="`scores[:, labels]`, which pairs every image with every label; a mean over dim 0; or a map scaled by "
-        "the values of the whole batch; or labels that are repeated in another order than the images",
-    )
 
 
 def _explain_slope(found, images, labels, model):
@@ -612,7 +592,7 @@ def _explain_slope(found, images, labels, model):
     slopes = finite_difference(scores_of(model), images, labels)
     if same(found, slopes):
         return
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     of_probability = finite_difference(probabilities_of(model), images, labels)
     of_logarithm = finite_difference(log_probabilities_of(model), images, labels)
     candidates = [
@@ -625,16 +605,16 @@ def _explain_slope(found, images, labels, model):
         (slopes.abs(), ("absolute values", "`abs`; keep the sign")),
     ]
     words, cause = (
-        _first_match(found, candidates)
-        or _scaled(found, slopes, len(images))
-        or (f"values {_off_by(found, slopes)}", "another quantity than the raw score of the label was differentiated")
+        first_match(found, candidates)
+        or scaled(found, slopes, len(images))
+        or (f"values {off_by(found, slopes)}", "another quantity than the raw score of the label was differentiated")
     )
     raise CheckFailed(words, "the slope of the raw score of each image's own label", cause)
 
 
 def _explain_grad_cam(maps, images, labels, model):
     """Raise CheckFailed unless `maps` are Grad-CAM at model.cam_layer, with the likeliest reason."""
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     back, places = model.network.back, 15
     with torch.no_grad():
         outputs = model.cam_layer(model.normalise(images))
@@ -715,8 +695,8 @@ def _explain_grad_cam(maps, images, labels, model):
             ("the map of the labels of the whole batch", "`scores[:, labels]`; pair i with y_i: `gather`"),
         ),
     ]
-    found, cause = _first_match(maps, candidates) or (
-        f"maps {_off_by(maps, wanted)}",
+    found, cause = first_match(maps, candidates) or (
+        f"maps {off_by(maps, wanted)}",
         "compare with the formulas of section 2.3: mean over the places, product, sum over the channels, ReLU",
     )
     raise CheckFailed(
@@ -769,14 +749,14 @@ def _explain_enlarging(function):
             ("a map that was enlarged before its ReLU", "negative places leak into the others; the ReLU comes first"),
         ),
     ]
-    words = _first_match(found, candidates)
+    words = first_match(found, candidates)
     if words is None and bool(found[0][active == 0].any()):
         words = (
             "values where no neuron is active, and guided backprop is 0",
             "guided backprop was shrunk to the size of the map; enlarge the map, then multiply",
         )
     found_words, cause = words or (
-        f"values {_off_by(found, wanted)}",
+        f"values {off_by(found, wanted)}",
         "another interpolation than the bilinear one (`mode='bicubic'` overshoots), or another map than Grad-CAM",
     )
     found_words = found_words.replace("what was measured", "what you get by hand")
@@ -797,9 +777,9 @@ def _explain_linear(found, images, baseline, weight, steps):
         (steps * wanted, (f"{steps} times what is wanted", "the sum of the gradients is not divided by `steps`")),
     ]
     words, cause = (
-        _first_match(found, candidates)
-        or _scaled(found, wanted, len(images))
-        or (f"values {_off_by(found, wanted)}", "a softmax or a loss; differentiate the raw score")
+        first_match(found, candidates)
+        or scaled(found, wanted, len(images))
+        or (f"values {off_by(found, wanted)}", "a softmax or a loss; differentiate the raw score")
     )
     raise CheckFailed(words, "(image - baseline) times the gradient, which is constant here", cause)
 
@@ -827,7 +807,7 @@ def _explain_sums(sums, images, labels, model, baseline):
     wanted = scores_of(model)(images, labels) - scores_of(model)(baseline.expand_as(images), labels)
     if same(sums, wanted, tolerance=1e-2):
         return
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     raise CheckFailed(
         f"sums of {_numbers(sums)}",
         f"sums of {_numbers(wanted)}: score of the image minus score of the baseline",
@@ -889,7 +869,7 @@ def _explain_drops(found):
     ]
     tiny = "hardly a drop anywhere", "the softmax probability, which is 1 all the time here; take the raw score"
     words, cause = (
-        _first_match(found, candidates)
+        first_match(found, candidates)
         or (found.abs().max() < 0.1 and tiny)
         or (
             _numbers(found.flatten()),
@@ -901,7 +881,7 @@ def _explain_drops(found):
 
 def _explain_some_windows(found, images, labels, model, patch, stride, fill):
     """Raise CheckFailed unless four values are the drops of the score, with the likeliest reason."""
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     predicted = model(images).argmax(dim=1)
     for row, column in ((0, 0), (1, 2), (1, 0), (0, 3)):
         top, left = row * stride, column * stride
@@ -920,7 +900,7 @@ def _explain_some_windows(found, images, labels, model, patch, stride, fill):
             (largest, ("the drop of the largest score", "`max`: the labels are not used")),
             (wanted.mean().expand(3), ("the mean over the batch", "a mean over dim 0; each image has its own map")),
         ]
-        words, cause = _first_match(found[:, row, column], candidates) or (
+        words, cause = first_match(found[:, row, column], candidates) or (
             f"{_numbers(found[:, row, column])} at row {row}, column {column}",
             "another window: it starts at pixel (row * stride, column * stride), and none piles up on another",
         )

@@ -8,22 +8,31 @@ import math
 import torch
 
 from helpers.checks.core import (
+    SMALL,
     CheckFailed,
     check_tensor,
     expect,
+    expect_alone_as_among_others,
+    expect_eval_mode,
+    expect_left_alone,
+    expect_own_label,
+    expect_repeatable,
     finite_difference,
-    left_as_found,
+    first_match,
     log_probabilities_of,
+    off_by,
     probabilities_of,
     run_checks,
     same,
+    scaled,
     scores_of,
+    small_problem,
     tiny_batch,
     tiny_network,
+    untouched,
 )
 
 QUANTITIES = {"score": scores_of, "probability": probabilities_of, "log_probability": log_probabilities_of}
-SMALL = (6, 9)
 SHARES = [(36, 0.042), (36, 0.0365), (39, 0.1284)]  # of 63 pixels: 2.6, 2.3 and 8.1, where one pixel more moves a side
 PAIRING = (
     "images, labels or samples are paired wrongly. In one batch of S x N images, labels are repeated with "
@@ -36,55 +45,41 @@ def compute_saliency_maps(function):
 
     def one_map_per_image(function):
         """three images give three maps"""
-        model, images, labels = _problem(seed=1, count=3)
+        model, images, labels = small_problem(seed=1, count=3)
         check_tensor(function(images, labels, model), (3, *SMALL), images, "one map for each image")
 
     def largest_slope(function):
         """a map holds the steepest slope of the score among the three channels of each pixel"""
-        model, images, labels = _problem(seed=2, count=3)
+        model, images, labels = small_problem(seed=2, count=3)
         maps = function(images.clone(), labels.clone(), model).detach()
         _explain_maps(maps, images, labels, model)
 
     def own_image_own_label(function):
         """the map of an image depends on that image and its label alone"""
-        model, images, labels = _problem(seed=3, count=3)
-        maps = function(images.clone(), labels.clone(), model).detach()
-        others = labels.clone()
-        others[1] = (others[1] + 1) % 5
-        changed = function(images.clone(), others, model).detach()
-        expect(
-            not same(changed[1], maps[1]),
-            found="the same map for two different labels of one image",
-            wanted="the map of the label that was asked for",
-            cause="the label is not used: the largest score, or the sum of all scores, was differentiated",
-        )
-        expect(
-            same(changed[0], maps[0]) and same(changed[2], maps[2]),
-            found="the maps of images 0 and 2 changed when the label of image 1 did",
-            wanted="score i taken from row i of the scores alone",
-            cause="`scores[:, labels]`, which pairs every image with every label; pair them with `gather`",
-        )
+        model, images, labels = small_problem(seed=3, count=3)
+        expect_own_label(lambda asked: function(images.clone(), asked, model).detach(), labels)
 
     def one_image(function):
         """a single image gives one map, with its batch axis, and as it does among others"""
-        model, images, labels = _problem(seed=4, count=3)
+        model, images, labels = small_problem(seed=4, count=3)
         maps = function(images.clone(), labels.clone(), model).detach()
         alone = function(images[:1].clone(), labels[:1].clone(), model)
         check_tensor(alone, (1, *SMALL), images[:1], "a batch of one is still a batch")
-        _expect_alone_as_among_others(alone, maps[:1])
+        expect_alone_as_among_others(alone, maps[:1])
 
     def any_network_any_time(function):
         """a second call, and another network of another size in float32, change nothing"""
-        model, images, labels = _problem(seed=5, count=2)
+        model, images, labels = small_problem(seed=5, count=2)
         first = function(images, labels, model).detach().clone()
-        _expect_repeatable(first, function(images, labels, model).detach())
+        expect_repeatable(first, function(images, labels, model).detach())
         other = tiny_network(6, size=(7, 5), classes=4, dtype=torch.float32)
         images, labels = tiny_batch(other, 2, seed=6, size=(7, 5))
         check_tensor(function(images, labels, other), (2, 7, 5), images, "the size of the images just given")
 
     def nothing_changed(function):
         """images, labels and a network in training use are as they were"""
-        _expect_left_alone(lambda images, labels, model: function(images, labels, model))
+        model, images, labels = small_problem(seed=7, count=2, trainable=True)
+        expect_left_alone(lambda: function(images, labels, model), model, images=images, labels=labels)
 
     run_checks(
         "compute_saliency_maps",
@@ -98,28 +93,28 @@ def score_gradient(function):
 
     def one_gradient_per_image(function):
         """three images give three gradients with three channels"""
-        model, images, labels = _problem(seed=11, count=3)
+        model, images, labels = small_problem(seed=11, count=3)
         result = function(images, labels, model)
         check_tensor(result, images.shape, images, "a slope for each channel of each pixel")
 
     def of_score(function):
         """without `of`, and with of="score", the slope of the score"""
-        model, images, labels = _problem(seed=12, count=3)
+        model, images, labels = small_problem(seed=12, count=3)
         _explain_gradient(function(images.clone(), labels, model), "score", images, labels, model)
         _explain_gradient(function(images.clone(), labels, model, "score"), "score", images, labels, model)
 
     def one_image_twice(function):
         """a single image, asked for twice, gives the gradient it has among others"""
-        model, images, labels = _problem(seed=16, count=3)
+        model, images, labels = small_problem(seed=16, count=3)
         for of in QUANTITIES:
             among = function(images.clone(), labels, model, of).detach()[:1]
             image = images[:1].clone()
             alone = function(image, labels[:1], model, of)
             check_tensor(alone, image.shape, image, "a batch of one is still a batch")
             kept = alone.detach().clone()
-            _expect_alone_as_among_others(kept, among)
+            expect_alone_as_among_others(kept, among)
             again = function(image, labels[:1], model, of).detach()
-            _expect_repeatable(kept, again)
+            expect_repeatable(kept, again)
             expect(
                 same(alone.detach(), kept),
                 found="the first result changed when the function was called again",
@@ -129,19 +124,19 @@ def score_gradient(function):
 
     def of_probability(function):
         """of="probability" gives the slope of the softmax probability"""
-        model, images, labels = _problem(seed=13, count=3)
+        model, images, labels = small_problem(seed=13, count=3)
         found = function(images.clone(), labels, model, "probability")
         _explain_gradient(found, "probability", images, labels, model)
 
     def of_log_probability(function):
         """of="log_probability" gives the slope of the logarithm of the probability"""
-        model, images, labels = _problem(seed=14, count=3)
+        model, images, labels = small_problem(seed=14, count=3)
         found = function(images.clone(), labels, model, "log_probability")
         _explain_gradient(found, "log_probability", images, labels, model)
 
     def unknown_quantity(function):
         """any other `of` raises ValueError"""
-        model, images, labels = _problem(seed=15, count=1)
+        model, images, labels = small_problem(seed=15, count=1)
         try:
             function(images, labels, model, "logit")
         except ValueError:
@@ -160,8 +155,9 @@ def score_gradient(function):
 
     def nothing_changed(function):
         """images, labels and a network in training use are as they were"""
+        model, images, labels = small_problem(seed=7, count=2, trainable=True)
         for of in QUANTITIES:
-            _expect_left_alone(lambda images, labels, model, of=of: function(images, labels, model, of))
+            expect_left_alone(lambda of=of: function(images, labels, model, of), model, images=images, labels=labels)
 
     run_checks(
         "score_gradient",
@@ -208,15 +204,9 @@ def smooth_grad(function):
 
     def nothing_changed(function):
         """images, labels, noise and a network in training use are as they were"""
-        noise = 0.3 * torch.randn(3, 2, 3, *SMALL, generator=torch.Generator().manual_seed(25)).double()
-        kept = noise.clone()
-        _expect_left_alone(lambda images, labels, model: function(images, labels, model, noise))
-        expect(
-            torch.equal(noise, kept) and not noise.requires_grad,
-            found="the noise that was passed in is not as it was",
-            wanted="the caller's tensors untouched",
-            cause="an operation in place on `noise`, such as `noise += images`; write `images + noise`",
-        )
+        model, images, labels, noise = _noisy_problem(seed=25, samples=3, count=2, trainable=True)
+        given = {"images": images, "labels": labels, "noise": noise}
+        expect_left_alone(lambda: function(images, labels, model, noise), model, **given)
 
     run_checks("smooth_grad", function, [one_gradient_per_image, no_noise, mean_of_slopes, one_sample, nothing_changed])
 
@@ -263,14 +253,8 @@ def saliency_box(function):
     def map_unchanged(function):
         """the map is as it was"""
         saliency_map = torch.rand(6, 9, generator=torch.Generator().manual_seed(35)).double()
-        kept = saliency_map.clone()
-        function(saliency_map, 0.25)
-        expect(
-            torch.equal(saliency_map, kept),
-            found="other values in the map that was passed in",
-            wanted="the caller's map untouched",
-            cause="an operation in place, such as `saliency_map[...] = 0` or `saliency_map /= ...`",
-        )
+        with untouched(saliency_map=saliency_map):
+            function(saliency_map, 0.25)
 
     run_checks(
         "saliency_box",
@@ -279,13 +263,8 @@ def saliency_box(function):
     )
 
 
-def _problem(seed, count):
-    model = tiny_network(seed, size=SMALL)
-    return model, *tiny_batch(model, count, seed, size=SMALL)
-
-
-def _noisy_problem(seed, samples, count):
-    model, images, labels = _problem(seed, count)
+def _noisy_problem(seed, samples, count, **options):
+    model, images, labels = small_problem(seed, count, **options)
     generator = torch.Generator().manual_seed(seed)
     return model, images, labels, 0.3 * torch.randn(samples, *images.shape, generator=generator).double()
 
@@ -295,22 +274,13 @@ def _steepest(slopes):
     return torch.maximum(red, torch.maximum(green, blue))
 
 
-def _first_match(found, candidates):
-    """Return the words that go with the first candidate equal to `found`, or None."""
-    return next((words for values, words in candidates if same(found, values)), None)
-
-
-def _off_by(found, wanted):
-    return f"{(found - wanted).norm() / wanted.norm():.2g} of its length away from what was measured"
-
-
 def _explain_maps(maps, images, labels, model):
     """Raise CheckFailed unless `maps` are those of the score, with the likeliest reason among the usual ones."""
     slopes = finite_difference(scores_of(model), images, labels)
     wanted = _steepest(slopes)
     if same(maps, wanted):
         return
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     predicted = model(images).argmax(dim=1)
     candidates = [
         (slopes.amax(dim=1), ("the largest signed slope", "the sign is kept; take absolute values first, then max")),
@@ -345,11 +315,11 @@ def _explain_maps(maps, images, labels, model):
             ("the slope of the scores of all labels of the batch", "`scores[:, labels]`; pair i with y_i: `gather`"),
         ),
     ]
-    match = _first_match(maps, candidates) or _scaled(maps, wanted, len(images))
+    match = first_match(maps, candidates) or scaled(maps, wanted, len(images))
     if match is None and (maps < 0).any():
         match = "negative values", "the sign is kept; take absolute values of the gradient first"
     found, cause = match or (
-        f"maps {_off_by(maps, wanted)}",
+        f"maps {off_by(maps, wanted)}",
         "something other than the raw score was differentiated, or the pixels were changed on the way",
     )
     raise CheckFailed(found, "max over channels of |d s_y / d pixel|, s_y the raw score of the image's label", cause)
@@ -361,7 +331,7 @@ def _explain_gradient(result, of, images, labels, model, samples=None):
     found = result.detach()
     if same(found, wanted):
         return
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     scores = model(images)
     slopes = {name: finite_difference(quantity(model), images, labels) for name, quantity in QUANTITIES.items()}
     probability = probabilities_of(model)(images, labels)[:, None, None, None]
@@ -379,10 +349,10 @@ def _explain_gradient(result, of, images, labels, model, samples=None):
             ("the slope for the predicted classes", "`max` or `argmax`: the labels are not used"),
         ),
     ]  # fmt: skip
-    words = _first_match(found, candidates) or _scaled(found, wanted, len(images), samples)
+    words = first_match(found, candidates) or scaled(found, wanted, len(images), samples)
     if words is None:
         cause = PAIRING if samples else "another quantity than the one asked for, or changed pixels"
-        words = f"a gradient {_off_by(found, wanted)}", cause
+        words = f"a gradient {off_by(found, wanted)}", cause
     if samples is not None:
         words = words[0], f"{words[1]}. If you call score_gradient, let it pass its own check first"
     raise CheckFailed(words[0], f"the slope of the {of} of each image's own label", words[1])
@@ -399,7 +369,7 @@ def _explain_smooth(function, result, images, labels, model, noise):
     wanted = each.mean(dim=0)
     if same(found, wanted):
         return
-    _expect_eval_mode(model)
+    expect_eval_mode(model)
     again = function(images.clone(), labels.clone(), model, noise.clone()).detach()
     expect(
         same(again, found),
@@ -427,83 +397,11 @@ def _explain_smooth(function, result, images, labels, model, noise):
         ),
     ]
     words = (
-        _first_match(found, candidates)
-        or _scaled(found, wanted, len(images), len(noise))
-        or (f"a gradient {_off_by(found, wanted)}", PAIRING)
+        first_match(found, candidates)
+        or scaled(found, wanted, len(images), len(noise))
+        or (f"a gradient {off_by(found, wanted)}", PAIRING)
     )
     raise CheckFailed(words[0], "the mean over the samples of d s_y / dx at image + noise", words[1])
-
-
-def _scaled(found, wanted, count, samples=None):
-    """Return words for a result that is right up to a factor, for all images together or for each one, or None."""
-    factors = [(row * goal).sum() / (goal * goal).sum() for row, goal in zip(found, wanted, strict=True)]
-    rescaled = torch.stack([factor * goal for factor, goal in zip(factors, wanted, strict=True)])
-    if not same(found, rescaled) or min(factors) <= 0:
-        return None
-    if max(factors) - min(factors) > 1e-4 * max(factors):
-        return "each result rescaled by a factor of its own", "a normalisation; return the values as they are"
-    factor = float(factors[0])
-    if samples is not None and math.isclose(factor, samples, rel_tol=1e-4):
-        return f"{factor:.3g} times what is wanted", "the sum over the samples is not divided by their number"
-    if samples is not None and math.isclose(factor, samples / count, rel_tol=1e-4):
-        return f"{factor:.3g} times what is wanted", f"divided by the {count} images, not by the {samples} samples"
-    if math.isclose(factor, 1 / count, rel_tol=1e-4):
-        return f"1/{count} of what is wanted", f"a mean over the batch of {count} images; add their scores up instead"
-    return f"{factor:.3g} times what is wanted", "a factor too many, or a mean where a sum is wanted"
-
-
-def _expect_eval_mode(model):
-    expect(
-        not model.training,
-        found="the model in training mode after your call",
-        wanted="the model in eval mode, as it came",
-        cause="`model.train()`: Dropout and BatchNorm then mix chance and the other images into every map",
-    )
-
-
-def _expect_alone_as_among_others(alone, among):
-    expect(
-        same(alone.detach(), among),
-        found="an image explained alone and the same image in a batch of three differ",
-        wanted="the same values, whatever else is in the batch",
-        cause="a mean over the batch, a softmax over the batch (`dim=0`), or a model in training mode",
-    )
-
-
-def _expect_repeatable(first, second):
-    expect(
-        same(second, first),
-        found="a second call with the same images gives other values",
-        wanted="the same values from every call",
-        cause="gradients pile up in `images.grad`; work on `images.detach().clone().requires_grad_()`",
-    )
-
-
-def _expect_left_alone(call):
-    """Raise CheckFailed if `call(images, labels, model)` changes one of its arguments."""
-    model = tiny_network(7, size=SMALL, trainable=True)
-    images, labels = tiny_batch(model, 2, seed=7, size=SMALL)
-    kept_images, kept_labels = images.clone(), labels.clone()
-    with left_as_found(model):
-        result = call(images, labels, model)
-    expect(
-        not result.requires_grad,
-        found="a result that still requires a gradient, for a network whose parameters require one",
-        wanted="a detached tensor",
-        cause="`create_graph=True`, or a result computed from the scores themselves; return `.detach()`",
-    )
-    expect(
-        not images.requires_grad and images.grad is None,
-        found="images that require a gradient after the call",
-        wanted="the caller's images as they were",
-        cause="`images.requires_grad_()`; work on `images.detach().clone().requires_grad_()`",
-    )
-    expect(
-        torch.equal(images, kept_images) and torch.equal(labels, kept_labels),
-        found="other values in the images or labels that were passed in",
-        wanted="the caller's tensors untouched",
-        cause="an operation in place, such as `images += ...`; write `images + ...`",
-    )
 
 
 def _expect_box(function, saliency_map, fraction, wanted, cause=None):

@@ -8,21 +8,23 @@ import torch
 from torch import nn
 
 from helpers.checks.core import (
+    SMALL,
     CheckFailed,
     check_tensor,
     expect,
+    expect_eval_mode,
+    expect_left_alone,
+    expect_repeatable,
     finite_difference,
-    left_as_found,
     log_probabilities_of,
     probabilities_of,
     run_checks,
     same,
     scores_of,
     tiny_network,
+    untouched,
 )
 from helpers.synthesis import blur
-
-SMALL = (6, 9)
 
 
 def class_visualization_step(function):
@@ -77,7 +79,7 @@ def class_visualization_step(function):
 
     def nothing_changed(function):
         """the same again on a second call; the image and a network in training use are as they were"""
-        _expect_left_alone(lambda image, target, model: function(image, target, model, 0.3, 0.5))
+        _expect_steady(lambda image, target, model: function(image, target, model, 0.3, 0.5))
 
     run_checks(
         "class_visualization_step",
@@ -199,13 +201,13 @@ def synthesise(function):
     def nothing_changed(function):
         """the image and the offsets that were passed in are as they were"""
         image, offsets = _picture(417), [(1, -1), (0, 2)]
-        kept = image.clone()
-        function(image, Watch(lambda x: x + 0.1), offsets, 1, 0.6)
+        with untouched(image=image):
+            function(image, Watch(lambda x: x + 0.1), offsets, 1, 0.6)
         expect(
-            torch.equal(image, kept) and offsets == [(1, -1), (0, 2)],
-            found="other values in the image or the offsets that were passed in",
-            wanted="the caller's image untouched",
-            cause="an operation in place, such as `image[:] = ...`, `image += ...` or `image.clamp_()`",
+            offsets == [(1, -1), (0, 2)],
+            found=f"the offsets {offsets} after the call",
+            wanted="the caller's list of offsets untouched, [(1, -1), (0, 2)]",
+            cause="`offsets.pop()` or the like; go through the list with `for down, right in offsets:`",
         )
 
     run_checks(
@@ -267,7 +269,7 @@ def channel_visualization_step(function):
 
     def nothing_changed(function):
         """the same again on a second call; the image and a network in training use are as they were, hooks included"""
-        _expect_left_alone(lambda image, _, model: function(image, model.network.body[1], 2, model, 0.5))
+        _expect_steady(lambda image, _, model: function(image, model.network.body[1], 2, model, 0.5))
 
     run_checks(
         "channel_visualization_step",
@@ -379,12 +381,7 @@ def _explain_class_move(moved, image, target, model, l2_reg, learning_rate):
     direction = uphill - l2_reg * pull
     if same(moved, learning_rate * direction, 1e-5):
         return
-    expect(
-        not model.training,
-        found="the model in training mode after your call",
-        wanted="the model in eval mode, as it came",
-        cause="`model.train()`: Dropout then makes every step a different one",
-    )
+    expect_eval_mode(model)
     regularised = [
         (uphill + l2_reg * pull, "a pull away from grey", "the sign of the regulariser: its slope is subtracted"),
         (uphill, "the slope of the score alone", "the regulariser is missing, or computed from a detached tensor"),
@@ -589,37 +586,10 @@ def _explain_length(moved, image, layer, channel, model, learning_rate):
     raise CheckFailed(f"a step {length:.3g} long with learning rate {learning_rate}", f"length {learning_rate}", cause)
 
 
-def _expect_left_alone(call):
-    """Raise CheckFailed if `call(image, target, model)` changes one of its arguments, or differs on a second call."""
+def _expect_steady(call):
+    """Raise CheckFailed if `call(image, target, model)` differs on a second call, or changes one of its arguments."""
     frozen, image, target = _problem(seed=407)
     first = call(image, target, frozen).detach().clone()
-    again = call(image.detach(), target, frozen).detach()
-    expect(
-        same(again, first),
-        found="another result on a second call with the same image",
-        wanted="the same result from every call",
-        cause="gradients pile up in `image.grad`, or the first call changed the image; work on "
-        "`image.detach().clone().requires_grad_()`",
-    )
+    expect_repeatable(first, call(image.detach(), target, frozen).detach())
     model, image, target = _problem(seed=407, trainable=True)
-    kept = image.clone()
-    with left_as_found(model):
-        result = call(image, target, model)
-    expect(
-        not result.requires_grad,
-        found="a result that still requires a gradient, for a network whose parameters require one",
-        wanted="a detached tensor",
-        cause="the result is computed from the leaf itself; return `.detach()`",
-    )
-    expect(
-        not image.requires_grad and image.grad is None,
-        found="an image that requires a gradient after the call",
-        wanted="the caller's image as it was",
-        cause="`image.requires_grad_()`; work on `image.detach().clone().requires_grad_()`",
-    )
-    expect(
-        torch.equal(image, kept),
-        found="other values in the image that was passed in",
-        wanted="the caller's image untouched",
-        cause="an operation in place, such as `image += ...`; write `image + ...`",
-    )
+    expect_left_alone(lambda: call(image, target, model), model, image=image)

@@ -41,7 +41,7 @@ def notebook(page):
                 add(answer.source)
                 add(hidden, exercise=f, answer=answer.kind, says=answer.says)
             add(solution)
-    return nbformat.v4.new_notebook(cells=cells)
+    return nbformat.v4.new_notebook(cells=cells, metadata={"course": "reference"})
 
 
 def answers(page, executed):
