@@ -137,6 +137,11 @@ class KernelEnded(Exception):
     """A cell after which the kernel is of no more use."""
 
 
+# What nbclient says of a student's errors; the default is the logger that nbgrader's lines go through.
+QUIET = logging.getLogger("helpers.course.execute.client")
+QUIET.disabled = True
+
+
 class BoundedClient(NotebookClient):
     """Runs every cell whatever the cells before it did, each within its time and all within their output.
 
@@ -156,9 +161,9 @@ class BoundedClient(NotebookClient):
             allow_errors=True,
             startup_timeout=120,
             shutdown_kernel="immediate",
+            log=QUIET,
             **options,
         )
-        self.log.disabled = True
         self.finished = {}
         self._manager = manager
         self._interrupting = None
