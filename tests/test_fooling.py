@@ -480,7 +480,7 @@ NAMED = {
         "Your return stands inside the loop": "no `return`",
         "Your image is right, but it still hangs": "detach",
         "Your image is right, but .backward()": "inputs=[pixels]",
-        "You switched the caller's image": "`images.requires_grad_()`",
+        "You switched the caller's image": "`image.requires_grad_()`",
         "You lose the batch axis": "`.squeeze()`",
     },
     "fgsm": {

@@ -185,7 +185,7 @@ def make_fooling_image(function):
         """the image and a network in training use are as they were"""
         model, images, labels = small_problem(seed=49, count=1, trainable=True)
         with limited(model, 200):
-            expect_left_alone(lambda: function(images, int(labels[0]), model, 0.2, 3), model, images=images)
+            expect_left_alone(lambda: function(images, int(labels[0]), model, 0.2, 3), model, image=images)
 
     run_checks(
         "make_fooling_image",
