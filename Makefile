@@ -44,8 +44,8 @@ models: $(READY) ## Train the picture-book networks that are not in data/models/
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-grade: $(READY) ## Grade SUBMISSIONS=folder into INTO=grading
-	@test -n "$(SUBMISSIONS)" || { echo "Which submissions? make grade SUBMISSIONS=path/to/folder"; exit 2; }
+grade: $(READY) ## Grade SUBMISSIONS=folder-or-zip into INTO=grading
+	@test -n "$(SUBMISSIONS)" || { echo "Which submissions? make grade SUBMISSIONS=path/to/folder-or-zip"; exit 2; }
 	$(BIN)/python -m helpers.course grade "$(SUBMISSIONS)" --into "$(INTO)" $(if $(UNSAFE),--unsafe)
 
 gradescope: $(READY) ## Write an autograder zip for ASSIGNMENT=01_saliency to build/

@@ -42,17 +42,16 @@ def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None
     if not unsafe:
         sandbox.require()
     config = nbgrader_config(folder)
+    config.GradingPreprocessor.unsafe = unsafe
+    if cell_seconds:
+        config.GradingPreprocessor.cell_seconds = cell_seconds
     with logged(folder / "grading.log"):
         submissions = intake.collect(handed_in, releases, config)
         accepted = [submission for submission in submissions if not submission.refused]
         for submission in accepted:
             keep(submission, folder)
         log_intake(submissions)
-    if cell_seconds:
-        config.GradingPreprocessor.cell_seconds = cell_seconds
-    config.GradingPreprocessor.unsafe = unsafe
-    handled = sorted({submission.assignment for submission in accepted})
-    with logged(folder / "grading.log"):
+        handled = sorted({submission.assignment for submission in accepted})
         for name in handled:
             release(pages[name], folder, config)
         run_everything(accepted, [pages[name] for name in handled], releases, folder, config, workers)

@@ -9,6 +9,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -23,8 +24,14 @@ from helpers.course.execute import Limits, is_check
 
 
 def page_of(assignment):
-    """Return the page an assignment is built from."""
-    return source.read(COURSE / "solutions" / f"{assignment}.py")
+    """Return the page an assignment is built from; read anew only where its file has changed."""
+    path = COURSE / "solutions" / f"{assignment}.py"
+    return _page(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _page(path, _changed):
+    return source.read(path)
 
 
 def coursedir(db_url):
@@ -86,6 +93,10 @@ class RunSubmission(GradingPreprocessor):
         return nb, resources
 
 
+# What the reference and the mutants said, by the content hash of their run: the same for a whole class.
+ANSWERS = {}
+
+
 class CompareWithReference(GradingPreprocessor):
     """Turns captured values into verdicts, kept in `resources` and in `verdicts/<student>/<assignment>.json`."""
 
@@ -94,7 +105,10 @@ class CompareWithReference(GradingPreprocessor):
         place = resources["nbgrader"]
         page = page_of(place["assignment"])
         prepared = reference.notebook(page)
-        answers = reference.answers(page, self.run(prepared, resources))
+        name = execute.key(prepared)
+        if name not in ANSWERS:
+            ANSWERS[name] = reference.answers(page, self.run(prepared, resources))
+        answers = ANSWERS[name]
         verdicts = resources["verdicts"] = {}
         for cell in nb.cells:
             if is_check(cell):

@@ -108,13 +108,6 @@ def stroke(points: list[Point], width: float) -> list[Polygon]:
     return pieces
 
 
-def shrink(polygon: Polygon, factor: float) -> Polygon:
-    """The polygon drawn smaller about the mean of its corners."""
-    x0 = sum(x for x, _ in polygon) / len(polygon)
-    y0 = sum(y for _, y in polygon) / len(polygon)
-    return [(x0 + (x - x0) * factor, y0 + (y - y0) * factor) for x, y in polygon]
-
-
 def mirrored(polygon: Polygon, side: int) -> Polygon:
     """The polygon, or for side -1 its mirror image in the line x = 0."""
     return [(side * x, y) for x, y in polygon]
