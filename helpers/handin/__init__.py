@@ -1,0 +1,49 @@
+"""The hand-in check, last cell of every notebook: what is answered, what is missing, does it run, what to hand in."""
+
+import os
+import textwrap
+from pathlib import Path
+
+from helpers import answers
+from helpers.assignment import Current, NotebookError, current, handed_out
+from helpers.handin.file import write
+from helpers.handin.report import WIDTH, Report
+from helpers.handin.running import RUNNING, run_notebook
+from helpers.writeup import offer_download
+
+
+def hand_in(assignment: str, notebook: str | Path | None = None, *, run: bool = True) -> None:
+    """Check the notebook of an assignment, print a report, and write hand-in/<assignment>.ipynb beside it.
+
+    The file is a copy of the saved notebook, byte for byte; in Colab it is the notebook in the browser. It is written
+    before anything else, whatever is wrong with the notebook.
+
+    Args:
+        assignment: such as "01_saliency".
+        notebook: its file; None for the notebook that is open.
+        run: also run it from top to bottom in a fresh kernel, without its figures. The interrupt button stops this;
+            the report comes all the same.
+    """
+    if os.environ.get(RUNNING):
+        return
+    try:
+        released = handed_out(assignment)
+        now = current(assignment, notebook)
+    except NotebookError as error:
+        print(f"{assignment}: cannot be checked.\n\n{textwrap.fill(str(error), WIDTH)}")
+        if notebook is not None and Path(notebook).is_file():
+            print(f"\n{write(assignment, Current(None, Path(notebook))).says}")
+        return
+    except ValueError as error:
+        print(f"The hand-in check cannot start: {error}.")
+        return
+    written = write(assignment, now)
+    report = Report(released, now, answers.find(released, now.notebook.cells))
+    if report.is_another:
+        report.say_another()
+    else:
+        report.say_answers(run_notebook(now) if run else None)
+    report.say_file(written)
+    print(report.text(written))
+    if written.path:
+        offer_download(written.path)

@@ -1,0 +1,147 @@
+"""Runs a student's notebook from top to bottom in a fresh kernel."""
+
+import asyncio
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbformat.v4 import new_code_cell, new_notebook
+from tqdm.auto import tqdm
+
+from helpers.answers import tags_of
+from helpers.assignment import Current
+
+CELL_SECONDS = 120
+INTERRUPTED = "you stopped the run"
+# Set in the kernel of the run, where a hand-in check must not start another.
+RUNNING = "COURSE_HAND_IN_RUNS"
+
+_NOT_RUN = re.compile(r"\b(?:hand_in|write_pdf)\(")
+# Nobody can answer the browser's question in the run; the drive is there once it was mounted.
+_MOUNTS = re.compile(r"^([ \t]*)([^\n]*\bdrive\.mount\()", re.MULTILINE)
+
+
+@dataclass
+class Run:
+    """What happened from top to bottom.
+
+    errors: {position of the cell: (name of the error, its text)}
+    ran: positions of the cells that came to their end
+    at: position of the cell that was started last
+    ended: why the run ended before its last cell, or ""
+    """
+
+    errors: dict[int, tuple[str, str]] = field(default_factory=dict)
+    ran: list[int] = field(default_factory=list)
+    at: int | None = None
+    ended: str = ""
+
+
+def is_run(cell) -> bool:
+    """Whether a cell is part of the run."""
+    drawn = "figure" in tags_of(cell) or _NOT_RUN.search(cell.source)
+    return cell.cell_type == "code" and bool(cell.source.strip()) and not drawn
+
+
+def run_notebook(now: Current) -> Run:
+    """Run a notebook's cells in a fresh kernel, in the notebook's folder; it is left as it is, and no process stays."""
+    cells = {n: cell for n, cell in enumerate(now.notebook.cells) if is_run(cell)}
+    result, stop = Run(), threading.Event()
+    folder = now.path.resolve().parent if now.path else Path.cwd()
+
+    def work():
+        try:
+            asyncio.run(_session(cells, folder, result, stop))
+        except Exception as error:
+            result.ended = f"the run could not be made ({type(error).__name__}: {str(error)[:160]})"
+
+    # A thread of its own: this one has an event loop that runs, and is the one that is interrupted.
+    thread = threading.Thread(target=work, daemon=True)
+    with tqdm(total=len(cells), desc="running from top to bottom", unit="cell", leave=False) as bar:
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(0.1)
+                bar.update(len(result.ran) - bar.n)
+        except KeyboardInterrupt:
+            stop.set()
+            thread.join(20)
+            result.ended = INTERRUPTED
+    return result
+
+
+async def _session(cells: dict, folder: Path, result: Run, stop: threading.Event) -> None:
+    """Run cells in a kernel until they are done, one ends the run, or `stop` is set; fill in `result`."""
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    class Client(NotebookClient):
+        """Takes no output: some cells say a gigabyte. Errors come with the reply."""
+
+        def process_message(self, msg, cell, cell_index):
+            return super().process_message(msg, cell, cell_index) if msg["msg_type"] == "status" else None
+
+    places = list(cells)
+
+    def started(cell, cell_index):
+        result.at = places[cell_index]
+
+    def executed(cell, cell_index, execute_reply):
+        result.ran.append(places[cell_index])
+        reply = execute_reply["content"]
+        if reply["status"] == "error" and "raises-exception" not in tags_of(cells[places[cell_index]]):
+            result.errors[places[cell_index]] = (reply.get("ename", ""), reply.get("evalue", ""))
+
+    quiet = logging.getLogger("helpers.handin.client")
+    quiet.disabled = True
+    sources = [_MOUNTS.sub(r"\1pass  # \2", cell.source) for cell in cells.values()]
+    manager = AsyncKernelManager(kernel_name="python3")
+    # The Python that runs here: the kernel of this name may be another's.
+    manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    client = Client(
+        new_notebook(cells=[new_code_cell(source) for source in sources]),
+        km=manager,
+        timeout=CELL_SECONDS,
+        iopub_timeout=60,
+        allow_errors=True,
+        on_cell_execute=started,
+        on_cell_executed=executed,
+        log=quiet,
+    )
+
+    async def execute():
+        await manager.start_kernel(
+            cwd=str(folder),
+            env=os.environ | {RUNNING: "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        client.kc = manager.client()
+        client.kc.start_channels()
+        await client.kc.wait_for_ready(timeout=CELL_SECONDS)
+        client.kc.allow_stdin = False
+        await client.async_execute()
+
+    work = asyncio.ensure_future(execute())
+    try:
+        while not (work.done() or stop.is_set()):
+            await asyncio.wait([work], timeout=0.1)
+        work.cancel()
+        await asyncio.wait([work])
+        if not work.cancelled():
+            work.result()
+    except CellTimeoutError:
+        result.ended = f"it took longer than {CELL_SECONDS} seconds"
+    except DeadKernelError:
+        result.ended = "the kernel died in it, of too little memory perhaps"
+    finally:
+        if client.kc:
+            client.kc.stop_channels()
+        if manager.has_kernel:
+            await manager.shutdown_kernel(now=True)
