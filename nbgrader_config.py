@@ -9,7 +9,6 @@ from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
     ClearHiddenTests,
-    ClearOutput,
     DeduplicateIds,
     GetGrades,
     IgnorePattern,
@@ -18,7 +17,7 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
 )
 
-from helpers.course import late, notebooks, record
+from helpers.course import late, marking, notebooks, record
 
 c = get_config()  # noqa: F821 (nbgrader provides it)
 
@@ -34,7 +33,6 @@ c.CourseDirectory.root = str(GRADING)
 c.GenerateAssignment.preprocessors = notebooks.RELEASE_PREPROCESSORS
 
 c.Autograde.sanitize_preprocessors = [
-    ClearOutput,
     record.RepairSubmission,
     DeduplicateIds,
     OverwriteKernelspec,
@@ -45,6 +43,7 @@ c.Autograde.autograde_preprocessors = [
     record.RunSubmission,
     record.NoScript,
     record.CompareWithReference,
+    record.ShowFigures,
     IgnorePattern,
     ClearMetadataPreprocessor,
     LimitOutput,
@@ -54,9 +53,13 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.GenerateFeedback.preprocessors = [
     GetGrades,
+    marking.ShowMarks,
     ClearHiddenTests,
     CSSHTMLHeaderPreprocessor,
 ]
+
+# The page on which formgrader shows a submission: model answers and rubrics below the written answers.
+c.HTMLExporter.preprocessors = [marking.ShowRubrics]
 
 # How long a student's code may run, in seconds.
 c.GradingPreprocessor.cell_seconds = 30

@@ -11,15 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cache
 from html import escape
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import determine_grade
 from traitlets import Bool, Integer
 
 from helpers import COURSE
-from helpers.course import compare, execute, intake, ledger, notebooks, reference, source
+from helpers.course import collected, compare, execute, intake, ledger, notebooks, reference, source
 from helpers.course.execute import Limits, is_check
 
 
@@ -40,7 +42,10 @@ def coursedir(db_url):
 
 
 class RepairSubmission(NbGraderPreprocessor):
-    """Gives every graded cell of the release exactly once, as `make grade` did at intake."""
+    """Gives every graded cell of the release exactly once, as `make grade` did at intake.
+
+    Takes the place of nbgrader's ClearOutput as well: no output is left but the pictures of collected figures.
+    """
 
     def preprocess(self, nb, resources):
         """Repair the notebook; each repair is a line in the log and, with those of intake, on the feedback page."""
@@ -88,7 +93,11 @@ class RunSubmission(GradingPreprocessor):
         page = page_of(resources["nbgrader"]["assignment"])
         prepared = execute.prepared(nb, notebooks.student_notebook(page), notebooks.solved_notebook(page))
         executed = self.run(prepared, resources)
+        handed_in, figures = nb, collected.figures(notebooks.student_notebook(page))
         nb, resources["hidden"] = execute.merged(nb, executed)
+        for cell, before in zip(nb.cells, handed_in.cells, strict=True):
+            if cell.cell_type == "code" and cell.source.strip() in figures:
+                cell.outputs = before.outputs
         resources["isolation"] = executed.metadata["isolation"]
         return nb, resources
 
@@ -207,17 +216,50 @@ def shown(verdict):
 
 
 class SaveVerdicts(SaveAutoGrades):
-    """Takes the place of nbgrader's SaveAutoGrades; written answers keep nbgrader's own rule."""
+    """Takes the place of nbgrader's SaveAutoGrades, and keeps marks: what is as it was marked is not marked again.
+
+    nbgrader asks for a second look at everything marked whenever it is graded again. Here it is asked for where the
+    text of an answer is another than the marked one, and where the automatic score of an overridden check is. What was
+    marked is kept in `marked/<student>/<assignment>.json`. An answer without a mark keeps nbgrader's own rule.
+    """
+
+    def preprocess(self, nb, resources):
+        """Save the scores of all cells, and which texts they were given for."""
+        place = resources["nbgrader"]
+        path = coursedir(place["db_url"]) / "marked" / place["student"] / f"{place['assignment']}.json"
+        self._texts = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        nb, resources = super().preprocess(nb, resources)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self._texts, indent=1), "utf-8")
+        return nb, resources
 
     def _add_score(self, cell, resources):
-        verdict = resources["verdicts"].get(cell.metadata.nbgrader.grade_id)
+        name = cell.metadata.nbgrader.grade_id
+        recorded = self.gradebook.find_grade(name, self.notebook_id, self.assignment_id, self.student_id)
+        waited, score = recorded.needs_manual_grade, recorded.auto_score
+        verdict = resources["verdicts"].get(name)
         if verdict is None:
-            return super()._add_score(cell, resources)
-        place = (self.notebook_id, self.assignment_id, self.student_id)
-        recorded = self.gradebook.find_grade(verdict.question, *place)
-        recorded.auto_score = verdict.score
-        recorded.needs_manual_grade = recorded.manual_score is not None
+            super()._add_score(cell, resources)
+            self._keep_mark(cell, recorded, waited)
+        else:
+            recorded.auto_score = verdict.score
+            recorded.needs_manual_grade = recorded.manual_score is not None and (waited or score != verdict.score)
         self.gradebook.db.commit()
+
+    def _keep_mark(self, cell, recorded, waited):
+        now, before = text_hash(cell), self._texts.get(recorded.name)
+        marked = None
+        if recorded.manual_score is not None and before:
+            # A mark that waited for a second look was given for an earlier text than the last one.
+            marked = (before["marked"] if waited else None) or before["graded"]
+            recorded.needs_manual_grade = marked != now
+        self._texts[recorded.name] = {"graded": now, "marked": marked}
+
+
+def text_hash(cell):
+    """Return the hash of a written answer: its text and the pictures attached to it."""
+    content = json.dumps([cell.source.strip(), cell.get("attachments", {})], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 class NoScript(NbGraderPreprocessor):
@@ -232,9 +274,87 @@ class NoScript(NbGraderPreprocessor):
             for output in cell.get("outputs", []):
                 for kind in [kind for kind in output.get("data", {}) if kind not in SAFE]:
                     del output.data[kind]
+                if "metadata" in output:
+                    output.metadata = {}  # nbconvert writes sizes from here into the tag as they are
             if cell.cell_type != "code" and cell.source not in released:
+                typed = cell.source
                 cell.source = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", cell.source)
+                if "attachments" in cell:
+                    cell.attachments = {
+                        name: kinds for name, data in cell.attachments.items() if (kinds := _safe(data))
+                    }
+                if not harmless(cell):
+                    cell.source = as_text(typed)
         return nb, resources
 
 
 SAFE = {"text/plain", "image/png", "image/jpeg"}
+
+
+def _safe(attachment):
+    """Return the part of an attachment that is a picture in base64."""
+    kinds = {kind: text for kind, text in attachment.items() if kind in SAFE and kind.startswith("image/")}
+    return {kind: text for kind, text in kinds.items() if re.fullmatch(r"[A-Za-z0-9+/=\s]*", text)}
+
+
+def harmless(cell):
+    """Tell whether a Markdown cell can be rendered, and nothing in the page it becomes runs anything."""
+    renderer = IPythonRenderer(escape=False, attachments=cell.get("attachments", {}))
+    try:
+        finder = _Finder()
+        finder.feed(MarkdownWithMath(renderer=renderer).render(cell.source))
+    except Exception:
+        # An attachment that is not there, a list a thousand levels deep: one such cell stops a whole page.
+        return False
+    return not finder.found
+
+
+def as_text(source):
+    """Return Markdown that shows `source` line by line as it was typed: a character as a number is never markup."""
+    lines = (re.sub(r"[^\w\s]", lambda match: f"&#{ord(match[0])};", line.strip()) for line in source.splitlines())
+    return "  \n".join(lines)
+
+
+class _Finder(HTMLParser):
+    """Finds what runs something in HTML made of Markdown: event handlers, and addresses other than those of the web."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            address = re.sub(r"[\x00-\x20]", "", value or "")
+            scheme = re.match(r"([^/?#:]*):", address)
+            allowed = not scheme or re.match(r"https?:|mailto:|data:image/(png|jpeg);", address, re.IGNORECASE)
+            if tag == "script" or name.startswith("on") or (name in ("href", "src") and not allowed):
+                self.found.append((tag, name, value))
+
+
+class ShowFigures(NbGraderPreprocessor):
+    """Says where the picture of a collected figure is missing, below its cell or in its place before the question."""
+
+    def preprocess(self, nb, resources):
+        """Go through the collected figures of the release; after NoScript, which would take the line away."""
+        release = notebooks.student_notebook(page_of(resources["nbgrader"]["assignment"]))
+        figures = collected.figures(release)
+        for cell in nb.cells:
+            if cell.cell_type == "code" and (figure := figures.get(cell.source.strip())):
+                cell.outputs = cell.outputs or [missing(figure)]
+                for output in cell.outputs:
+                    output.metadata = {kind: {"alt": figure} for kind in output.data}
+        there = {cell.source.strip() for cell in nb.cells}
+        for position, cell in enumerate(release.cells):
+            if cell.source.strip() in figures.keys() - there:
+                after = next((c.id for c in release.cells[position:] if "nbgrader" in c.metadata), None)
+                at = next((n for n, c in enumerate(nb.cells) if c.id == after), len(nb.cells))
+                figure = figures[cell.source.strip()]
+                nb.cells.insert(at, nbformat.v4.new_code_cell(cell.source, id=cell.id, outputs=[missing(figure)]))
+        return nb, resources
+
+
+def missing(figure):
+    """Return the line about a missing figure as a notebook output."""
+    text = f"Missing figure: the notebook as handed in holds no picture of {figure}."
+    html = f'<div class="alert alert-warning"><b>Missing figure:</b>{escape(text.partition(":")[2])}</div>'
+    return nbformat.v4.new_output("display_data", data={"text/plain": text, "text/html": html})

@@ -9,6 +9,8 @@ import re
 
 import nbformat
 
+from helpers.course import collected
+
 MOST_CELLS = 2000
 KINDS = ("code", "markdown", "raw")
 TAGS = ("grade_id", "grade", "solution", "locked", "task", "points", "schema_version")
@@ -23,7 +25,8 @@ def repair(notebook, release):
 
     What is the student's to write stays; everything else comes from the release. A cell is known by its grading
     data, its text, the functions it defines, its id, or its place, in this order. Cells that are nobody's answer stay
-    where they are, as ordinary cells. Outputs are dropped. Repairing twice is repairing once.
+    where they are, as ordinary cells. Outputs are dropped, but for the pictures of collected figures. Repairing twice
+    is repairing once.
 
     Args:
         notebook: what a student handed in, in notebook format 4.
@@ -134,7 +137,7 @@ def _plain(notebook, release):
         notes.append(f"notebook: its kernel was {kernel[:50]!r}; it is run with {wanted!r}")
     result = nbformat.v4.new_notebook(metadata=kept)
     result.nbformat_minor = 5
-    claims, ids = [], []
+    claims, ids, figures = [], [], collected.figures(release)
     for cell in cells:
         if cell is None:
             continue
@@ -144,6 +147,11 @@ def _plain(notebook, release):
         made = _new(cell["cell_type"], cell["source"], ids[-1] or "none")
         if cell["cell_type"] == "markdown" and _pictures(cell.get("attachments")):
             made.attachments = copy.deepcopy(cell["attachments"])
+        if cell["cell_type"] == "code" and (figure := figures.get(made.source.strip())):
+            try:
+                made.outputs = collected.pictures(cell)
+            except ValueError as error:
+                notes.append(f"notebook: the picture of {figure} {error}; left out")
         result.cells.append(made)
         claims.append(_tags(cell))
     if not result.cells:

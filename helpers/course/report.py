@@ -31,10 +31,11 @@ def rows(folder, submissions):
             path = folder / "verdicts" / submission.student / f"{submission.assignment}.json"
             verdicts = {verdict["question"]: verdict for verdict in json.loads(path.read_text("utf-8"))}
             order = {cell.name: position for position, cell in enumerate(notebook.notebook.source_cells)}
+            comments = {comment.name: comment.manual_comment for comment in notebook.comments}
             repairs = _repairs(submission.repairs, [grade.name for grade in notebook.grades])
             for grade in sorted(notebook.grades, key=lambda grade: order[grade.name]):
                 score = "" if grade.needs_manual_grade and grade.manual_score is None else _number(grade.score)
-                verdict, message = _verdict(grade, verdicts.get(grade.name))
+                verdict, message = _verdict(grade, verdicts.get(grade.name), comments.get(grade.name))
                 # What concerns no graded cell stands in the first row.
                 notes = repairs.pop("", []) + repairs.get(grade.name, [])
                 message = "\n".join(filter(None, [message, *(f"({note})" for note in notes)]))
@@ -64,9 +65,11 @@ def _number(value):
     return f"{value:.4g}"
 
 
-def _verdict(grade, verdict):
+def _verdict(grade, verdict, comment):
     if grade.manual_score is not None:
-        return "marked", "marked by hand"
+        if grade.needs_manual_grade:
+            return "to be marked", "it has changed since it was marked; look at it again in formgrader"
+        return "marked", comment or "marked by hand"
     if verdict is not None:
         return verdict["verdict"], verdict["message"]
     if grade.needs_manual_grade:

@@ -87,7 +87,8 @@ def half(x):
 
 # %% [markdown] question="q_half" points=3
 # ### BEGIN SOLUTION
-# Yes: 2 (x / 2) = x.
+# **Model answer.** Yes: 2 (x / 2) = x.
 #
-# **Rubric.** 3 points: the identity.
+# **Rubric.**
+# - 3 points: the identity.
 # ### END SOLUTION

@@ -1,0 +1,135 @@
+"""What a rubric becomes on a page: tick boxes for the marker, what earned points for the student.
+
+Two preprocessors that nbgrader_config.py names. Neither changes a notebook on disk.
+"""
+
+from html import escape, unescape
+from pathlib import Path
+
+import nbformat
+from nbconvert.filters import markdown2html_mistune
+from nbconvert.preprocessors import Preprocessor
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+from helpers.assignment import NOT_ANSWERED
+from helpers.course import formulas, record, rubric
+from helpers.writeup import count_words
+
+
+class ShowRubrics(Preprocessor):
+    """Puts the model answer and the rubric, with a box to tick for each criterion, below every answer in formgrader.
+
+    A tick counts into nbgrader's score field and is kept as a line in nbgrader's comment, so that both are saved and
+    restored by nbgrader itself.
+    """
+
+    def preprocess(self, nb, resources):
+        """Add the cells to what formgrader shows; nbgrader's other pages go through here too and stay as they are."""
+        if "submission_id" not in resources:
+            return nb, resources
+        cells = []
+        for cell, question, found in with_rubrics(nb, resources["assignment_id"], self.log):
+            cells.append(cell)
+            if found:
+                cells.append(marker_cell(question, found, cell.source))
+        formulas.typeset(cells)
+        if len(cells) > len(nb.cells):
+            # No blank line may stand in either file: Markdown would end the HTML there.
+            style, script = (Path(__file__).with_suffix(suffix).read_text("utf-8") for suffix in (".css", ".js"))
+            cells.append(nbformat.v4.new_markdown_cell(f"<style>\n{style}</style>\n<script>\n{script}</script>"))
+        nb.cells = cells
+        return nb, resources
+
+
+class ShowMarks(NbGraderPreprocessor):
+    """Puts what earned points and the model answer below every marked answer on a feedback page.
+
+    Below an answer that waits to be marked it says so, and nothing of the rubric. Comes after nbgrader's GetGrades.
+    """
+
+    def preprocess(self, nb, resources):
+        """Add the cells; from the comments, take the lines about ticks."""
+        place, cells = resources["nbgrader"], []
+        names = (place["notebook"], place["assignment"], place["student"])
+        with Gradebook(place["db_url"]) as gradebook:
+            for cell, question, found in with_rubrics(nb, place["assignment"], self.log):
+                cells.append(cell)
+                if found:
+                    grade = gradebook.find_grade(question.name, *names)
+                    cell.metadata.nbgrader["comment"], ticks = found.read(cell.metadata.nbgrader["comment"])
+                    if grade.needs_manual_grade:
+                        cells.append(waiting_cell(marked_before=grade.manual_score is not None))
+                    elif grade.manual_score is not None:
+                        cells.append(marked_cell(found, ticks))
+        nb.cells = cells
+        formulas.typeset(nb.cells)
+        return nb, resources
+
+
+def with_rubrics(nb, assignment, log):
+    """Yield each cell of a notebook, with the question of the page that it answers and its rubric, or None twice."""
+    try:
+        known = {
+            name: (question, rubric.of(question)) for name, question in record.page_of(assignment).questions.items()
+        }
+    except (OSError, ValueError) as error:
+        # An assignment that was not built from a page is marked without one.
+        log.warning("no rubrics for %s: %s", assignment, error)
+        known = {}
+    for cell in nb.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id") if cell.cell_type == "markdown" else None
+        yield cell, *known.get(name, (None, None))
+
+
+def length(answer, limit):
+    """Return how long an answer is against its limit in words, which may be None, and whether it is longer."""
+    words = 0 if answer.strip() == NOT_ANSWERED else count_words(unescape(answer))
+    said = f"{words} word{'s' * (words != 1)}" if words else "Not answered"
+    return said + (f"; the limit is {limit}" if limit else ""), bool(limit) and words > limit
+
+
+def marker_cell(question, found, answer):
+    """Return the cell below an answer in formgrader."""
+    text, over = length(answer, question.words)
+    boxes = [
+        f'<label><input type="checkbox" class="tabbable" disabled data-points="{criterion.points}" '
+        f'data-tick="{_attribute(criterion.tick)}">{markdown2html_mistune(str(criterion))}</label>'
+        for criterion in found.criteria
+    ]
+    lines = [
+        f'<div class="rubric" data-question="{question.name}">',
+        f'<p class="length{" over" * over}">{text}</p>',
+        '<p class="review">This answer has changed since it was marked. Look at it again, then press Resolve or give '
+        "another score.</p>",
+        '<p><b>Rubric</b> <span class="count"></span></p>',
+        *boxes,
+        f"<details><summary>Model answer</summary>\n\n{found.model_answer}\n\n</details>",
+        "</div>",
+    ]
+    return nbformat.v4.new_markdown_cell("\n".join(lines))
+
+
+def _attribute(text):
+    """Return text for an HTML attribute, in which no formula is seen."""
+    return escape(text).replace("$", "&#36;")
+
+
+def marked_cell(found, ticks):
+    """Return the cell below a marked answer on a feedback page; without ticks, the marker gave the score as a whole."""
+    head, signs = "What earns points", ["\N{BULLET}"] * len(ticks)
+    if any(ticks):
+        head, signs = "What earned points", ["\N{CHECK MARK}" if tick else "\N{EN DASH}" for tick in ticks]
+    criteria = [
+        f'<div style="display: flex; gap: 8px"><span>{sign}</span>{markdown2html_mistune(str(criterion))}</div>'
+        for sign, criterion in zip(signs, found.criteria, strict=True)
+    ]
+    text = f"<p><b>Model answer</b></p>\n\n{found.model_answer}\n\n</div>"
+    return nbformat.v4.new_markdown_cell("\n".join([f'<div class="well"><p><b>{head}</b></p>', *criteria, text]))
+
+
+def waiting_cell(*, marked_before):
+    """Return the cell below an answer that waits, on a feedback page."""
+    said = "has changed since it was marked and waits to be marked again" if marked_before else "waits to be marked"
+    text = f"This answer {said}." + ("" if marked_before else " Its points are not in the score yet.")
+    return nbformat.v4.new_markdown_cell(f'<div class="alert alert-info">{text}</div>')
