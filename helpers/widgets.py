@@ -1,0 +1,187 @@
+"""Widgets for notebooks: a quiz that tells at once what is wrong with an answer, and does not mark it.
+
+    quiz([Question("Which is even?", right="4", wrong={"5": "5 = 2 · 2 + 1."}, because="4 = 2 · 2."), ...])
+
+Where there are no widgets (a page on GitHub, a PDF, a run without a browser), the questions stand there as plain text.
+"""
+
+import random
+import textwrap
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from html import escape
+
+import ipywidgets
+from IPython.display import display
+
+# Colours carry no meaning of their own: an answer that was chosen has a sign, and its feedback begins with words.
+STYLE = """<style>
+.quiz { max-width: 48rem; font-size: var(--jp-content-font-size1, 14px); }
+.quiz .widget-html, .quiz .widget-htmlmath { margin: 0; font-size: inherit; }
+.quiz .widget-html > div, .quiz .widget-htmlmath > div { flex: 1; line-height: 1.5; white-space: normal; }
+.quiz .quiz-text { margin: 1.8em 0 0.5em; }
+.quiz .quiz-number { font-weight: 600; }
+.quiz .quiz-answer { margin: 2px 0; padding: 0.45em 1em 0.45em 2.2em; text-indent: -1.3em; text-align: left;
+  line-height: 1.45; white-space: normal; font-size: inherit; border: 1px solid rgba(128, 128, 128, 0.35);
+  border-radius: 4px; box-shadow: none; }
+.quiz .quiz-answer:hover { border-color: rgba(128, 128, 128, 0.9); box-shadow: none; }
+.quiz .quiz-answer:focus { box-shadow: none; }
+.quiz .quiz-answer:focus-visible { outline: 2px solid #1c7ed6; outline-offset: -2px; }
+.quiz .quiz-feedback { margin: 0 0 0.5em; padding: 0.35em 1em 0.35em 2.2em; }
+.quiz .quiz-right { border-left: 5px solid #2b8a3e; background: rgba(43, 138, 62, 0.12); }
+.quiz .quiz-wrong { border-left: 5px solid #e8590c; background: rgba(232, 89, 12, 0.12); }
+.quiz .quiz-score { margin: 1.8em 0 0.5em; padding-top: 0.6em; border-top: 1px solid rgba(128, 128, 128, 0.35); }
+</style>"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with one right answer; ValueError when it is malformed.
+
+    text: the question
+    right: the right answer
+    wrong: each wrong answer, and why it is wrong; this must not give the right one away
+    because: why the right answer is right
+
+    Formulas between dollar signs are typeset in all texts but the answers, which stand on buttons.
+    """
+
+    text: str
+    _: KW_ONLY
+    right: str
+    wrong: dict[str, str]
+    because: str
+
+    def __post_init__(self):
+        """Refuse a question that cannot be asked."""
+        if not isinstance(self.wrong, dict) or not self.wrong:
+            raise self._malformed(
+                f"wrong={self.wrong!r}",
+                "a dict with at least one wrong answer",
+                'Write wrong={"an answer": "why it is wrong"}.',
+            )
+        texts = {"text": self.text, "right": self.right, "because": self.because}
+        for answer, reason in self.wrong.items():
+            texts |= {f"answer {answer!r} in wrong": answer, f"reason for {answer!r} in wrong": reason}
+        for name, text in texts.items():
+            if not isinstance(text, str) or not text.strip():
+                raise self._malformed(f"{text!r} as {name}", "a text that is not empty", "Write one.")
+        seen = set()
+        for answer in self.answers:
+            plain = " ".join(answer.split()).casefold()
+            if plain in seen:
+                raise self._malformed(f"the answer {answer!r} twice", "answers that differ", "Reword or delete one.")
+            seen.add(plain)
+
+    def _malformed(self, found, wanted, do):
+        return ValueError(f"Question {self.text!r}: found {found}; wanted {wanted}. {do}")
+
+    @property
+    def answers(self):
+        """All answers, the right one first."""
+        return (self.right, *self.wrong)
+
+    def feedback(self, answer):
+        """Return whether `answer` is right, and the text that says why or why not."""
+        return (True, self.because) if answer == self.right else (False, self.wrong[answer])
+
+
+class Quiz:
+    """Questions below each other, each with its answers in an order of chance.
+
+    questions: tuple of Question
+    answers: for each question, its answers in the order shown
+    tried: for each question, the answers chosen so far, without repetitions
+    box: the widget
+    """
+
+    def __init__(self, questions, seed=None):
+        """Shuffle the answers, by `seed` or anew each time; ValueError for no questions, or one asked twice."""
+        self.questions = tuple(questions)
+        if not self.questions:
+            raise ValueError("quiz: found no questions; wanted at least one. Write quiz([Question(...), ...]).")
+        for number, question in enumerate(self.questions):
+            if not isinstance(question, Question):
+                raise ValueError(
+                    f"quiz: found {question!r} in the list; wanted Questions. Write Question(text, right=..., ...)."
+                )
+            if question.text in [earlier.text for earlier in self.questions[:number]]:
+                raise ValueError(f"quiz: found {question.text!r} twice; wanted each question once. Delete one.")
+        chance = random.Random(seed)
+        self.answers = tuple(tuple(chance.sample(q.answers, len(q.answers))) for q in self.questions)
+        self.tried = tuple([] for _ in self.questions)
+        self._score = ipywidgets.HTML()
+        intro = (
+            f"{STYLE}Choose an answer to each question. If it is wrong, try again. The score counts first tries; none "
+            "of this is graded."
+        )
+        self.box = ipywidgets.VBox(
+            [ipywidgets.HTML(intro), *map(self._asked, range(len(self.questions))), self._score]
+        ).add_class("quiz")
+        self._show_score()
+
+    def choose(self, number, answer):
+        """Choose an answer of question `number`, counted from 0; return whether it is right, and the feedback."""
+        verdict = self.questions[number].feedback(answer)
+        if answer not in self.tried[number]:
+            self.tried[number].append(answer)
+        return verdict
+
+    @property
+    def score(self):
+        """The line below the questions: how many were right at the first try, and which are open."""
+        pairs = list(zip(self.questions, self.tried, strict=True))
+        at_once = sum(tried[:1] == [question.right] for question, tried in pairs)
+        still_open = [str(number) for number, (question, tried) in enumerate(pairs, 1) if question.right not in tried]
+        line = f"{at_once} of {len(pairs)} right at the first try."
+        if not still_open:
+            return f"{line} All questions are answered. Run the cell again for another order of the answers."
+        return f"{line} Still open: {', '.join(still_open)}."
+
+    def __str__(self):
+        """Return the questions and answers as plain text, without a hint at what is right."""
+        wrap = partial(textwrap.fill, width=100)
+        blocks = ["A quiz. Run this cell in JupyterLab or Colab to choose answers."]
+        for number, (question, answers) in enumerate(zip(self.questions, self.answers, strict=True), 1):
+            lines = [wrap(f"{number}. {question.text}", subsequent_indent="   ")]
+            lines += [wrap(answer, initial_indent="   ( ) ", subsequent_indent="       ") for answer in answers]
+            blocks.append("\n".join(lines))
+        return "\n\n".join(blocks)
+
+    def _ipython_display_(self):
+        # A bundle of our own, since that of a widget has no more than its class name for readers without widgets.
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        display({"text/plain": str(self), "application/vnd.jupyter.widget-view+json": view}, raw=True)
+
+    def _asked(self, number):
+        """Return the widget of one question: its text, and below each answer a place for the feedback."""
+        text = f'<span class="quiz-number">Question {number + 1}.</span> {escape(self.questions[number].text)}'
+        rows = [ipywidgets.HTMLMath(f'<div class="quiz-text">{text}</div>')]
+        for answer in self.answers[number]:
+            button = ipywidgets.Button(description=f"○ {answer}", layout={"width": "auto", "height": "auto"})
+            feedback = ipywidgets.HTMLMath(layout={"display": "none"})
+            button.add_class("quiz-answer").on_click(partial(self._press, number, answer, feedback))
+            rows += [button, feedback]
+        return ipywidgets.VBox(rows)
+
+    def _press(self, number, answer, feedback, button):
+        right, why = self.choose(number, answer)
+        sign, words, kind = ("✓", "Right.", "quiz-right") if right else ("✗", "Not this one.", "quiz-wrong")
+        button.description = f"{sign} {answer}"
+        # role: a screen reader reads the feedback out as it appears.
+        feedback.value = f'<div class="quiz-feedback {kind}" role="alert"><b>{words}</b> {escape(why)}</div>'
+        feedback.layout.display = None
+        self._show_score()
+
+    def _show_score(self):
+        self._score.value = f'<div class="quiz-score">{self.score}</div>'
+
+
+def quiz(questions, seed=None):
+    """Return a quiz for the last line of a cell, which shows it.
+
+    Args:
+        questions: Questions, shown in this order.
+        seed: a number that fixes the order of the answers; without one it is another at each run.
+    """
+    return Quiz(questions, seed)

@@ -1,0 +1,233 @@
+"""The quiz: what it shows, what it says to an answer, how it counts, and what a reader without widgets sees."""
+
+import json
+import random
+
+import ipywidgets
+import nbclient
+import nbformat.v4
+import pytest
+
+from helpers import COURSE, widgets
+from helpers.widgets import Question, quiz
+
+
+def question(text="Which is even?", right="4", **changes):
+    parts = {"wrong": {"3": "3 = 2 + 1.", "5": "5 = 4 + 1.", "7": "7 = 6 + 1."}, "because": "It is twice a number."}
+    return Question(text, right=right, **(parts | changes))
+
+
+def three(seed=0):
+    return quiz([question("Which is even?"), question("Which is a square?"), question("Which is after 3?")], seed)
+
+
+def parts(box):
+    """All widgets in a box, in the order in which they stand."""
+    children = getattr(box, "children", ())
+    return [part for child in children for part in (parts(child) if hasattr(child, "children") else [child])]
+
+
+def press(shown, number, answer):
+    """Click the button with an answer; return what stands below it then."""
+    row = parts(shown.box.children[1 + number])
+    [place] = [i for i, part in enumerate(row) if getattr(part, "description", "")[2:] == answer]
+    row[place].click()
+    assert row[place].description[2:] == answer
+    return row[place].description[0], row[place + 1]
+
+
+# Order of the answers
+
+
+def test_answers_are_a_permutation():
+    for shown in (three(seed) for seed in range(20)):
+        for asked, answers in zip(shown.questions, shown.answers, strict=True):
+            assert sorted(answers) == sorted(asked.answers)
+
+
+def test_order_depends_on_the_seed():
+    assert three(1).answers == three(1).answers
+    assert len({three(seed).answers for seed in range(20)}) > 15
+
+
+def test_order_without_a_seed_is_new_each_time_whatever_the_notebook_has_seeded():
+    orders = set()
+    for _ in range(5):
+        random.seed(0)
+        orders.add(three(None).answers)
+    assert len(orders) > 1
+
+
+def test_right_answer_comes_at_every_place():
+    places = {shown.answers[0].index("4") for shown in map(three, range(40))}
+    assert places == {0, 1, 2, 3}
+
+
+def test_buttons_stand_in_the_order_of_the_answers():
+    shown = three(5)
+    labels = [part.description for part in parts(shown.box) if isinstance(part, ipywidgets.Button)]
+    assert labels == [f"○ {answer}" for answers in shown.answers for answer in answers]
+
+
+# Feedback
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_answer_gets_its_own_feedback_wherever_it_stands(seed):
+    shown = three(seed)
+    assert shown.choose(1, "4") == (True, "It is twice a number.")
+    assert shown.choose(1, "5") == (False, "5 = 4 + 1.")
+
+
+def test_pressing_an_answer_marks_it_and_shows_why_below_it():
+    shown = three()
+    sign, below = press(shown, 2, "5")
+    assert sign == "✗"
+    assert "Not this one." in below.value
+    assert "5 = 4 + 1." in below.value
+    assert below.layout.display is None
+    sign, below = press(shown, 2, "4")
+    assert sign == "✓"
+    assert "Right." in below.value
+    assert "It is twice a number." in below.value
+
+
+def test_nothing_is_told_before_an_answer_is_chosen():
+    shown = three()
+    feedback = [part for part in parts(shown.box) if part.layout.display == "none"]
+    assert len(feedback) == 12
+    assert {part.value for part in feedback} == {""}
+    press(shown, 0, "3")
+    told = "".join(part.value for part in parts(shown.box) if isinstance(part, ipywidgets.HTMLMath))
+    assert "3 = 2 + 1." in told
+    assert "twice" not in told
+
+
+def test_texts_are_no_markup():
+    shown = quiz([question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script>")])
+    text = shown.box.children[1].children[0].value
+    assert "1 &lt; 2 &amp; &lt;b&gt;" in text
+    _, below = press(shown, 0, "4")
+    assert "$a &lt; b$ &lt;script&gt;" in below.value
+
+
+# Score
+
+
+def score_shown(shown):
+    return shown.box.children[-1].value
+
+
+def test_score_counts_first_tries_and_names_open_questions():
+    shown = three()
+    assert shown.score == "0 of 3 right at the first try. Still open: 1, 2, 3."
+    press(shown, 0, "4")
+    press(shown, 1, "7")
+    assert shown.score == "1 of 3 right at the first try. Still open: 2, 3."
+    press(shown, 1, "4")
+    assert shown.score == "1 of 3 right at the first try. Still open: 3."
+    assert shown.score in score_shown(shown)
+    press(shown, 2, "4")
+    assert shown.score.startswith("2 of 3 right at the first try. All questions are answered.")
+    assert shown.score in score_shown(shown)
+
+
+def test_looking_at_other_answers_afterwards_changes_no_score():
+    shown = three()
+    for answer in ("4", "3", "4", "3"):
+        press(shown, 0, answer)
+    assert shown.tried[0] == ["4", "3"]
+    assert shown.score.startswith("1 of 3")
+    for answer in ("3", "3", "4"):
+        press(shown, 1, answer)
+    assert shown.score == "1 of 3 right at the first try. Still open: 3."
+
+
+# Without widgets
+
+
+def test_plain_text_has_all_questions_and_answers_and_no_feedback():
+    shown = quiz([question("Which is even? " + 30 * "word "), question("And now?", right="nine " * 40)], 3)
+    text = str(shown)
+    assert max(map(len, text.splitlines())) <= 100
+    flat = " ".join(text.split())
+    places = [flat.index(f"( ) {' '.join(answer.split())}") for answer in shown.answers[0]]
+    assert places == sorted(places)
+    for asked in shown.questions:
+        assert " ".join(asked.text.split()) in flat
+        assert asked.because not in flat
+        assert not any(reason in flat for reason in asked.wrong.values())
+
+
+def test_plain_text_marks_no_answer_after_one_was_chosen():
+    shown = three()
+    before = str(shown)
+    press(shown, 0, "4")
+    assert str(shown) == before
+
+
+def test_display_carries_both_the_widget_and_the_text(monkeypatch):
+    sent = []
+    monkeypatch.setattr(widgets, "display", lambda data, raw: sent.append((data, raw)))
+    shown = three()
+    shown._ipython_display_()
+    [(data, raw)] = sent
+    assert raw
+    assert data["text/plain"] == str(shown)
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == shown.box.model_id
+
+
+def test_notebook_run_without_a_browser_keeps_the_text_and_no_reasons():
+    source = """
+        from helpers.widgets import Question, quiz
+        quiz([Question("Which is even?", right="4", wrong={"5": "REASON"}, because="REASON")])
+    """
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("\n".join(map(str.strip, source.split("\n"))))]
+    )
+    nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(COURSE)}}).execute()
+    [output] = notebook.cells[0].outputs
+    assert output.output_type == "display_data"
+    assert "1. Which is even?" in output.data["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in output.data
+    assert "REASON" not in json.dumps([output, notebook.metadata])
+
+
+# Malformed questions
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"wrong": {}}, "wrong={}"),
+        ({"wrong": ["3", "5"]}, "wrong=['3', '5']"),
+        ({"wrong": None}, "wrong=None"),
+        ({"wrong": {"4": "No."}}, "the answer '4' twice"),
+        ({"wrong": {" 4 ": "No."}}, "the answer ' 4 ' twice"),
+        ({"right": "Four", "wrong": {"fOUR": "No."}}, "the answer 'fOUR' twice"),
+        ({"wrong": {"3": "No.", "3 ": "No."}}, "the answer '3 ' twice"),
+        ({"wrong": {"3": ""}}, "'' as reason for '3' in wrong"),
+        ({"wrong": {"3": None}}, "None as reason for '3' in wrong"),
+        ({"wrong": {"": "No."}}, "'' as answer '' in wrong"),
+        ({"wrong": {3: "No."}}, "3 as answer 3 in wrong"),
+        ({"right": ""}, "'' as right"),
+        ({"right": 4}, "4 as right"),
+        ({"because": " \n"}, "' \\n' as because"),
+        ({"text": ""}, "'' as text"),
+    ],
+)
+def test_malformed_question_says_found_wanted_and_what_to_do(changes, found):
+    with pytest.raises(ValueError) as refused:
+        question(**changes)
+    message = str(refused.value)
+    assert message.startswith(f"Question {changes.get('text', 'Which is even?')!r}: found {found}; wanted ")
+    assert message.endswith(".")
+
+
+def test_a_quiz_needs_questions_and_each_once():
+    with pytest.raises(ValueError, match="found no questions; wanted at least one"):
+        quiz([])
+    with pytest.raises(ValueError, match="found 'Which is even\\?' in the list; wanted Questions"):
+        quiz([question(), "Which is even?"])
+    with pytest.raises(ValueError, match="found 'Which is even\\?' twice"):
+        quiz([question(), question(because="Another reason.")])
