@@ -17,6 +17,7 @@ from test_repair import RELEASE, F, tagged
 from traitlets.config import Config
 
 from helpers import COURSE
+from helpers.assignment import NOT_ANSWERED
 from helpers.course import demo, grade, intake, names, notebooks, record, source, unpack
 from helpers.course.intake import NOBODY, IntakeError, collect
 
@@ -687,7 +688,7 @@ def stripped_and_rewritten(notebook):
 
 def answered_below(notebook):
     question = cell(notebook, "q_half")
-    question.source = notebooks.ANSWER_HERE
+    question.source = NOT_ANSWERED
     notebook.cells.insert(
         notebook.cells.index(question) + 1, new_markdown_cell("Yes, by definition. <b>Why</b> [x](y)")
     )

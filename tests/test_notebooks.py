@@ -16,6 +16,7 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
 from helpers import COURSE
+from helpers.assignment import NOT_ANSWERED, handed_out, is_answered
 from helpers.course import notebooks
 from helpers.course.source import read
 
@@ -87,7 +88,7 @@ def test_the_stub_keeps_signature_docstring_and_comments(student):
         'def double(x):\n    """Return twice x."""\n    # One multiplication is enough.\n'
         '    raise NotImplementedError("double: replace this line")'
     )
-    assert cell_of(student, "q_linear").source == notebooks.ANSWER_HERE
+    assert cell_of(student, "q_linear").source == NOT_ANSWERED
     assert cell_of(student, "test_double").source == ('assert double(legs) == 8, "found another number, 8 was wanted"')
 
 
@@ -104,7 +105,7 @@ def test_cells_carry_what_nbgrader_must_know(student):
     assert flags("q_linear") == ((True, True, False, 3), (False, True))
     assert flags("setup-0") == flags("setup-1") == ((False, False, True, None), (False, False))
     known = {cell.id for cell in student.cells if "nbgrader" in cell.metadata}
-    assert known == {"setup-0", "setup-1", "double", "test_double", "triple", "test_triple", "q_linear"}
+    assert known == {"setup-0", "setup-1", "double", "test_double", "triple", "test_triple", "q_linear", "q_triple"}
 
 
 def test_the_notebook_opens_with_badge_title_and_a_short_folded_set_up(student, solved):
@@ -138,14 +139,17 @@ def test_the_set_up_cell_brings_the_course_to_a_bare_machine_once(page, tmp_path
     monkeypatch.setattr(notebooks, "_settings", lambda: {"repository": remote.as_uri(), "branch": "main"})
     set_up = cell_of(notebooks.student_notebook(page), "setup-0").source
 
-    def run():  # -I and -S: no helpers from the environment of this test
+    def run(machine):  # -I and -S: no helpers from the environment of this test
         code = f"{set_up}\n{set_up}\nimport helpers; print(helpers.HERE)"
         command = [sys.executable, "-I", "-S", "-c", code]
-        return subprocess.run(command, cwd=machine, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(command, cwd=machine, capture_output=True, text=True)
 
-    assert run() == "brought\n"
+    assert run(machine).stdout == "brought\n"
     shutil.rmtree(remote)  # a new kernel on the same machine finds what was brought
-    assert run() == "brought\n"
+    assert run(machine).stdout == "brought\n"
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    assert f"found no course at {remote.as_uri()}: connect to the internet" in run(bare).stderr.splitlines()[-1]
 
 
 def test_the_line_under_an_exercise_heading_is_made_from_its_tags(student, page):
@@ -160,7 +164,7 @@ def test_the_line_under_an_exercise_heading_is_made_from_its_tags(student, page)
 
 
 def test_below_each_figure_students_find_the_expected_picture(student, solved):
-    figure, expected = figures_of(student)
+    figure, expected = figures_of(student)[:2]
     assert student.cells.index(expected) == student.cells.index(figure) + 1
     assert expected.source.splitlines()[-1] == 'expected_picture("01_tiny-legs")'
     assert expected.metadata.tags == ["figure", "expected"]
@@ -168,8 +172,52 @@ def test_below_each_figure_students_find_the_expected_picture(student, solved):
     assert [cell.metadata.course for cell in figures_of(solved)] == [{"figure": "legs"}]
 
 
+def test_a_question_says_how_many_words_it_may_have(student, page):
+    texts = [cell.source for cell in student.cells if cell.cell_type == "markdown"]
+    assert next(text for text in texts if "Question 1.3" in text).endswith(
+        'since $3x$ is a line."\n\n*At most 20 words, 1 point.*'
+    )
+    assert "Is doubling a number linear?" in texts  # no limit, no line
+
+
+def test_local_cells_are_the_students_alone_and_tagged_as_what_grading_leaves_out(student, solved):
+    collected, afterwards = [cell for cell in figures_of(student) if not {"course", "deletable"} & cell.metadata.keys()]
+    assert collected.metadata == {"tags": ["figure", "collected"]}
+    assert afterwards.metadata == {"tags": ["figure"], **notebooks.FOLDED}  # it has a title
+    assert not any("saved_figure" in cell.source or "Afterwards" in cell.source for cell in solved.cells)
+
+
+def test_the_last_cell_is_the_hand_in_check_of_this_assignment(student, solved):
+    last = student.cells[-1]
+    assert last.source.splitlines()[-1] == 'hand_in("01_tiny")'
+    assert last.metadata == {"tags": ["figure", "hand-in"], "deletable": False, "editable": False}
+    assert not any("hand_in" in cell.source for cell in solved.cells)
+
+
+def test_what_was_handed_out_is_kept_as_data(course, student, monkeypatch):
+    notebooks.write(read(course))
+    monkeypatch.setattr("helpers.assignment.DATA", course.parent.parent / "data")
+    handed = handed_out("01_tiny")
+    assert (handed.name, handed.title, handed.course) == ("01_tiny", "Twice", "Looking inside convolutional networks")
+    locked = [cell for cell in student.cells if "nbgrader" in cell.metadata]
+    assert [(item.id, item.source) for item in handed.items] == [
+        (cell.metadata.nbgrader.grade_id, cell.source) for cell in locked
+    ]
+    assert [item.title for item in handed.exercises] == ["Exercise 1.1: Double", "Exercise 1.2: Triple"]
+    first, second = handed.questions
+    assert (first.title, first.points, first.words, first.figures) == ("q_linear", 3, None, ())
+    assert (second.title, second.points, second.words) == ("Question 1.3: Is tripling linear?", 1, 20)
+    assert second.figures == ("01_tiny-legs",)
+    assert second.text.startswith("### Question 1.3") and second.text.endswith("*At most 20 words, 1 point.*")
+    assert not any(is_answered(item, item.source) for item in (*handed.exercises, *handed.questions))
+    with pytest.raises(ValueError, match="found no assignment '02_tiny'; known are 01_tiny"):
+        handed_out("02_tiny")
+
+
 def test_the_students_notebook_runs_with_not_implemented_errors_only(page, tmp_path):
-    errors, _ = executed(notebooks.student_notebook(page), tmp_path, allow_error_names=["NotImplementedError"])
+    student = notebooks.student_notebook(page)
+    student.cells.pop()  # the hand-in check, which would run all of it once more
+    errors, _ = executed(student, tmp_path, allow_error_names=["NotImplementedError"])
     assert errors == ["NotImplementedError"] * 4  # two checks, the figure and the line that uses the answer
 
 
@@ -179,8 +227,13 @@ def test_the_solved_notebook_runs(page, tmp_path):
     assert "[8]\n" in [output.get("text") for output in outputs]
 
 
+def _is_for_students_alone(cell):
+    tags = set(cell.metadata.get("tags", []))
+    return tags & {"expected", "hand-in"} or (tags and "course" not in cell.metadata) or cell.id == "before-you-hand-in"
+
+
 def test_nbgrader_releases_the_same_cells(solved, student, tmp_path, monkeypatch):
-    """`nbgrader generate_assignment` on the solved notebook gives the students' notebook."""
+    """`nbgrader generate_assignment` on the solved notebook gives the students', without what is for students alone."""
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # nbgrader calls alembic
     (tmp_path / "source" / "01_tiny").mkdir(parents=True)
     nbformat.write(solved, tmp_path / "source" / "01_tiny" / "01_tiny.ipynb")
@@ -190,7 +243,7 @@ def test_nbgrader_releases_the_same_cells(solved, student, tmp_path, monkeypatch
     config.GenerateAssignment.preprocessors = notebooks.RELEASE_PREPROCESSORS
     GenerateAssignment(coursedir=CourseDirectory(config=config), config=config).start()
     released = nbformat.read(tmp_path / "release" / "01_tiny" / "01_tiny.ipynb", as_version=4)
-    assert released.cells == [cell for cell in student.cells if "expected" not in cell.metadata.get("tags", [])]
+    assert released.cells == [cell for cell in student.cells if not _is_for_students_alone(cell)]
 
 
 def test_a_build_is_the_same_in_every_process(course):
@@ -207,8 +260,8 @@ def test_a_build_is_the_same_in_every_process(course):
 def test_notebooks_are_written_as_jupyter_writes_them(course):
     written = notebooks.write(read(course))
     places = [path.relative_to(course.parent.parent).as_posix() for path in written]
-    assert places == ["notebooks/01_tiny.ipynb", "solutions/01_tiny.ipynb"]
-    for path in written:
+    assert places == ["notebooks/01_tiny.ipynb", "solutions/01_tiny.ipynb", "data/released/01_tiny.json"]
+    for path in written[:2]:
         notebook = nbformat.read(path, as_version=4)
         assert all(cell.execution_count is None and cell.outputs == [] for cell in notebook.cells if "outputs" in cell)
         nbformat.write(notebook, path.with_suffix(".again"))
@@ -233,16 +286,18 @@ def test_an_edited_sentence_is_shown_with_its_file(course, monkeypatch):
 
 def test_a_missing_and_a_broken_notebook_are_reported(course, monkeypatch):
     monkeypatch.chdir(course.parent.parent)
-    students, solved = notebooks.write(read(course))
+    students, solved, released = notebooks.write(read(course))
     students.unlink()
     solved.write_text("<<<<<<< HEAD")
-    first, second = notebooks.differences(read(course)).splitlines()
+    released.write_text(released.read_text("utf-8").replace('"points": 4', '"points": 5'))
+    first, second, *rest = notebooks.differences(read(course)).splitlines()
     assert first.startswith("notebooks/01_tiny.ipynb: missing")
     assert second.startswith("solutions/01_tiny.ipynb: not a notebook")
+    assert '-   "points": 5,' in rest and '+   "points": 4,' in rest
 
 
 def test_any_other_byte_is_a_difference_too(course):
-    _, solved = notebooks.write(read(course))
+    _, solved, _ = notebooks.write(read(course))
     data = solved.read_bytes()
     solved.write_bytes(data.replace(b'"execution_count": null', b'"execution_count": 7', 1))
     assert '-   "execution_count": 7,' in notebooks.differences(read(course)).splitlines()

@@ -10,7 +10,7 @@ SOURCES = Path(__file__).parent / "sources"
 
 # Each bad page is named for its fault; here stand the line and the words it must be refused with.
 FAULTS = {
-    "check_far_from_its_exercise": (22, "check not directly after its exercise"),
+    "check_far_from_its_exercise": (25, "check not directly after its exercise"),
     "check_of_an_unknown_exercise": (20, "check of an unknown exercise"),
     "check_with_empty_hidden_tests": (14, "check without hidden tests"),
     "check_with_half_a_point": (14, "check with a wrong points"),
@@ -35,6 +35,7 @@ FAULTS = {
     "figure_without_name": (20, "figure without a name"),
     "heading_without_exercise": (21, "heading without an exercise"),
     "judge_of_other_arguments": (20, "judge does not define judge"),
+    "local_needed_later": (25, "name from a local used later"),
     "magic_command": (7, "Python syntax"),
     "marker_without_a_space": (4, "marker not understood"),
     "mutant_of_an_unknown_exercise": (20, "mutant of an unknown exercise"),
@@ -43,9 +44,11 @@ FAULTS = {
     "option_without_quotes": (20, "marker not understood"),
     "page_without_a_title": (1, "page without a title"),
     "question_in_a_code_cell": (7, "question on a code cell"),
+    "question_of_no_words": (7, "question with a wrong words"),
     "question_without_points": (7, "question without points"),
     "question_without_prose": (20, "question without prose"),
     "question_without_solution_marks": (7, "question without a solution region"),
+    "rubric_of_other_points": (7, "question without a sound rubric"),
     "solution_around_the_function": (8, "solution region outside the function"),
     "solution_in_an_ordinary_cell": (5, "SOLUTION mark in a code cell"),
     "stub_is_not_python": (12, "stub is not Python"),
@@ -111,12 +114,14 @@ def test_a_problem_says_what_was_found_what_was_wanted_and_what_to_do(monkeypatc
 
 def test_a_good_page_gives_its_cells():
     page = read(SOURCES / "01_tiny.py")
-    assert (page.name, page.title, page.points) == ("01_tiny", "Twice", 8)
+    assert (page.name, page.title, page.points) == ("01_tiny", "Twice", 9)
     assert list(page.exercises) == list(page.checks) == ["double", "triple"]
     assert page.exercises["double"].heading == "### Exercise 1.1: Double"
     assert (page.exercises["double"].minutes, page.exercises["double"].difficulty) == (5, 1)
     assert page.checks["triple"].points == 4
-    assert list(page.questions) == ["q_linear"]
+    assert list(page.questions) == ["q_linear", "q_triple"]
+    assert [question.words for question in page.questions.values()] == [None, 20]
+    assert [cell.collects for cell in page.cells if cell.kind == "local"] == ["01_tiny-legs", ""]
     assert list(page.figures) == ["legs"]
     assert list(page.judges) == ["double"]
     assert [mutant.says for mutant in page.mutants("double")] == ["This squares x."]

@@ -5,7 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# The options that each tag must have. A tag's own value is the name of a function, a question or a figure.
+# The options that each named tag must have, and may have. A tag's own value is the name of a function, a question or a
+# figure.
 OPTIONS = {
     "exercise": ("minutes", "difficulty"),
     "check": ("points",),
@@ -15,17 +16,20 @@ OPTIONS = {
     "variant": (),
     "judge": (),
 }
+OPTIONAL = {"question": ("words",)}
+NAMELESS = ("setup", "local")
 NOT_SHIPPED = ("mutant", "variant", "judge")
 
 SOLUTION, HIDDEN_TESTS = "SOLUTION", "HIDDEN TESTS"
 HEADING = re.compile(r"^### Exercise (\d+\.\d+): \S.*$")
+COLLECTED = re.compile(r'\bsaved_figure\("([A-Za-z0-9_-]+)"\)')
 
 
 @dataclass(frozen=True)
 class Cell:
     """One cell of a page.
 
-    kind: markdown, code, setup, or one of the tags in OPTIONS
+    kind: markdown, code, setup, local, or one of the tags in OPTIONS
     source: text of the cell, without its marker
     line, start: lines of the file on which the marker and the source begin
     marker: the marker's text
@@ -43,6 +47,7 @@ class Cell:
     minutes: int | None = None
     difficulty: int | None = None
     points: int | None = None
+    words: int | None = None
     says: str = ""
     heading: str = ""
     id: str = ""
@@ -51,6 +56,12 @@ class Cell:
     def is_markdown(self) -> bool:
         """Whether this is a markdown cell in the notebook."""
         return self.kind in ("markdown", "question")
+
+    @property
+    def collects(self) -> str:
+        """Of a local cell, the figure of another page that it collects; "" where it collects none."""
+        found = COLLECTED.search(self.source) if self.kind == "local" else None
+        return found[1] if found else ""
 
     @property
     def headings(self) -> list[tuple[int, str]]:
@@ -95,6 +106,12 @@ class Page:
     def judges(self) -> dict[str, Cell]:
         """Comparison rules by the name of the function whose values they compare."""
         return self._named("judge")
+
+    def asked_in(self, prose: Cell) -> Cell | None:
+        """The question whose text is this prose cell: only local cells stand between the two."""
+        after = iter(self.cells[self.cells.index(prose) + 1 :])
+        following = next((cell for cell in after if cell.kind != "local"), None)
+        return following if following is not None and following.kind == "question" else None
 
     @property
     def points(self) -> int:

@@ -20,6 +20,8 @@ def draw(page):
     Raises:
         RuntimeError: a figure cell drew nothing.
     """
+    if not page.figures:
+        return []
     named, cells = {}, []
     for cell in page.cells:
         if cell.kind in ("setup", "code", "exercise", "figure"):

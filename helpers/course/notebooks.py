@@ -1,5 +1,7 @@
 """Builds the two notebooks of a page: the students' in notebooks/, the solved one in solutions/.
 
+Beside them, data/released/ says which cells of the students' count and how they were handed out.
+
 The solved notebook is what nbgrader calls the source version. The students' is made from it by nbgrader's own
 preprocessors, in memory, in the order of `nbgrader generate_assignment`, without a gradebook.
 """
@@ -27,6 +29,8 @@ from nbgrader.preprocessors import ClearSolutions as NbgraderClearSolutions
 from traitlets import Unicode
 
 from helpers import COURSE
+from helpers.assignment import NOT_ANSWERED
+from helpers.course import handout
 from helpers.course.cells import HEADING, NOT_SHIPPED, Cell, Page, hashed_id
 
 if sys.version_info >= (3, 11):
@@ -34,7 +38,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ANSWER_HERE = "*Your answer here.*"
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -45,7 +48,7 @@ FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # in Colab, i
 class ClearSolutions(NbgraderClearSolutions):
     """nbgrader's, with stubs that name the exercise and ask for its answer."""
 
-    text_stub = Unicode(ANSWER_HERE, help=NbgraderClearSolutions.text_stub.help).tag(config=True)
+    text_stub = Unicode(NOT_ANSWERED, help=NbgraderClearSolutions.text_stub.help).tag(config=True)
 
     def preprocess_cell(self, cell, resources, cell_index):
         """Replace the solution regions of one cell."""
@@ -69,17 +72,18 @@ RELEASE_PREPROCESSORS = [
 
 
 def solved_notebook(page: Page) -> NotebookNode:
-    """The instructors' notebook: answers, hidden tests, model answers; no mutants, variants and judges."""
-    return _notebook([*_opening(page), *_shipped(page)])
+    """The instructors' notebook: answers, hidden tests, model answers; no mutants, variants, judges and local cells."""
+    return _notebook([*_opening(page), *_shipped(page, without=(*NOT_SHIPPED, "local"))])
 
 
 def student_notebook(page: Page) -> NotebookNode:
-    """The students' notebook: stubs, the visible part of each check, the expected picture below each figure."""
+    """The students' notebook: stubs, visible parts of checks, expected pictures below figures, the hand-in check."""
     cells = _opening(page)
-    for cell in _shipped(page):
+    for cell in _shipped(page, without=NOT_SHIPPED):
         cells.append(cell)
-        if "figure" in cell.metadata.get("tags", []):
+        if "course" in cell.metadata:
             cells.append(_expected_picture(page, cell.metadata.course.figure))
+    cells += _closing(page)
     notebook, resources = _notebook(cells), {}
     for preprocessor in RELEASE_PREPROCESSORS:
         if preprocessor is not SaveCells:
@@ -94,10 +98,10 @@ def without_markers(source: str) -> str:
 
 
 def write(page: Page) -> list[Path]:
-    """Write both notebooks of a page; their paths."""
+    """Write what is built from a page; the paths."""
     built = _built(page)
     for path, data in built.items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return list(built)
 
@@ -108,11 +112,15 @@ def differences(page: Page) -> str:
 
 
 def _built(page: Page) -> dict[Path, bytes]:
-    places = {
-        page.path.parent.parent / "notebooks" / f"{page.name}.ipynb": student_notebook(page),
-        page.path.with_suffix(".ipynb"): solved_notebook(page),
+    course, student = page.path.parent.parent, student_notebook(page)
+    texts = {
+        course / "notebooks" / f"{page.name}.ipynb": nbformat.writes(student) + "\n",
+        page.path.with_suffix(".ipynb"): nbformat.writes(solved_notebook(page)) + "\n",
+        course / "data" / "released" / f"{page.name}.json": (
+            handout.assignment(page, student, _settings()["name"]).as_json()
+        ),
     }
-    return {path: (nbformat.writes(notebook) + "\n").encode() for path, notebook in places.items()}
+    return {path: text.encode() for path, text in texts.items()}
 
 
 def _notebook(cells: list[NotebookNode]) -> NotebookNode:
@@ -159,8 +167,10 @@ def _opening(page: Page) -> list[NotebookNode]:
         "# @title Set-up: run this cell first\n"
         "import importlib.util, pathlib, subprocess, sys\n"
         f'sys.path += [str(pathlib.Path(place).resolve()) for place in ("..", "{folder}")]\n'
-        f'if not importlib.util.find_spec("helpers"): subprocess.run("git clone --quiet --depth 1 --branch {branch} '
-        f'{address}".split(), check=True); importlib.invalidate_caches()'
+        'if not importlib.util.find_spec("helpers"): '
+        f'cloned = subprocess.run("git clone --quiet --depth 1 --branch {branch} {address}".split()); '
+        f'importlib.invalidate_caches(); assert not cloned.returncode, "found no course at {address}: '
+        'connect to the internet, or open this notebook in the notebooks folder of the course"'
     )
     title = page.cells[0]
     on_github = address.startswith("https://github.com/")  # Colab opens notebooks from nowhere else
@@ -171,9 +181,9 @@ def _opening(page: Page) -> list[NotebookNode]:
     ]
 
 
-def _shipped(page: Page) -> list[NotebookNode]:
-    """The cells of the solved notebook after the title."""
-    return [_solved(page, cell) for cell in page.cells[1:] if cell.kind not in NOT_SHIPPED]
+def _shipped(page: Page, without: tuple[str, ...]) -> list[NotebookNode]:
+    """The cells of a notebook after the title, solved, all but some kinds."""
+    return [_solved(page, cell) for cell in page.cells[1:] if cell.kind not in without]
 
 
 def _solved(page: Page, cell: Cell) -> NotebookNode:
@@ -190,15 +200,23 @@ def _solved(page: Page, cell: Cell) -> NotebookNode:
             tags = _nbgrader(name, grade=True, locked=True, points=cell.points)
             return _code(name, source, nbgrader=tags)
         case "setup":
-            titled = f"# @title Imports, model and pictures\n{source}"  # what a folded cell shows
+            titled = f"# @title Imports and data\n{source}"  # what a folded cell shows
             return _code(name, titled, nbgrader=_nbgrader(name, locked=True), **FOLDED)
+        case "local":
+            # Tagged as a figure: what is tagged so is not run in grading.
+            return _code(name, source, tags=["figure", "collected"] if cell.collects else ["figure"], **_folded(source))
         case "figure":
             return _code(name, source, tags=["figure"], course={"figure": cell.name})
-    return _code(name, source)
+    return _code(name, source, **_folded(source))
+
+
+def _folded(source: str) -> dict:
+    """Metadata that folds a cell with a title, as Colab does."""
+    return FOLDED if source.startswith("# @title ") else {}
 
 
 def _with_effort(page: Page, cell: Cell) -> str:
-    """The text of a prose cell with time, difficulty and points under the heading of each exercise."""
+    """The text of a prose cell: time, difficulty and points under exercise headings, the limit below a question."""
     exercises = {exercise.heading: exercise for exercise in page.exercises.values()}
     source, lines = cell.source.splitlines(), []
     for line, following in zip(source, [*source[1:], ""], strict=True):
@@ -206,12 +224,18 @@ def _with_effort(page: Page, cell: Cell) -> str:
         if HEADING.match(line):
             exercise = exercises[line]
             lines += ["", _effort(exercise, page.checks[exercise.name].points)] + [""] * bool(following)
+    if question := page.asked_in(cell):
+        lines += ["", f"*At most {question.words} words, {_counted(question.points, 'point')}.*"] * bool(question.words)
     return "\n".join(lines)
 
 
 def _effort(exercise: Cell, points: int) -> str:
-    minutes = f"{exercise.minutes} minute{'s' * (exercise.minutes > 1)}"
-    return f"about {minutes} | difficulty {exercise.difficulty} of 3 | {points} point{'s' * (points > 1)}"
+    minutes = _counted(exercise.minutes, "minute")
+    return f"about {minutes} | difficulty {exercise.difficulty} of 3 | {_counted(points, 'point')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number > 1)}"
 
 
 def _expected_picture(page: Page, figure: str) -> NotebookNode:
@@ -225,6 +249,18 @@ def _expected_picture(page: Page, figure: str) -> NotebookNode:
     return _code(name, source, tags=["figure", "expected"], deletable=False, editable=False, **FOLDED)
 
 
+def _closing(page: Page) -> list[NotebookNode]:
+    """The hand-in check, last in the students' notebook."""
+    text = (
+        "## Before you hand in\n\nSave the notebook, then run the next cell. It says what is answered and what is "
+        "missing, runs the notebook from top to bottom in a fresh kernel, without the figures, and writes the file to "
+        "hand in."
+    )
+    source = f'from helpers.handin import hand_in\n\nhand_in("{page.name}")'
+    cell = _code("hand-in", source, tags=["figure", "hand-in"], deletable=False, editable=False)
+    return [_markdown("before-you-hand-in", text), cell]
+
+
 # ------------------------------------------------------------------------------------------------ differences
 
 
@@ -235,11 +271,13 @@ def _difference(path: Path, built: bytes) -> str:
     committed = path.read_bytes()
     if committed == built:
         return ""
-    try:
-        before = json.loads(committed)
-        diff = _diff(shown, _as_percent(before), _as_percent(json.loads(built)))
-    except (ValueError, KeyError, TypeError) as error:
-        return f"{shown}: not a notebook ({error}); `make notebooks` writes it anew"
+    diff = ""
+    if path.suffix == ".ipynb":
+        try:
+            before = json.loads(committed)
+            diff = _diff(shown, _as_percent(before), _as_percent(json.loads(built)))
+        except (ValueError, KeyError, TypeError) as error:
+            return f"{shown}: not a notebook ({error}); `make notebooks` writes it anew"
     if not diff:  # the same cells, but other metadata or outputs: the file itself
         diff = _diff(shown, committed.decode().splitlines(), built.decode().splitlines())
     return diff or f"{shown}: differs in its line ends alone"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import CodeType
 
+from helpers.course import rubric
 from helpers.course.cells import HEADING, HIDDEN_TESTS, NOT_SHIPPED, SOLUTION, Cell, cut, regions
 
 
@@ -47,8 +48,9 @@ def problems_of(cells: list[Cell]) -> list[Problem]:
         _mutants_differ,
         _judges_judge,
         _questions_are_asked,
+        _rubrics_add_up,
         _figures_end_with_an_expression,
-        _nothing_depends_on_a_figure,
+        _nothing_depends_on_a_skipped_cell,
     )
     return [found for rule in rules for found in rule(cells)]
 
@@ -309,15 +311,28 @@ def _questions_are_asked(cells: list[Cell]) -> Iterator[Problem]:
     for cell in cells:
         if cell.kind == "question":
             if before is None or before.kind != "markdown":
-                wanted = "the question's text in the markdown cell before it"
+                wanted = "the question's text in the markdown cell before it; local cells may stand between"
                 found = f"{cell.marker} after {before.marker if before else 'nothing'}"
                 yield problem(cell, "question without prose", wanted, "ask the question there", found)
             if _marked(cell, SOLUTION) == []:
                 wanted = "### BEGIN SOLUTION, model answer and rubric, ### END SOLUTION"
                 rule = "question without a solution region"
                 yield problem(cell, rule, wanted, "wrap the answer in the marks")
-        if cell.kind not in NOT_SHIPPED:
+        if cell.kind not in (*NOT_SHIPPED, "local"):
             before = cell
+
+
+def _rubrics_add_up(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        readable = cell.marker.startswith("# %% [markdown]") and cell.points and _marked(cell, SOLUTION)
+        if cell.kind == "question" and readable:
+            try:
+                rubric.of(cell)
+            except ValueError as error:
+                found, _, wanted = str(error).partition("; wanted ")
+                yield problem(
+                    cell, "question without a sound rubric", wanted, "see CONTRIBUTING.md for the form", found
+                )
 
 
 def _figures_end_with_an_expression(cells: list[Cell]) -> Iterator[Problem]:
@@ -329,19 +344,21 @@ def _figures_end_with_an_expression(cells: list[Cell]) -> Iterator[Problem]:
             yield problem(cell, "figure does not end with an expression", wanted, "end with it", **where)
 
 
-def _nothing_depends_on_a_figure(cells: list[Cell]) -> Iterator[Problem]:
-    drawn = {}  # name -> the figure that was the last cell to bind it
+def _nothing_depends_on_a_skipped_cell(cells: list[Cell]) -> Iterator[Problem]:
+    skipped = {}  # name -> the figure or local cell that was the last to bind it
     for cell in cells:
         if cell.is_markdown or cell.kind == "judge" or not (tree := _tree(cell.source)):
             continue
         bound, needed = _names(_parse(cell.source)[1])
-        if cell.kind == "figure":
-            drawn |= dict.fromkeys(bound, cell)
+        if cell.kind in ("figure", "local"):
+            skipped |= dict.fromkeys(bound, cell)
             continue
-        for name in sorted(needed & drawn.keys()):
+        for name in sorted(needed & skipped.keys()):
             uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
-            wanted = f"`{name}` from an ordinary cell; the figure of line {drawn[name].line} is skipped in grading"
+            origin = skipped[name]
+            wanted = f"`{name}` from an ordinary cell; the {origin.kind} of line {origin.line} is skipped in grading"
             where = _line(cell, min(node.lineno for node in uses) - 1)
-            yield problem(cell, "name from a figure used later", wanted, f"make `{name}` in its own cell", **where)
+            rule, advice = f"name from a {origin.kind} used later", f"make `{name}` in its own cell"
+            yield problem(cell, rule, wanted, advice, **where)
         if cell.kind not in NOT_SHIPPED:
-            drawn = {name: figure for name, figure in drawn.items() if name not in bound}
+            skipped = {name: origin for name, origin in skipped.items() if name not in bound}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jupytext
 
-from helpers.course.cells import OPTIONS, Cell, Page, hashed_id
+from helpers.course.cells import NAMELESS, OPTIONAL, OPTIONS, Cell, Page, hashed_id
 from helpers.course.rules import Problem, problem, problems_of
 
 _MARKER = re.compile(r"^\s*#\s*%%")
@@ -23,6 +23,7 @@ _FIGURE_NAME = re.compile(r"[A-Za-z0-9_-]{1,59}")
 _WANTED = {
     "minutes": "minutes=N, a whole number, 1 or more",
     "points": "points=N, a whole number, 1 or more",
+    "words": "words=N, a whole number, 1 or more",
     "difficulty": "difficulty=1, 2 or 3",
     "says": 'says="a sentence to the student"',
 }
@@ -107,9 +108,9 @@ def _read_marker(cell: Cell, metadata: dict) -> tuple[Cell, list[Problem]]:
 
     words = (metadata.pop("title", None) or "").split() + [key for key in metadata if metadata[key] is None]
     options = {key: value for key, value in metadata.items() if value is not None}
-    tags = [tag for tag in (*OPTIONS, "setup") if tag in words or (tag in options and tag in OPTIONS)]
+    tags = [tag for tag in (*OPTIONS, *NAMELESS) if tag in words or (tag in options and tag in OPTIONS)]
     if strange := [word for word in words if word not in tags]:
-        wanted = f"setup, or one of {', '.join(OPTIONS)}"
+        wanted = f"one of {', '.join((*NAMELESS, *OPTIONS))}"
         refuse("unknown tag", wanted, f"take `{' '.join(strange)}` off the marker")
     if len(tags) > 1:
         refuse("more than one tag", "one tag for a cell", f"split the cell, or keep one of {', '.join(tags)}")
@@ -128,7 +129,8 @@ def _read_marker(cell: Cell, metadata: dict) -> tuple[Cell, list[Problem]]:
         elif not isinstance(name, str) or not pattern.fullmatch(name):
             letters = "letters, digits, _" if pattern is _NAME else "letters, digits, _ and -"
             refuse(f"{kind} with a wrong name", f"{letters}; at most 59 characters", f"rename {name!r}")
-    for option in OPTIONS.get(kind, ()):
+    may = OPTIONAL.get(kind, ())
+    for option in (*OPTIONS.get(kind, ()), *(option for option in may if option in options)):
         if option not in options:
             refuse(f"{kind} without {option}", _WANTED[option], f"add {option}= to the marker")
             continue
@@ -140,7 +142,7 @@ def _read_marker(cell: Cell, metadata: dict) -> tuple[Cell, list[Problem]]:
         if not good:
             refuse(f"{kind} with a wrong {option}", _WANTED[option], f"replace {value!r}")
     for option in options.keys() - set(tags):
-        wanted = ", ".join(OPTIONS.get(kind, ())) or "no other option"
+        wanted = ", ".join((*OPTIONS.get(kind, ()), *may)) or "no other option"
         refuse("unknown option", f"{wanted} on a {kind} cell", f"take `{option}` off the marker")
     return replace(cell, kind=kind, **values), problems
 

@@ -84,5 +84,32 @@ assert triple(3) == 9
 
 # %% [markdown] question="q_linear" points=3
 # ### BEGIN SOLUTION
-# Yes, model_answer: $f(a + b) = f(a) + f(b)$.
+# **Model answer.** Yes, model_answer: $f(a + b) = f(a) + f(b)$.
+#
+# **Rubric.**
+# - 3 points: the reason.
 # ### END SOLUTION
+
+# %% [markdown]
+# # Written answers
+#
+# ### Question 1.3: Is tripling linear?
+#
+# Judge: "it is, since $3x$ is a line."
+
+# %% local
+from helpers.writeup import saved_figure
+
+saved_figure("01_tiny-legs")
+
+# %% [markdown] question="q_triple" points=1 words=20
+# ### BEGIN SOLUTION
+# **Model answer.** Yes, model_answer again, but a line need not go through the origin.
+#
+# **Rubric.**
+# - 1 point: the reason.
+# ### END SOLUTION
+
+# %% local
+# @title Afterwards
+print("on the student's machine")

@@ -16,7 +16,10 @@ def double(x):
 
 # %% [markdown] question="q_linear" points=3
 # ### BEGIN SOLUTION
-# Yes.
+# **Model answer.** Yes.
+#
+# **Rubric.**
+# - 3 points: the reason.
 # ### END SOLUTION
 
 # %% check="double" points=2

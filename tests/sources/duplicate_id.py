@@ -22,5 +22,8 @@ assert double(3) == 6
 
 # %% [markdown] question="double" points=3
 # ### BEGIN SOLUTION
-# Yes.
+# **Model answer.** Yes.
+#
+# **Rubric.**
+# - 3 points: the reason.
 # ### END SOLUTION

@@ -6,5 +6,8 @@
 
 # %% [markdown] question="q_linear"
 # ### BEGIN SOLUTION
-# Yes.
+# **Model answer.** Yes.
+#
+# **Rubric.**
+# - 1 point: the reason.
 # ### END SOLUTION

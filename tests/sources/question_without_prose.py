@@ -19,5 +19,8 @@ assert double(3) == 6
 
 # %% [markdown] question="q_linear" points=3
 # ### BEGIN SOLUTION
-# Yes.
+# **Model answer.** Yes.
+#
+# **Rubric.**
+# - 3 points: the reason.
 # ### END SOLUTION

@@ -1,0 +1,52 @@
+"""What students are handed out, as data: the cells that count, for the hand-in check and the PDF (data/released/)."""
+
+import re
+
+from nbformat import NotebookNode
+
+from helpers.assignment import Assignment, Item
+from helpers.course.cells import Cell, Page
+
+
+def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:
+    """Return the assignment that a page becomes.
+
+    Args:
+        page: the page.
+        student: the students' notebook built from it.
+        course: name of the course.
+    """
+    sources = {cell.metadata.nbgrader.grade_id: cell.source for cell in student.cells if "nbgrader" in cell.metadata}
+    prose = {cell.id: cell.source for cell in student.cells if cell.cell_type == "markdown"}
+    bring = Item("setup-0", "setup", "", sources["setup-0"])  # the builder's own set-up cell
+    items, text, figures = [bring], "", []
+    for cell in page.cells:
+        if cell.kind == "markdown":
+            text, figures = _from_last_heading(prose.get(cell.id, "")), []
+        elif cell.collects:
+            figures.append(cell.collects)
+        elif cell.kind in ("setup", "exercise", "check", "question"):
+            items.append(_item(cell, sources[cell.id], text, figures))
+    return Assignment(page.name, page.title, course, tuple(items))
+
+
+def _item(cell: Cell, source: str, text: str, figures: list[str]) -> Item:
+    if cell.kind != "question":
+        return Item(cell.id, cell.kind, cell.heading.lstrip("# "), source, cell.points)
+    title = re.match(r"#+ +(.*)", text)
+    return Item(
+        cell.id,
+        "question",
+        title[1].strip() if title else cell.name,
+        source,
+        cell.points,
+        cell.words,
+        text,
+        tuple(figures),
+    )
+
+
+def _from_last_heading(text: str) -> str:
+    """Return a Markdown text from its last heading on; the whole where there is none."""
+    starts = [match.start() for match in re.finditer(r"^#{2,6} ", text, re.MULTILINE)]
+    return text[starts[-1] :] if starts else text

@@ -1,0 +1,25 @@
+# %% [markdown]
+# # A small page
+
+# %% [markdown]
+# ### Exercise 1.1: Double
+
+# %% exercise="double" minutes=5 difficulty=1
+def double(x):
+    """Return twice x."""
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION
+
+# %% check="double" points=2
+assert double(1) == 2
+### BEGIN HIDDEN TESTS
+assert double(3) == 6
+### END HIDDEN TESTS
+
+# %% local
+points = [double(x) for x in range(3)]
+points
+
+# %%
+last = max(points)
