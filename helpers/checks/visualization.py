@@ -50,7 +50,8 @@ def class_visualization_step(function):
 
     def grey_stays(function):
         """where the network has no slope, grey stays grey, and every other pixel loses a share of its distance to it"""
-        flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 5, 3)).double().requires_grad_(False)
+        with torch.random.fork_rng(devices=[]):
+            flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 5, 3)).double().requires_grad_(False)
         nn.init.zeros_(flat[1].weight)
         image = torch.tensor([0.5, 0.0, 1.0, -0.5, 2.0]).double().expand(1, 3, 4, 5).clone()
         found = function(image.clone(), 1, flat, 0.25, 0.8).detach()
