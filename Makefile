@@ -3,11 +3,12 @@ PYTHON ?= python3
 SUBMISSIONS ?=
 ASSIGNMENT ?= 01_saliency
 INTO ?= grading
+NOTEBOOK ?= notebooks/07_writeup.ipynb
 BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check notebooks figures models lab grade gradescope bench clean
+.PHONY: help setup demo test check notebooks figures models lab pdf grade gradescope bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,14 +26,14 @@ demo: $(READY) ## Grade a small made-up class and show the marks
 	$(BIN)/python -m helpers.course demo
 
 test: $(READY) ## Run all tests, and every cell of the solved notebooks
-	COURSE_MODEL=picturebook $(BIN)/python -m pytest --nbval-lax tests solutions
+	COURSE_MODEL=picturebook COURSE_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest --nbval-lax tests solutions
 
 check: $(READY) ## Fail where a notebook is not what its source says, or where the style is off
 	$(BIN)/python -m helpers.course check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-notebooks: $(READY) ## Build notebooks/ and solutions/*.ipynb from solutions/*.py
+notebooks: $(READY) ## Build notebooks/, solutions/*.ipynb and data/released/ from solutions/*.py
 	$(BIN)/python -m helpers.course notebooks
 
 figures: $(READY) ## Draw the expected pictures in data/expected/
@@ -43,6 +44,9 @@ models: $(READY) ## Train the picture-book networks that are not in data/models/
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
+
+pdf: $(READY) ## Make a PDF of the written answers in NOTEBOOK=notebooks/07_writeup.ipynb
+	$(BIN)/python -m helpers.pdf "$(NOTEBOOK)" $(if $(NAME),--name "$(NAME)")
 
 grade: $(READY) ## Grade SUBMISSIONS=folder-or-zip into INTO=grading
 	@test -n "$(SUBMISSIONS)" || { echo "Which submissions? make grade SUBMISSIONS=path/to/folder-or-zip"; exit 2; }

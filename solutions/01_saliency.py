@@ -47,6 +47,7 @@ from helpers import graphcut, plots
 from helpers.checks import saliency as checks
 from helpers.models import load_model
 from helpers.pictures import example_pictures, mistakes, picture_book
+from helpers.writeup import save_figure
 
 model = load_model()
 pictures = example_pictures(model, 5)
@@ -522,7 +523,7 @@ def compute_saliency_maps(images, labels, model):
 
 # %% figure="maps"
 maps = compute_saliency_maps(pictures.images, predictions, model)
-plots.panels(
+figure = plots.panels(
     [
         [plots.picture(image, model.classes[label]) for image, label in zip(pictures.images, predictions)],
         [plots.unsigned(saliency_map) for saliency_map in maps],
@@ -530,6 +531,7 @@ plots.panels(
     ],
     names=["picture", "saliency", "overlay"],
 )
+save_figure(figure, "01_saliency-maps")
 
 # %% [markdown]
 # What to see: the bright pixels gather on the object, more on some parts than on others, and they are grainy. Between two
@@ -932,7 +934,10 @@ for label in order[:3]:
     gradients = [score_gradient(image, label[None], model, of)[0] for of in ("score", "probability", "log_probability")]
     shown = f"{model.classes[label]}, p = {probabilities[sure, label]:.2g}"
     rows.append([plots.picture(image[0], shown), *map(plots.signed, gradients)])
-plots.panels(rows, heads=["picture", "score", "probability", "log probability"], names=["best", "second", "third"])
+figure = plots.panels(
+    rows, heads=["picture", "score", "probability", "log probability"], names=["best", "second", "third"]
+)
+save_figure(figure, "01_saliency-quantities")
 
 # %% [markdown]
 # What to see: the numbers under the maps. In the first row the score has the steepest slopes by far; probability and
@@ -1547,9 +1552,10 @@ for image, saliency_map, mask in zip(chosen.images, maps, chosen.masks):
             plots.outline(image, f"IoU {score:.2f}", masks=[found, mask]),
         ]
     )
-plots.panels(
+figure = plots.panels(
     [list(row) for row in zip(*rows)], names=["saliency", "box", "graph cut"], title="Orange: found. Blue: true."
 )
+save_figure(figure, "01_saliency-objects")
 
 # %% [markdown]
 # **Predict first:** which fraction gives the best boxes: 1 %, 5 % or 30 % of the pixels?

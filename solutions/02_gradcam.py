@@ -52,6 +52,7 @@ from helpers import plots
 from helpers.checks import gradcam as checks
 from helpers.models import load_model
 from helpers.pictures import example_pictures, picture_book, picture_pairs
+from helpers.writeup import save_figure
 
 model = load_model()
 pictures = example_pictures(model, 5)
@@ -1576,7 +1577,7 @@ print(f"relative difference between Grad-CAM and max(0, CAM) / 64: {gap.item():.
 
 # %% figure="gradcam"
 maps = grad_cam(pictures.images, predictions, model, model.cam_layer)
-plots.panels(
+figure = plots.panels(
     [
         [plots.picture(image, model.classes[label]) for image, label in zip(pictures.images, predictions)],
         [plots.unsigned(grad_map) for grad_map in maps],
@@ -1584,6 +1585,7 @@ plots.panels(
     ],
     names=["picture", f"Grad-CAM, {maps.shape[1]} x {maps.shape[2]}", "overlay"],
 )
+save_figure(figure, "02_gradcam-gradcam")
 
 # %% [markdown]
 # What to see: one or two warm regions for each picture, on the object, and nothing of its outline. The brightest places
@@ -3377,9 +3379,10 @@ plots.panels(
 # gradient answers "which pixels would change the score?", in full detail, without telling classes apart.
 #
 # **Rubric.**
-# - 1 point each for two of: weights times activations instead of a slope alone; sign kept and cut at zero instead of
-#   the absolute value; the mean over places, so that the place comes from the activation and not from the gradient. At
-#   most 2 points.
+# - 1 point: one difference that no averaging makes up for: weights times activations instead of a slope alone; or the
+#   sign kept and cut at zero instead of the absolute value; or the mean over places, so that the place comes from the
+#   activation and not from the gradient.
+# - 1 point: a second one of these.
 # - 1 point: neither is better as such; each is tied to a question, with the resolution of the one against the class
 #   discrimination of the other (the two-object figure counts as a reason).
 # ### END SOLUTION

@@ -51,6 +51,7 @@ from helpers import plots
 from helpers.checks import fooling as checks
 from helpers.models import load_model
 from helpers.pictures import example_pictures, picture_book
+from helpers.writeup import save_figure
 
 model = load_model()
 pictures = example_pictures(model, 10)
@@ -736,7 +737,8 @@ for name, wanted in pairs:
             plots.picture(noisy[0], verdict(noisy, model)),
         ]
     )
-plots.panels(rows, heads=["original", "fooled", "difference", "10 x difference", "random change"])
+figure = plots.panels(rows, heads=["original", "fooled", "difference", "10 x difference", "random change"])
+save_figure(figure, "03_fooling-fooled")
 
 # %% [markdown]
 # What to see: the difference is drawn around mid grey, so that darker and brighter both show; what would leave [0, 1]

@@ -48,6 +48,7 @@ from helpers.checks import visualization as checks
 from helpers.models import load_model
 from helpers.pictures import example_pictures, picture_book
 from helpers.synthesis import blur, clamp, cloud, jitter, normalised, random_offsets, squash, unsquash
+from helpers.writeup import save_figure
 
 model = load_model()
 if model.name == "picturebook":
@@ -870,7 +871,8 @@ rows = []
 for target in tqdm(targets, desc="drawing", unit="class"):
     drawn = [draw(target, model, fresh(), **recipe) for recipe in recipes.values()]
     rows.append([plots.picture(image[0], judged(image, target)) for image in drawn])
-plots.panels(rows, heads=list(recipes), names=[model.classes[target] for target in targets], width=2.2)
+figure = plots.panels(rows, heads=list(recipes), names=[model.classes[target] for target in targets], width=2.2)
+save_figure(figure, "04_class_visualization-moves")
 
 # %% [markdown]
 # What to see: the better the picture, the **lower** the score. With clamping alone, the pixels run to black and white, and patterns as

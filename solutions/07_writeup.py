@@ -1,0 +1,777 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 7 Writeup
+#
+# You say in your own words what your maps and pictures show, what they do not show, and how you know.
+#
+# **You will**
+#
+# - **judge** claims about networks with a derivation, a few numbers and your own figures;
+# - **review** a paper: what it asks, what it finds, and what you would not sign;
+# - **hand in** a PDF with one question a page.
+#
+# **Time** about 5 hours: 20 to 25 minutes for each of the first seven questions, two hours for the review, reading
+# included. **Points** 40 for eight questions. **Prerequisites** assignments 1 to 4. **Papers** those of assignments 1
+# to 4, and one that you choose in question 7.8.
+#
+# | symbol | meaning | shape |
+# |---|---|---|
+# | $x$ | image, values in [0, 1]; $x_i$ is the $i$-th image of a batch, or the $i$-th pixel | (3, H, W) |
+# | $y$ | label: the class you ask about | a number |
+# | $s_c(x)$, $p_c(x)$ | score of class $c$ before any softmax; its probability | numbers |
+# | $g = \partial s_y / \partial x$ | gradient of the score | (3, H, W) |
+# | $M$ | saliency map, $\max_c \left\vert g_c \right\vert$ over the colour channels $c$ | (H, W) |
+# | $A_k$, $\alpha_k$ | feature map $k$ of a layer; its weight in Grad-CAM | (h, w); a number |
+# | $\eta$, $\lambda$ | learning rate; strength of the L2 regulariser | numbers |
+
+# %% setup
+from helpers.pdf import write_pdf
+from helpers.writeup import saved_figure
+
+# %% [markdown]
+# ## About you
+#
+# Your name goes on the first page of the PDF.
+
+# %%
+YOUR_NAME = ""  # write your name between the quotation marks
+
+# %% [markdown]
+# ## How this works
+#
+# **Answers.** Write each answer in the cell that says *Your answer here.* Markdown and formulas between dollar signs
+# work. Every question has a limit in words, and the PDF shows your count beside it, in red when you are over. A word
+# is anything between white space that holds a letter or a digit. A formula counts as one word, however long it is.
+# Addresses of links and pictures and the marks of Markdown do not count. Good answers stay below the limit: they give
+# their reason and stop. Unusual answers are welcome, as long as the reason holds.
+#
+# **Figures.** Most questions show a figure that you have made. Notebooks 1 to 4 save their figures when you run the
+# figure cells there. Run these first, and the figure cells of this notebook afterwards. A box tells you where a
+# figure is missing, and which notebook makes it. At home the figures are in the folder `figures` beside the
+# notebooks. Colab forgets its files when you close it, so mount your Drive first, in this notebook and in each of the
+# others. Put these two lines into a cell of your own and run it:
+#
+# ```python
+# from google.colab import drive
+# drive.mount("/content/drive")
+# ```
+#
+# **Handing in.** When you are done, make the PDF with the cell near the end, look at every page of it, and run the
+# last cell of the notebook. It says what is missing and what to hand in.
+#
+# ## The questions
+#
+# Each of the first seven questions contains claims. Say of each what holds, what does not, and why. In the last
+# question you review a paper.
+
+# %% [markdown]
+# ### Question 7.1: one backward pass for 64 images
+#
+# Gina wants the gradients of 64 images, each of the image's own score, $\partial s_{y_i}(x_i) / \partial x_i$. She
+# differentiates one number $T$ with respect to all pixels and takes $\partial T / \partial x_i$ as the gradient of
+# image $i$. She does so in four cases:
+#
+# | case | network | $T$ |
+# |---|---|---|
+# | A | with BatchNorm, in eval mode | sum of the 64 scores |
+# | B | with Dropout and without BatchNorm, in training mode | sum of the 64 scores |
+# | C | in eval mode; it begins with `images - images.mean()`, the mean of the whole batch | sum of the 64 scores |
+# | D | with BatchNorm, in eval mode | mean of the 64 scores |
+#
+# She writes: "The sum mixes 64 scores into one number, so all four results are approximations. In return I need one
+# backward pass instead of 64, and that gain is exponential." State the condition under which
+# $\partial T / \partial x_i$ is exact. Say for each case what Gina gets. Judge the word *exponential*.
+
+# %% [markdown] question="q_sum" points=5 words=220
+# ### BEGIN SOLUTION
+# **Model answer.** The derivative of a sum is the sum of the derivatives:
+# $\partial T / \partial x_i = \sum_j \partial s_{y_j} / \partial x_i$. If the score of image $j$ does not depend on
+# image $i$, its term is zero. If that holds for all $j \ne i$, one term is left, the wanted one, exactly and for any
+# size of batch.
+#
+# - A: exact. In eval mode, BatchNorm uses stored statistics, so each image is on its own.
+# - B: exact for this draw of the masks. Dropout is random but mixes no images. Another draw gives another map, so
+#   eval mode is still the better choice.
+# - C: wrong. Every score contains all images through the mean, so the part of image $i$ also holds what it does to
+#   the other 63 scores. `eval()` does not help. Subtract a constant instead, such as the mean of the training images.
+# - D: the exact gradient divided by 64: the same picture on another scale.
+#
+# The gain is not exponential. Both ways need the same multiplications, 64 times those of one image. One pass saves
+# calls and keeps parallel hardware busy. That is a factor set by the hardware, paid for with memory for 64 images at
+# once.
+#
+# **Rubric.**
+# - 1 point: the condition: score $j$ does not depend on image $i$ for $j \ne i$, so that one term of the sum is left.
+#   "The derivative is linear" alone does not earn it.
+# - 1 point: A is exact, and D is exact up to the factor 1/64.
+# - 1 point: B is exact for its draw of the masks, since Dropout mixes no images. "Random, hence wrong" does not earn
+#   it; "separates, but use eval mode" does.
+# - 1 point: C is wrong although the network is in eval mode, because the mean contains all images.
+# - 1 point: not exponential: the same arithmetic, and a factor from parallel hardware or from fewer calls. Any answer
+#   that the cost is proportional to the number of images both ways earns it.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.2: three pixels, three quantities
+#
+# A network gives a picture the probabilities 0.90, 0.08 and 0.02 for the classes 0, 1 and 2. Its label is class 0.
+# The table says how steeply the three scores rise when one pixel value $x$ rises:
+#
+# | pixel value | $\partial s_0 / \partial x$ | $\partial s_1 / \partial x$ | $\partial s_2 / \partial x$ |
+# |---|---|---|---|
+# | a | 2 | 2 | 2 |
+# | b | 0 | -3 | 0 |
+# | c | 2 | 0 | 0 |
+#
+# Hugo writes: "The network was trained on the cross-entropy, so the gradient of the loss is the honest map. Score and
+# probability put the pixels in the same order anyway." Compute the slopes of the score $s_0$, of the loss
+# $L = -\log p_0$ and of the probability $p_0$ at a, b and c. Which of the three would you differentiate for a
+# saliency map, and why neither of the others? What can be said against your own choice? Your figure from notebook 1
+# may help.
+
+# %% local
+saved_figure("01_saliency-quantities")
+
+# %% [markdown] question="q_differentiate" points=5 words=220
+# ### BEGIN SOLUTION
+# **Model answer.** With $g_c = \partial s_c / \partial x$: $\partial L / \partial x = -(g_0 - \sum_c p_c g_c)$ and
+# $\partial p_0 / \partial x = p_0 (g_0 - \sum_c p_c g_c)$. At a, b, c:
+#
+# - score 2, 0, 2;
+# - loss 0, -0.24, -0.20;
+# - probability 0, 0.216, 0.18.
+#
+# So the orders differ: a is on top for the score, together with c, and last for the others. I take the score. My
+# question is what speaks for class 0, and the score is about this class alone. The loss mixes in all others: b leads
+# there, and only because it lowers class 1. It also fades when the network is sure, since
+# $g_0 - \sum_c p_c g_c = \sum_{c \ne 0} p_c (g_0 - g_c)$ is at most $1 - p_0$ times the largest difference. That it
+# was used in training tells how the weights were found, not what I ask now. The probability has the direction of the
+# loss, reversed, with another factor $p_0$: it fades near 0 as well as near 1. My figure shows this in the numbers
+# below the maps.
+#
+# Against the score: add the same $h(x)$ to all scores, and its gradient changes, but no probability does. Training
+# never fixes this part, and pixel a may be nothing else. For "why 0 and not 1?" I would differentiate $s_0 - s_1$.
+#
+# **Rubric.**
+# - 1 point: the nine slopes (signs may be left out; one slip is forgiven), and the orders differ.
+# - 1 point: a choice, with the question that it answers, such as the score for what concerns this class alone, or the
+#   log-probability for the class against its rivals. "The paper does so" or "it looks best" does not earn it.
+# - 1 point: on the loss, for or against: the other classes enter (formula, or pixel b), or it fades when the network
+#   is sure.
+# - 1 point: on the probability: it fades where it is near 0 **or** near 1 (factor $p_0$, or saturation of the
+#   softmax).
+# - 1 point: a sound objection to the own choice: for the score the common shift, or pixel a; for the loss and the
+#   log-probability that other classes enter, or the fading.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.3: two maps that disagree
+#
+# A tiny network has one feature map with two places, and its score is the mean of the two:
+#
+# $$A_1 = 5 + 0.1\, x_1, \qquad A_2 = 1 + 3\, x_2, \qquad s = \tfrac12 (A_1 + A_2) .$$
+#
+# Ines computes the saliency map and Grad-CAM at $x = (0, 0)$ and finds their maxima at different places. She writes:
+# "Both explain the same score, so one of them must be wrong. In my pictures Grad-CAM lies on the object. So it is the
+# right one, and the better method." Compute both maps. Say what a bright place means in each. Show in your figures
+# one difference between the two maps of one picture, and what it comes from. Judge both conclusions, and name a task
+# for each map.
+
+# %% local
+saved_figure("01_saliency-maps")
+
+# %% local
+saved_figure("02_gradcam-gradcam")
+
+# %% [markdown] question="q_two_maps" points=5 words=220
+# ### BEGIN SOLUTION
+# **Model answer.** Saliency: $\left|\partial s / \partial x\right| = (0.05, 1.5)$. Grad-CAM: the weight is the mean of
+# $\partial s / \partial A = (\tfrac12, \tfrac12)$, so $\alpha = \tfrac12$, and $\alpha A = (2.5, 0.5)$ is positive.
+#
+# A bright pixel in the saliency map: a small change of it moves the score steeply, up or down. A bright place in
+# Grad-CAM: features that speak for the class are strongly present there. Place 1 has a strong feature that hardly
+# reacts to its pixel, so it is bright in one map and dark in the other. Both maps are right. They answer different
+# questions.
+#
+# In my figures, the saliency map of the cat is bright on the ball above it. Grad-CAM is black there: changing the
+# ball moves the score, but the features there do not speak for a cat. And Grad-CAM is a block of 8 x 8 numbers, the
+# size of its layer, where saliency has a value for each pixel.
+#
+# Lying on the object proves nothing: of a network that reads the background, a right map would lie on the background.
+# So neither is better as such. To find out which pixels an attack would use, I take saliency. To see which of two
+# animals is taken for the dog, I take Grad-CAM.
+#
+# **Rubric.**
+# - 1 point: both maps: (0.05, 1.5) and (2.5, 0.5).
+# - 1 point: saliency: how steeply the score reacts to a small change of the pixel, up or down. "Important pixels"
+#   does not earn it.
+# - 1 point: Grad-CAM: weight times activation; positive evidence in the features of a layer. "Where the network
+#   looks" does not earn it.
+# - 1 point: a difference seen in the own figures, tied to its cause: size of the layer, lost or cut sign, grain, a
+#   place that is bright in one map alone.
+# - 1 point: neither is wrong nor better as such, with a task for each. "Grad-CAM is better since it is clearer" does
+#   not earn it.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.4: ascend the saliency map?
+#
+# To make a fooling image, Jonas takes the saliency map $M = \max_c \left|g_c\right|$ in place of the gradient $g$ and
+# writes `image + learning_rate * M`. PyTorch adds the map to all three channels. He says: "Bright pixels matter most,
+# so I move them most. $M$ is the gradient, a little coarser. There was no error message, either."
+#
+# Try it on a linear score of an image with two pixels. Its slopes for red, green and blue are
+#
+# $$g_{\text{pixel 1}} = (5, -3, -4), \qquad g_{\text{pixel 2}} = (-2, 0, 0) .$$
+#
+# By how much does the score change in one step with learning rate 0.1, along $g$ and along $M$? Give two independent
+# reasons why $M$ is the wrong direction. Show with numbers that mending one of them does not suffice, whichever it
+# is.
+
+# %% [markdown] question="q_ascend" points=4 words=180
+# ### BEGIN SOLUTION
+# **Model answer.** Along $g$: $0.1\, \lVert g \rVert^2 = 0.1 \cdot (25 + 9 + 16 + 4) = +5.4$. The map is $M = (5, 2)$.
+# Along $M$: $0.1 \cdot (5 \cdot (5 - 3 - 4) + 2 \cdot (-2)) = -1.4$. The score falls.
+#
+# 1. The absolute value has lost the sign. Every value is raised, also where this lowers the score, as at pixel 2.
+# 2. The maximum leaves one number for three channels. The direction in colour is lost: pixel 1 gets more green and
+#    blue because of its red. The shape says so too: (H, W) instead of (3, H, W).
+#
+# Mend the second alone, by $\left|g\right|$ in each channel: $25 - 9 - 16 - 4 = -4$, so the score changes by -0.4.
+# Mend the first alone, by giving the largest slope of each pixel its sign back, $(5, -2)$:
+# $5 \cdot (-2) + (-2) \cdot (-2) = -6$, so -0.6. Only both together give $g$.
+#
+# In general, the step along $M$ changes the score by $\eta \sum_p M_p \sum_c g_{pc}$, which may have either sign.
+# That along $g$ gives $\eta \lVert g \rVert^2 \ge 0$. "Coarser" is no reason: $M$ has a value for every pixel. The
+# missing error message proves nothing: broadcasting fits shapes, not directions.
+#
+# **Rubric.**
+# - 1 point: +5.4 along $g$ and -1.4 along $M$.
+# - 1 point: the absolute value loses the sign, so pixels are raised where they should be lowered.
+# - 1 point: the maximum over the channels loses the direction in colour (one number for three channels, or the
+#   shape). "Coarse", "blurry" or "less detail" does not earn it.
+# - 1 point: numbers that show that each reason alone is enough to spoil the step: -0.4 and -0.6, or examples of one's
+#   own, such as a grey image for the sign.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.5: what L2 and blur take away
+#
+# Three rows of pixels, each continued in the same way on both sides:
+#
+# | row | values |
+# |---|---|
+# | fine | 0.4, 0.6, 0.4, 0.6, 0.4, 0.6, ... |
+# | wide | 0.4, 0.4, 0.6, 0.6, 0.4, 0.4, ... |
+# | even | 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, ... |
+#
+# The score has no slope at these pixels. What is left of `class_visualization_step` is the pull of L2,
+# $x \leftarrow x - 2 \eta \lambda (x - \tfrac12)$. Take $\eta = 10$ and $\lambda = 0.005$. As the blur, take the
+# weights $\tfrac14, \tfrac12, \tfrac14$ for left neighbour, pixel and right neighbour.
+#
+# Kim writes: "L2 charges for sharp changes and so makes pictures smoother. I double $\lambda$ until the grain is
+# gone, and need no blur." Apply one L2 step and, separately, one blur to each row. What does each of the two
+# discourage? Judge Kim's plan, with the rows and with your figure.
+
+# %% local
+saved_figure("04_class_visualization-moves")
+
+# %% [markdown] question="q_price" points=5 words=220
+# ### BEGIN SOLUTION
+# **Model answer.** Here $1 - 2 \eta \lambda = 0.9$, so L2 multiplies each distance from grey by 0.9:
+#
+# - L2: fine 0.41, 0.59, ...; wide 0.41, 0.41, 0.59, 0.59, ...; even 0.86.
+# - Blur: fine 0.5 everywhere; wide 0.45, 0.45, 0.55, 0.55, ...; even 0.9 as before.
+#
+# L2 discourages values far from mid grey, each pixel by itself. It cannot tell the fine row from the wide one, nor a
+# picture from the same pixels shuffled. Blur discourages differences between neighbours, that is, high spatial
+# frequencies: the finer a pattern, the more it loses, and an even area may have any colour. It is no term of the
+# objective but acts on the image itself, whatever the score says.
+#
+# So Kim's reason is wrong. The pull weakens grain and broad shapes by one factor, and doubling $\lambda$ leaves their
+# ratio as it was. For a linear score, the best picture is $\tfrac12 + w / (2 \lambda)$: the same picture, half as
+# strong. In my figure, the column with L2 is as grainy as the one without, since the clamp stops the pixels anyway.
+# With the blur, the patterns of single pixels are gone and the outline stays, at a lower score.
+#
+# **Rubric.**
+# - 1 point: the rows after the L2 step.
+# - 1 point: the rows after the blur.
+# - 1 point: L2 discourages distance from mid grey (large values, strong contrast), pixel by pixel. "It smooths" does
+#   not earn it.
+# - 1 point: blur discourages differences between neighbours (fine patterns, high frequencies), not large values.
+# - 1 point: the plan fails because a larger $\lambda$ makes all paler, grain and shapes alike, **and** an observation
+#   in the figure that fits.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.6: what fooling images teach
+#
+# A newspaper writes: "The network names 93 % of new photos correctly. But change every value by two grey levels of
+# 255, which no eye can see, and it takes a bale of hay for a stingray. So (1) any disturbance may fool it, even the
+# noise of a camera. (2) It is overfitted: it has learned its training photos by heart. (3) The 93 % are worthless: it
+# sees nothing in a picture."
+#
+# Take a linear score of $n = 3 \cdot 224 \cdot 224 = 150\,528$ values, whose weights are all $+0.01$ or $-0.01$.
+# Every value changes by $+2/255$ or $-2/255$. How much can this add to the score at most? How much does it typically
+# add or take (the standard deviation) if the signs are random? Judge the three conclusions with these numbers and
+# your figure. What does follow for somebody who uses the network?
+
+# %% local
+saved_figure("03_fooling-fooled")
+
+# %% [markdown] question="q_fooling" points=5 words=220
+# ### BEGIN SOLUTION
+# **Model answer.** At most $n \cdot 0.01 \cdot 2/255 = 11.8$, when every value moves with the sign of its weight.
+# Random signs: $\sqrt n \cdot 0.01 \cdot 2/255 = 0.030$, smaller by $\sqrt n = 388$.
+#
+# (1) is wrong. Tiny contributions add up only if each goes the right way. Random ones cancel. In the last column of
+# my figure, a random change as long as the fooling one leaves the answer alone. So the border to another class is
+# near in special directions, and far in nearly all.
+#
+# (2) does not follow. The linear score has learned no photo by heart and is fooled all the same. Learning by heart
+# would show as a failure on new photos, and 93 % are right. Attacks also carry over to networks trained on other
+# photos, which cannot share such memories.
+#
+# (3) does not follow. Accuracy is a mean over photos as they come. Robustness is about the worst change near each
+# photo. The first can be high and the second low. What the network uses does predict the class; it is only in part
+# what people see.
+#
+# What follows: measure robustness separately, with a strong attack. Where somebody gains by deceiving the network,
+# train it adversarially, which costs accuracy and time, or do not rely on it alone.
+#
+# **Rubric.**
+# - 1 point: 11.8 and 0.03 (either may be off by rounding; "larger by $\sqrt n \approx 388$" counts for the second).
+# - 1 point: (1) is wrong: the direction does it, not the size, with the random change in the figure or the cancelling
+#   sum.
+# - 1 point: (2) does not follow, with a reason: linear models have it too, or new photos are named correctly, or
+#   attacks carry over. "The network is overfitted" does not earn it.
+# - 1 point: (3) does not follow: a mean over natural photos against the worst case near each; or the patterns used do
+#   predict.
+# - 1 point: a consequence to act on: measure accuracy under attack, adversarial training and its price, care where
+#   there are attackers. "Networks are unsafe" alone does not earn it.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.7: what a saliency map is good for
+#
+# Nora draws four conclusions.
+#
+# - A score of two pixels is $s(x) = 8\, x_1 x_2$. From the saliency map at $x = (0, 0)$ she concludes that (1)
+#   neither pixel matters, and from the one at $x = (1, 0)$ that (2) pixel 1 does not matter there.
+# - A network reads X-ray pictures. In 30 of 40 pictures that it calls *ill*, the brightest pixel of the saliency map
+#   lies on the mark of the hospital, in a corner. She concludes that (3) this proves that the network reads the mark,
+#   and that (4) it has decided the other 10 on medical grounds.
+#
+# Compute the two maps and judge the four conclusions. Name the limit of saliency maps behind (1) and (2). Which
+# measurement would you make about (3)? Finally name two uses that saliency maps do have, one of them with what your
+# figure shows about it.
+
+# %% local
+saved_figure("01_saliency-objects")
+
+# %% [markdown] question="q_limits" points=5 words=220
+# ### BEGIN SOLUTION
+# **Model answer.** The gradient is $(8 x_2, 8 x_1)$, so the maps are $(0, 0)$ and $(0, 8)$.
+#
+# (1) is wrong: raise both pixels from 0 to 1, and the score rises by 8. (2) holds for a change of pixel 1 alone, which
+# leaves the score at 0. But the slope of 8 at pixel 2 is there only because pixel 1 is bright. The map shows what one
+# pixel does while all others stay. It misses what pixels do together.
+#
+# (3) The mark is a serious hint, but no proof: bright means a steep slope, up or down, and the brightest pixel is not
+# the whole decision. I would cover the mark, and put it on pictures of healthy people. As a control, I would do the
+# same with a patch of that size elsewhere, and compare the changes of the score. (4) does not follow. The mark may
+# count there too, without being the brightest. And a map on the lung tells where, not what is read there.
+#
+# Uses: finding the object without any masks in training. In my figure, graph cut makes good outlines of the maps,
+# while a few bright specks off the object pull the box too wide. And finding faults in data, as the mark here: sort
+# many maps by where they are bright.
+#
+# **Rubric.**
+# - 1 point: the maps (0, 0) and (0, 8); (1) is wrong, and (2) holds at most for a change of pixel 1 alone.
+# - 1 point: the limit: one pixel at a time, so that joint effects are missed. "Small changes only" earns it if both
+#   pixels are said to change: a change of one alone does nothing here, however large.
+# - 1 point: (3) is evidence and no proof, and (4) does not follow, with a reason for one of them (slope of either
+#   sign; where but not what; the mark may still count).
+# - 1 point: a measurement that changes the mark (cover, move, add) **and** a control to compare it with.
+# - 1 point: two uses (boxes or outlines, planted cues, faults in data, misclassified pictures, comparing networks),
+#   one with an observation in the figure. "Proof for a doctor" is none.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.8: review a paper
+#
+# Choose one paper and name it in your first line.
+#
+# - Adebayo and others 2018, *Sanity Checks for Saliency Maps*, [arXiv:1810.03292](https://arxiv.org/abs/1810.03292)
+# - Kindermans and others 2017, *The (Un)reliability of Saliency Methods*,
+#   [arXiv:1711.00867](https://arxiv.org/abs/1711.00867)
+# - Sundararajan, Taly, Yan 2017, *Axiomatic Attribution for Deep Networks*,
+#   [arXiv:1703.01365](https://arxiv.org/abs/1703.01365)
+# - Selvaraju and others 2017, *Grad-CAM*, [arXiv:1610.02391](https://arxiv.org/abs/1610.02391)
+# - Lapuschkin and others 2019, *Unmasking Clever Hans Predictors and Assessing What Machines Really Learn*,
+#   [arXiv:1902.10178](https://arxiv.org/abs/1902.10178)
+# - Ilyas and others 2019, *Adversarial Examples Are Not Bugs, They Are Features*,
+#   [arXiv:1905.02175](https://arxiv.org/abs/1905.02175)
+# - Geirhos and others 2019, *ImageNet-trained CNNs are biased towards texture; increasing shape bias improves
+#   accuracy and robustness*, [arXiv:1811.12231](https://arxiv.org/abs/1811.12231)
+# - Olah, Mordvintsev, Schubert 2017, *Feature Visualization*,
+#   [doi:10.23915/distill.00007](https://doi.org/10.23915/distill.00007)
+#
+# Write four parts. **Summary**: what the paper asks, what is done, what comes out. **Strengths**: two.
+# **Weaknesses**: two, and one sentence of the abstract or the conclusion, quoted, that you would sign only in a
+# weaker form; give that form. **Takeaways**: what you will do differently, and a result of yours from notebooks 1 to
+# 4 that fits the paper or contradicts it. Point to the sections and figures you rely on.
+
+# %% [markdown] question="q_review" points=6 words=450
+# ### BEGIN SOLUTION
+# **Model answer.** Adebayo and others 2018, *Sanity Checks for Saliency Maps*.
+#
+# *Summary.* Does a saliency map depend on what the network has learned? Two tests (sections 3 and 4). Model
+# randomisation: replace trained weights by random ones, from the top layer downwards or one layer at a time, and
+# compare the maps with the original ones. Data randomisation: train on permuted labels until the network knows the
+# training pictures by heart, and compare again. A method whose maps stay as they were cannot explain what was
+# learned. Networks: Inception v3 on ImageNet, a small CNN and an MLP on MNIST and Fashion MNIST. Gradient, SmoothGrad
+# and Grad-CAM change, and pass. Guided backprop and Guided Grad-CAM hardly change until the lowest layers are random,
+# and fail. Integrated gradients and gradient times input stand between: their maps still look like the input, which
+# is one of their factors, and keep their rank correlation when signs are dropped; with signs, it falls to about zero.
+#
+# *Strengths.* The tests are cheap, need no masks, and a method can fail them, unlike the test of looking good. The
+# edge detector is a striking control: it knows neither weights nor data, and its pictures resemble several maps
+# (figure 1).
+#
+# *Weaknesses.* The verdict depends on the measure. With signs or without, integrated gradients come out differently,
+# and no threshold says when a method passes. And the tests are necessary, not sufficient: a map of noise that changes
+# with the weights would pass. Later work found that uninformative maps do well, and that lower layers keep the scale
+# of their activations, so that some similarity is to be expected (Binder and others 2022, arXiv:2211.12486). I would
+# not sign "some existing saliency methods are independent both of the model and of the data generating process".
+# Guided backprop does change when the lowest layers are randomised; the authors say so themselves in a later version.
+# Weaker: some are insensitive to the upper layers, and their maps are dominated by the input.
+#
+# *Takeaways.* In notebook 2, guided backprop gave nearly the same picture for two classes (correlation above 0.9).
+# That is the same insensitivity, found without randomising anything. In notebook 1, a blob and an edge filter, which
+# know no network, scored well against masks. From now on I show a map next to two controls, the map of a network with
+# random weights and an edge filter, and I say whether signs were dropped.
+#
+# **Rubric.**
+# - 1 point: question and method of the paper are right, in the student's own words.
+# - 1 point: the main result is right and specific. For *Sanity Checks*: guided backprop and Guided Grad-CAM fail,
+#   gradient and Grad-CAM pass; "many popular methods fail" does not earn it.
+# - 1 point: two strengths tied to something in this paper: an experiment, a control, a proof, a figure. "Well
+#   written" is none.
+# - 1 point: two weaknesses tied to this paper: what was not tested, not controlled, or does not follow. "Only images"
+#   counts if it is said what could come out differently elsewhere.
+# - 1 point: a sentence of the paper, quoted, with a weaker form and the reason for it.
+# - 1 point: a takeaway to act on **and** a result of the student's own from notebooks 1 to 4 that is set against the
+#   paper.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## Check yourself
+#
+# A short quiz on the whole course. Run the next cell to start it, and run it again when you open the notebook anew.
+# It gives no points, and nobody sees your answers. Every answer tells you at once whether it is right, and what
+# speaks against it if it is not. Do it before you hand in: where an answer surprises you, one of the questions above
+# may deserve a second look.
+
+# %% local
+# @title Quiz
+from helpers.widgets import Question, quiz
+
+quiz(
+    [
+        Question(
+            "One pixel is bright in the saliency map of class y. What does this say?",
+            right="A small change of this pixel moves the score of class y more than most, up or down.",
+            wrong={
+                "Brighter light at this pixel raises the score of class y, and less light lowers it.": (
+                    "To say so you would need the sign of the slope, and the map no longer has it: less light may "
+                    "raise the score as well."
+                ),
+                "This pixel contributes a large share of the probability that class y receives.": (
+                    "The map is a slope, and a slope is no share: where the network is sure of its answer, the "
+                    "probability is nearly 1 and its slope is nearly 0 at every pixel. Nor is the probability what "
+                    "is differentiated here."
+                ),
+                "In training, the weights that look at this pixel would change more than others.": (
+                    "Training differentiates a loss with respect to the weights. Here the weights stay as they are, "
+                    "and you ask about this one picture."
+                ),
+            },
+            because=(
+                "The map is the largest of |∂s_y/∂x| over the three channels: the slope of the raw score at the "
+                "pixel, with the weights fixed. A slope speaks of small changes. The absolute value drops its sign, "
+                "and the maximum drops two of the three channels."
+            ),
+        ),
+        Question(
+            "For 32 images you need 32 gradients. Why may you add up the 32 scores and run a single backward pass?",
+            right="In eval mode, the score of an image depends on the pixels of this image alone.",
+            wrong={
+                "The gradients within a batch are alike, so that adding them does little harm.": (
+                    "The images of a batch may differ as much as you like. Take one pixel of one image, and ask which "
+                    "terms of the sum contain it."
+                ),
+                "The sum is an approximation, and a good one as long as the batch is small.": (
+                    "The size of the batch plays no part. Where the trick is allowed, it is exact up to rounding, for "
+                    "2 images and for 2000."
+                ),
+                "PyTorch keeps the scores apart and runs the backward pass once for each of them.": (
+                    "PyTorch gets one number, the sum, and runs one backward pass. That the result falls apart into "
+                    "32 gradients is a property of the network."
+                ),
+            },
+            because=(
+                "The score of image j does not contain the pixels of image i, so its derivative there is zero, and of "
+                "the sum only the term of image i is left. BatchNorm in training mode breaks this: it subtracts the "
+                "mean of the batch, and so mixes the images."
+            ),
+        ),
+        Question(
+            "A saliency map is grainy. SmoothGrad is one remedy, blurring the finished map is another. How do they "
+            "differ?",
+            right="SmoothGrad asks the network about many nearby images; blurring asks it nothing new.",
+            wrong={
+                "Not at all: to average gradients over noise is to blur the map over its pixels.": (
+                    "The noise changes the values of the pixels, not their places. What is averaged at a pixel is its "
+                    "own slope, at different images, and never that of its neighbours."
+                ),
+                "SmoothGrad averages the noisy copies and takes the gradient at their mean.": (
+                    "The mean of many noisy copies is nearly the clean image, and its gradient is as grainy as before. "
+                    "Ask again what is averaged, and when."
+                ),
+                "SmoothGrad takes noise out of the image, so that the network sees it more clearly.": (
+                    "It puts noise in: each copy that the network sees is further from a clean picture than the image "
+                    "itself."
+                ),
+            },
+            because=(
+                "SmoothGrad is the mean of ∂s_y/∂x at x + ε over many samples of noise ε: how the score reacts on "
+                "average near x. Blurring mixes neighbouring values of one gradient. It looks calmer, and its details "
+                "are made by the blur."
+            ),
+        ),
+        Question(
+            "The brightest pixel of a saliency map lies on the object in 90 of 100 pictures. What follows?",
+            right="Not much, before you know how often a map made without the network hits the object.",
+            wrong={
+                "The network decides by looking at the object in about nine pictures out of ten.": (
+                    "The map shows where the score is sensitive, and not what the decision rests on. Think of other "
+                    "reasons for which a bright pixel may lie on an object."
+                ),
+                "The map is faithful to the network in 90 of the pictures, and fails in the other 10.": (
+                    "A network may use the background. Then a map that is faithful to it misses the object, and "
+                    "rightly so: where the object is, is a fact about the picture, and not about the network."
+                ),
+                "The network recognised the object in 90 of the pictures, and missed it in the other 10.": (
+                    "Nothing here tells what the network answered. A map exists for right and wrong answers alike, "
+                    "and for any label that you ask about."
+                ),
+            },
+            because=(
+                "Objects tend to stand in the middle and to have strong edges. In assignment 1 a blob in the middle "
+                "and an edge filter, which know nothing of the network, hit the object in more than three quarters of "
+                "the scenes. A number is evidence only against such a baseline."
+            ),
+        ),
+        Question(
+            "A network was trained on labels alone. How does graph cut turn its saliency map into the outline of an "
+            "object?",
+            right="The map gives examples of object and background; colours and edges place the outline.",
+            wrong={
+                "It keeps the pixels of the map above a threshold and fills in the holes between them.": (
+                    "The brightest pixels are scattered over some parts of the object. The map alone does not tell a "
+                    "dark part of the object from the background beside it. Something else has to help."
+                ),
+                "It takes the smallest box around the brightest pixels, and cuts this box out.": (
+                    "A box has background in its corners, and a single stray pixel is enough to move a side. That is "
+                    "the crude answer to which graph cut is compared."
+                ),
+                "It trains a second network on true masks, which then cuts objects out of pictures.": (
+                    "True masks are what nobody has here: the network was trained on labels alone, and nothing more "
+                    "is trained. In the course, masks serve to measure the result."
+                ),
+            },
+            because=(
+                "The brightest 5 % of the map show the colours of the object, the darkest 30 % those of the "
+                "background. A minimum cut then finds the cheapest labelling of all pixels: each by its own colour, "
+                "with borders where the colours change."
+            ),
+        ),
+        Question(
+            "Grad-CAM gives each channel k of a layer, with feature map A_k, one weight α_k for class y. What is α_k?",
+            right="The mean of ∂s_y/∂A_k over the places of the channel, with its sign.",
+            wrong={
+                "The mean of A_k over the places of the channel, with its sign.": (
+                    "This tells how active the channel is, and it is the same for every class. The activations do "
+                    "come in, as what is weighed."
+                ),
+                "The mean of ∂s_y/∂A_k over the places of the channel, or zero if it is negative.": (
+                    "A channel that speaks against the class must be able to outweigh one that speaks for it at the "
+                    "same place. The ReLU of Grad-CAM comes later than this."
+                ),
+                "The weight that the last linear layer of the network has for channel k and class y.": (
+                    "These are the weights of CAM, which needs a network that ends in average pooling and one linear "
+                    "layer. Grad-CAM also works where a network has no such weights."
+                ),
+            },
+            because=(
+                "α_k says how much the score changes when channel k gets stronger, on average over the places. The map "
+                "is ReLU(Σ_k α_k A_k): the channels are added up first, and the total is cut at zero. On a pooled "
+                "linear head this is the positive part of CAM, up to a factor."
+            ),
+        ),
+        Question(
+            "Guided backprop draws the whiskers of a cat sharply. You give the last layers random weights, and the "
+            "picture hardly changes. What do you conclude?",
+            right="The picture does not explain the decision: the decision was changed, and the picture was not.",
+            wrong={
+                "The method is robust: an explanation should not depend on small changes of a network.": (
+                    "Random weights in the last layers are no small change. After it, the network no longer names "
+                    "pictures better than by chance."
+                ),
+                "The early layers decide what the network says, and its last layers hardly matter.": (
+                    "You can test this by the answers instead of the pictures: with random last layers they are worth "
+                    "nothing, so these layers do matter."
+                ),
+                "The whiskers matter most: the network finds them even when its last layers are gone.": (
+                    "Whiskers are thin edges, and edges get through. Whether the score needs them is another "
+                    "question: cover them, and compare with covering another place of the same size."
+                ),
+            },
+            because=(
+                "Guided backprop lets only positive signals through active ReLUs, and this draws the edges that the "
+                "early layers see, whatever you ask. An explanation of an answer has to change with what makes the "
+                "answer. In the sanity checks of Adebayo and others, gradients and Grad-CAM do change, and guided "
+                "backprop hardly does."
+            ),
+        ),
+        Question(
+            "FGSM adds ε · sign(g) to an image, one step of normalised ascent adds η · g / ‖g‖₂, each with a gradient "
+            "g of its own. What do the two steps limit?",
+            right="FGSM limits the change of each single value, the other one the length of the change.",
+            wrong={
+                "FGSM limits the length of the change, the other one the change of each single value.": (
+                    "Compute both for two values with the gradient g = (3, 4). Which number is fixed in each of the "
+                    "two steps, and which one depends on g?"
+                ),
+                "They limit the same: with η = ε · √n for n values, the two steps are equal.": (
+                    "With this η the two steps are equally long, and yet they differ. Compute both for n = 2 values "
+                    "with the gradient g = (3, 4)."
+                ),
+                "They limit nothing: it is the clamp to [0, 1] that keeps the image near the original.": (
+                    "The clamp allows every image, black and white ones included. Multiply g by 10, and see whether "
+                    "either of the two steps gets any larger."
+                ),
+            },
+            because=(
+                "sign(g) is 1 or −1 wherever there is a slope, so every such value moves by ε: for g = (3, 4), the "
+                "step is (ε, ε). g / ‖g‖₂ has length 1, so the step has length η, and steep values move more: "
+                "(0.6 η, 0.8 η)."
+            ),
+        ),
+        Question(
+            "Simonyan and others start class visualization at the zero image. Your pixels lie in [0, 1]. Which start "
+            "means the same?",
+            right="Mid grey: their images are centred, so that zero is the average picture.",
+            wrong={
+                "Black: zero is zero, and it stands for no light in whatever units pixels have.": (
+                    "A number means nothing without its units. The paper's network was trained on images with "
+                    "values of both signs: what is a zero there?"
+                ),
+                "White: an empty sheet of paper, on which the ascent then draws with dark strokes.": (
+                    "A drawing may come out of a white start. But white is the largest value that your pixels can "
+                    "have. Was zero the largest value in the paper's images?"
+                ),
+                "Noise: from any constant image the gradient is zero, and the ascent cannot begin.": (
+                    "A constant image has a gradient as other images have, and in assignment 4 the class came out of "
+                    "constant starts too. Noise is a start that you may choose; it is not the paper's."
+                ),
+            },
+            because=(
+                "The paper's network saw images minus the mean of all training images, so that zero is the average "
+                "picture. In pixels from 0 to 1 this is close to mid grey, ½, which the course takes as the centre. "
+                "The price λ‖x − ½‖² is counted from there too: a grey image pays nothing."
+            ),
+        ),
+        Question(
+            "Class visualization uses an L2 price λ‖x − ½‖² and a blur every few steps. What do they discourage?",
+            right="L2 discourages values far from grey, the blur differences between neighbouring pixels.",
+            wrong={
+                "L2 discourages differences between neighbouring pixels, the blur values far from grey.": (
+                    "Shuffle the pixels of a picture: does its L2 price change? Blur a large patch of bright red: does "
+                    "its middle change?"
+                ),
+                "Both discourage differences between neighbouring pixels, L2 at every step, the blur at some.": (
+                    "L2 has no idea which pixels are neighbours: a fine chessboard and a coarse one of the same "
+                    "contrast cost the same."
+                ),
+                "Both discourage a high score of other classes, so that the target is drawn more purely.": (
+                    "Neither of them asks the network anything: both work on the image alone. Other classes come in "
+                    "when you climb the log-probability instead of the score."
+                ),
+            },
+            because=(
+                "L2 looks at each pixel alone and shrinks contrast that does not pay for itself in score. The blur "
+                "mixes neighbours: patterns as fine as a pixel fade, and broad shapes stay, however strong their "
+                "colours. So neither replaces the other."
+            ),
+        ),
+    ]
+)
+
+# %% [markdown]
+# ## The PDF
+#
+# The next cell writes your PDF. Page 1 has your name and a table of the questions. Each question has one page after
+# it: question 7.1 is on page 2, question 7.2 on page 3, and so on, whatever you wrote. A long answer is set in
+# smaller type, from 10.5 pt down to 7 pt, and its pictures shrink with it, until question, figures and answer fit on
+# their page. What does not fit even at 7 pt continues after the last question. A question without an answer says *Not
+# answered*.
+#
+# Save the notebook first, since the PDF is made from what is saved. Then read the PDF page by page: are all figures
+# there, are all formulas set, is any count red?
+
+# %% local
+write_pdf("07_writeup", YOUR_NAME)
+
+# %% [markdown]
+# ## Recap
+#
+# - Before you draw a map, say which question it answers: of which quantity, for which change, at which layer, with or
+#   without sign.
+# - Before you believe a map, ask what it would look like if you were wrong. Compare it with a control that has never
+#   seen the network.
+# - A gradient is exact about small changes and silent about large ones. A sum of scores separates only if no score
+#   sees another image.
+# - Accuracy says how a network does on pictures as they come. Neither a map nor an accuracy says how it does on the
+#   worst picture nearby.
+# - Every regulariser takes something away. Name what, and check one step of it by hand.
+#
+# ## Further reading
+#
+# - Simonyan, Vedaldi, Zisserman 2014, [arXiv:1312.6034](https://arxiv.org/abs/1312.6034): section 2 on the
+#   unnormalised score and L2, section 3 on saliency, for questions 7.1 to 7.5 and 7.7.
+# - Srinivas, Fleuret 2021, *Rethinking the Role of Gradient-Based Attribution Methods for Model Interpretability*,
+#   [arXiv:2006.09128](https://arxiv.org/abs/2006.09128): the shift of all scores in question 7.2.
+# - Selvaraju and others 2017, [arXiv:1610.02391](https://arxiv.org/abs/1610.02391): section 3, for question 7.3.
+# - Yosinski and others 2015, *Understanding Neural Networks Through Deep Visualization*,
+#   [arXiv:1506.06579](https://arxiv.org/abs/1506.06579): section 3, for question 7.5.
+# - Szegedy and others 2014, [arXiv:1312.6199](https://arxiv.org/abs/1312.6199), section 4, and Goodfellow, Shlens,
+#   Szegedy 2015, [arXiv:1412.6572](https://arxiv.org/abs/1412.6572), section 3, for question 7.6.
+# - Lapuschkin and others 2019, [arXiv:1902.10178](https://arxiv.org/abs/1902.10178): networks caught reading a mark,
+#   for question 7.7.
+# - Binder and others 2022, *Shortcomings of Top-Down Randomization-Based Sanity Checks for Evaluations of Deep Neural
+#   Network Explanations*, [arXiv:2211.12486](https://arxiv.org/abs/2211.12486): what the sanity checks leave open.
+# - Doshi-Velez, Kim 2017, *Towards A Rigorous Science of Interpretable Machine Learning*,
+#   [arXiv:1702.08608](https://arxiv.org/abs/1702.08608): how explanations can be evaluated at all.
