@@ -4,6 +4,7 @@ SUBMISSIONS ?=
 ASSIGNMENT ?= 01_saliency
 INTO ?= grading
 NOTEBOOK ?= notebooks/07_writeup.ipynb
+STUDENT ?=
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -45,8 +46,8 @@ models: $(READY) ## Train the picture-book networks that are not in data/models/
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-pdf: $(READY) ## Make a PDF of the written answers in NOTEBOOK=notebooks/07_writeup.ipynb
-	$(BIN)/python -m helpers.pdf "$(NOTEBOOK)" $(if $(NAME),--name "$(NAME)")
+pdf: $(READY) ## Make a PDF of the written answers in NOTEBOOK=notebooks/07_writeup.ipynb (of STUDENT="a name")
+	$(BIN)/python -m helpers.pdf "$(NOTEBOOK)" $(if $(STUDENT),--name "$(STUDENT)")
 
 grade: $(READY) ## Grade SUBMISSIONS=folder-or-zip into INTO=grading
 	@test -n "$(SUBMISSIONS)" || { echo "Which submissions? make grade SUBMISSIONS=path/to/folder-or-zip"; exit 2; }

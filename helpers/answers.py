@@ -87,7 +87,7 @@ def _find_exercise(item: Item, cells: list, claims: list) -> Found:
 def _find_question(item: Item, cells: list, claims: list) -> Found:
     """Find a written answer: the last changed copy of its cell, else what the student wrote in its place."""
     texts = [n for n, cell in enumerate(cells) if cell.cell_type == "markdown"]
-    copies = [n for n in texts if claims[n] == item.id]
+    copies = [n for n in range(len(cells)) if claims[n] == item.id]  # of any type: one key turns text into code
     changed = [n for n in copies if plain(cells[n].source) != plain(item.source)]
     own = [n for n in texts if claims[n] is None and _is_own(cells[n]) and is_answered(item, cells[n].source)]
     asked = next((n for n in texts if item.text and plain(item.text) in plain(cells[n].source)), None)
@@ -113,6 +113,12 @@ def _find_locked(item: Item, cells: list, claims: list) -> Found:
     by_id = [n for n in code if claims[n] is None and _id(cells[n]) == item.id]
     at = next((pool[0] for pool in ([n for n in same if n in copies], same, copies, by_id) if pool), None)
     return Found(item, tuple(copies), at, "" if at is None else cells[at].source)
+
+
+def is_written(cell) -> bool:
+    """Return whether a cell is for a written answer, whatever its type has become."""
+    data = cell.metadata.get("nbgrader")
+    return isinstance(data, dict) and bool(data.get("grade")) and bool(data.get("solution"))
 
 
 def tags_of(cell) -> list:

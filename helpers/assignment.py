@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ import nbformat
 from helpers import DATA
 
 NOT_ANSWERED = "*Your answer here.*"
+SAVED_SECONDS = 15  # an older file may lack what was typed since
 _STUB = re.compile(r'raise NotImplementedError\("\w+: replace this line"\)')
 
 
@@ -25,7 +27,7 @@ class NotebookError(ValueError):
 
     def _render_traceback_(self):
         """Return what a notebook shows in place of a traceback, which would only lead into our files."""
-        return [str(self)]
+        return textwrap.wrap(str(self), 92, break_long_words=False, break_on_hyphens=False)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ class Current:
     path: Path | None = None
     saved: datetime | None = None
 
+    @property
+    def age(self) -> float:
+        """Seconds since its file was saved; 0 in Colab."""
+        return max(0.0, (datetime.now() - self.saved).total_seconds()) if self.saved else 0.0
+
 
 def current(name: str, path: str | Path | None = None) -> Current:
     """Return the notebook of assignment `name` that is open here.
@@ -117,7 +124,7 @@ def current(name: str, path: str | Path | None = None) -> Current:
     Raises:
         NotebookError: it cannot be found, or is no notebook.
     """
-    if path is None and (live := _in_colab()) is not None:
+    if path is None and (live := _notebook_in_colab()) is not None:
         return Current(live)
     path = Path(path) if path is not None else _open_file(name)
     return Current(read(path), path, datetime.fromtimestamp(path.stat().st_mtime))
@@ -151,7 +158,7 @@ def parsed(text: str, where: str) -> nbformat.NotebookNode:
     return notebook
 
 
-def _in_colab() -> nbformat.NotebookNode | None:
+def _notebook_in_colab() -> nbformat.NotebookNode | None:
     """Return the notebook in the browser, unsaved changes included, where this is Colab."""
     if "google.colab" not in sys.modules:
         return None

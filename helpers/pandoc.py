@@ -1,10 +1,12 @@
 """Pandoc, without access to files or the network."""
 
 import json
+import re
 import subprocess
 from functools import cache
 
 SECONDS = 20  # for one run, which takes some hundredths
+DEEPEST_TEX = 12  # braces in one another
 _MEMORY = ("+RTS", "-M512M", "-RTS")
 
 
@@ -22,6 +24,23 @@ def convert(text: str, source: str, target: str, *options: str) -> str:
 def document(blocks: list) -> str:
     """Return blocks as a document in the format "json" of this pandoc."""
     return json.dumps({"pandoc-api-version": _api(), "meta": {}, "blocks": blocks})
+
+
+def formula(tex: str, displayed: bool) -> dict:
+    """Return a paragraph that is a formula; one too deep to be read in time becomes TeX that pandoc cannot read."""
+    # Pandoc takes twice as long for each exponent of an exponent.
+    tex = tex if _nesting(tex) <= DEEPEST_TEX else "}"
+    kind = {"t": "DisplayMath" if displayed else "InlineMath"}
+    return {"t": "Para", "c": [{"t": "Math", "c": [kind, tex]}]}
+
+
+def _nesting(tex: str) -> int:
+    """Return how deep braces and their like stand in one another."""
+    depth = deepest = 0
+    for mark in re.findall(r"(?<!\\)[{}]|\\(?:left|right|begin|end)(?![A-Za-z])", tex):
+        depth += 1 if mark in ("{", r"\left", r"\begin") else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 @cache

@@ -18,6 +18,7 @@ ON_DRIVE = Path("looking-inside-cnns", "figures")
 DPI = 150
 
 _NAME = re.compile(r"(\d\d_\w+)-([\w-]+)", re.ASCII)
+_SHOWS = re.compile(r"""\s*saved_figure\(\s*(["'])(\d\d_\w+-[\w-]+)\1\s*\);?\s*""", re.ASCII)
 _said_once = set()
 
 
@@ -80,6 +81,12 @@ class MissingFigure:
     def _repr_html_(self) -> str:
         style = "border: 2px dashed #b42318; border-radius: 4px; padding: 1em; color: #b42318; max-width: 45em"
         return f'<div style="{style}">{html.escape(repr(self))}</div>'
+
+
+def collected_figure(source: str) -> str:
+    """Return the name of the figure that a cell shows, where it does this alone; "" elsewhere."""
+    found = _SHOWS.fullmatch(source)
+    return found[2] if found else ""
 
 
 def figure_path(name: str) -> Path:
@@ -147,10 +154,10 @@ _ADDRESS = r"\((?:[^()\n]|\([^()\n]*\))*\)"
 _NOT_A_WORD = re.compile(
     rf"""
     <!--(?:(?!-->)[\s\S])*(?:-->)?          # a comment
-  | !\[[^\]]*\](?:{_ADDRESS}|\[[^\]]*\])?   # a picture
+  | !\[[^\]\n]{{0,300}}\](?:{_ADDRESS}|\[[^\]\n]{{0,300}}\])?   # a picture
   | (?<=\]){_ADDRESS}                       # the address of a link
   | ^[ ]{{0,3}}\[[^\]^\n]+\]:.*$            # an address to be referred to
-  | \[\^[^\]\n]+\]:?                        # the mark of a footnote
+  | \[\^[^\]\n]{{1,100}}\]:?                # the mark of a footnote
   | <?https?://[^\s>]+>?
   | </?[A-Za-z][^<>]*>                      # an HTML tag
   | ^[ \t>]*(?:`{{3,}}|~{{3,}}).*$          # the fence of a code block, with its language
@@ -175,11 +182,12 @@ def count_words(text: str) -> int:
 
 
 def formulas_out(text: str, put) -> str:
-    """Return Markdown with `put(tex, displayed)` in place of each formula, which is how Jupyter reads it, too."""
+    """Return Markdown with `put(tex, displayed)` in place of each formula; where this is None, the formula stays."""
 
     def replaced(found):
         formula = _formula(found)
-        return found[0] if formula is None else put(*formula)
+        instead = None if formula is None else put(*formula)
+        return found[0] if instead is None else instead
 
     return _FORMULA.sub(replaced, text)
 

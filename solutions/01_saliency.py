@@ -1713,7 +1713,6 @@ plots.bars(
 # here, and rightly so.
 #
 # What would be evidence? A map must *change* when the network changes, and it must find a cue that you planted yourself.
-# Assignment 6 does both.
 #
 # ## 1.12 Three claims to judge
 #
@@ -1814,6 +1813,6 @@ plots.bars(
 #   [arXiv:2006.09128](https://arxiv.org/abs/2006.09128): why the gradient of the score can be changed at will without changing
 #   a single probability.
 # - Adebayo and others 2018, *Sanity Checks for Saliency Maps*, [arXiv:1810.03292](https://arxiv.org/abs/1810.03292): section 3,
-#   and the edge detector in section 5. Assignment 6 builds on it.
+#   and the edge detector in section 5.
 # - Boykov, Jolly 2001, *Interactive Graph Cuts for Optimal Boundary & Region Segmentation of Objects in N-D Images*: the graph
 #   of section 1.8.

@@ -1642,7 +1642,7 @@ plots.panels(rows, heads=[f"{e}/255" for e in levels], names=["FGSM", "PGD", "FG
 # - `robust` has the same layers. At every step of its training it saw pictures that an attack had just made hard for
 #   it, by changes of length up to 5 (section 3.8).
 # - `sibling` has the same layers and the same first weights as the standard one, and was trained on other pictures.
-#   (Its sailboats all carried a stamp, so it misses most sailboats without one; assignment 6 tells that story.)
+#   (Its sailboats all carried a stamp, so it misses most sailboats without one.)
 # - `ViT` is another architecture, a vision transformer.
 
 # %%

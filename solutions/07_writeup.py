@@ -743,7 +743,7 @@ quiz(
 # there, are all formulas set, is any count red?
 
 # %% local
-write_pdf("07_writeup", YOUR_NAME)
+pdf = write_pdf("07_writeup", YOUR_NAME)
 
 # %% [markdown]
 # ## Recap

@@ -37,6 +37,13 @@ def test_a_formula_of_a_student_brings_no_markup_along():
     assert page.find_all("math")[0].text == "a<b"
 
 
+@pytest.mark.parametrize("tex", ["a^{" * 30 + "}" * 30, r"a^\left(" * 30 + r"b\right)" * 30])
+def test_a_formula_too_deep_to_be_read_costs_no_other_cell_its_formulas(tex):
+    cells = [nbformat.v4.new_markdown_cell(f"${text}$") for text in (tex, "x")]
+    formulas.typeset(cells)
+    assert cells[0].source == f"${tex}$" and cells[1].source.startswith("<math")
+
+
 @pytest.mark.parametrize("fault", [OSError, pandoc.subprocess.TimeoutExpired("pandoc", 1)])
 def test_without_pandoc_formulas_stay_as_they_are(monkeypatch, fault):
     def convert(*_):
@@ -44,4 +51,4 @@ def test_without_pandoc_formulas_stay_as_they_are(monkeypatch, fault):
 
     monkeypatch.setattr(pandoc, "convert", convert)
     monkeypatch.setattr(pandoc, "document", str)
-    assert rendered("$x$").text.strip() == "$x$"
+    assert rendered("$without$").text.strip() == "$without$"

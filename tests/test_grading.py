@@ -154,7 +154,8 @@ def test_marks_by_hand_survive_a_second_grading_which_runs_nothing_again(page, t
     into = tmp_path / "grading"
     grade_class(tmp_path / "class", into)
     with Gradebook(f"sqlite:///{into}/gradebook.db") as gradebook:
-        gradebook.find_grade("q_half", "01_toy", "01_toy", "ada").manual_score = 2.5
+        marked = gradebook.find_grade("q_half", "01_toy", "01_toy", "ada")
+        marked.manual_score, marked.needs_manual_grade = 2.5, False  # as formgrader does
         gradebook.db.commit()
     before = {path: path.stat().st_mtime_ns for path in (into / "runs").iterdir()}
     table = grade_class(tmp_path / "class", into)

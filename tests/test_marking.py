@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+import shutil
 from types import SimpleNamespace
 
 import nbformat
@@ -139,7 +140,7 @@ def test_a_comment_is_what_was_typed_and_what_was_ticked(page):
     found = rubric.of(page.questions["q_sum"])
     assert found.read(None) == ("", (False, False))
     assert found.read(f"Well put.\n\nTwice.\n\n{TICK}\n") == ("Well put.\n\nTwice.", (False, True))
-    assert found.read("[x] 2 points: another rubric") == ("[x] 2 points: another rubric", (False, False))
+    assert found.read("Good.\n[x] 2 points: words of before") == ("Good.", (False, False))  # no student reads it
 
 
 # ------------------------------------------------------------------------------------------------ the marker
@@ -224,7 +225,27 @@ def test_an_empty_answer_keeps_nbgraders_own_rule_and_shows_no_rubric(page, tmp_
     assert "matter of scaling" not in feedback(into)
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_answer_that_was_emptied_is_not_answered(page, tmp_path, text):
+    into = tmp_path / "grading"
+    hand_in(page, tmp_path / "class", answer=text)
+    table = grade_class(tmp_path / "class", into)
+    assert rows(table)["q_sum"][:2] == ("0", "not answered") and not waits(into)
+
+
 # ------------------------------------------------------------------------------------------------ marks stay
+
+
+def test_a_mark_whose_text_is_not_known_waits_until_it_is_looked_at(page, tmp_path):
+    into, handed = tmp_path / "grading", tmp_path / "class"
+    hand_in(page, handed)
+    grade_class(handed, into)
+    give_mark(into, 2)
+    shutil.rmtree(into / "marked")  # as in a gradebook of an older version
+    hand_in(page, handed, answer="Another text.")
+    for _ in range(2):
+        grade_class(handed, into)
+        assert waits(into)
 
 
 def test_marks_survive_and_only_another_text_is_marked_again(page, tmp_path):
@@ -346,6 +367,9 @@ HOSTILE = {
     "data": "[click](data:text/html;base64,PHNjcmlwdD5zdGVhbCgpPC9zY3JpcHQ+)",
     "missing attachment": "![a](attachment:none.png)",
     "deep": "> " * 3000 + "deep",
+    # Markdown takes the first two dollars for the start of a formula, until the last formula has become MathML.
+    "dollars": "$$\n\n[deep](javascript:steal()) $$x$$",
+    "dollars and a picture": "$$\n\n![deep](attachment:none.png) $$x$$",
     "end of the box": "</div></div></details></textarea>" + STEAL,
 }
 

@@ -181,7 +181,8 @@ def test_a_question_says_how_many_words_it_may_have(student, page):
 
 
 def test_local_cells_are_the_students_alone_and_tagged_as_what_grading_leaves_out(student, solved):
-    collected, afterwards = [cell for cell in figures_of(student) if not {"course", "deletable"} & cell.metadata.keys()]
+    local = [cell for cell in figures_of(student) if not {"course", "deletable"} & cell.metadata.keys()]
+    _, collected, afterwards = local
     assert collected.metadata == {"tags": ["figure", "collected"]}
     assert afterwards.metadata == {"tags": ["figure"], **notebooks.FOLDED}  # it has a title
     assert not any("saved_figure" in cell.source or "Afterwards" in cell.source for cell in solved.cells)

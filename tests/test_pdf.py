@@ -380,6 +380,11 @@ def test_what_typst_cannot_set_is_printed_as_it_was_typed(monkeypatch):
     assert "as it was typed. `a` and *b*" in pages.texts[3]
 
 
+def test_a_forged_token_stops_nothing():
+    result = pages.make(ASSIGNMENT, "Ada", notebook({ASSIGNMENT.questions[0].id: "$x$ &#xe000;99&#xe001; and more"}))
+    assert "more" in pypdf.PdfReader(io.BytesIO(result.pdf)).pages[1].extract_text()
+
+
 def test_a_footnote_that_refers_to_itself_does_not_hang(monkeypatch):
     monkeypatch.setattr(pandoc, "SECONDS", 1)
     result, pages = answered("kept[^1]\n\n[^1]: more [^1]")

@@ -35,6 +35,7 @@ FAULTS = {
     "figure_without_name": (20, "figure without a name"),
     "heading_without_exercise": (21, "heading without an exercise"),
     "judge_of_other_arguments": (20, "judge does not define judge"),
+    "local_collects_and_does_more": (7, "local cell that does more than show a figure"),
     "local_needed_later": (25, "name from a local used later"),
     "magic_command": (7, "Python syntax"),
     "marker_without_a_space": (4, "marker not understood"),
@@ -121,7 +122,7 @@ def test_a_good_page_gives_its_cells():
     assert page.checks["triple"].points == 4
     assert list(page.questions) == ["q_linear", "q_triple"]
     assert [question.words for question in page.questions.values()] == [None, 20]
-    assert [cell.collects for cell in page.cells if cell.kind == "local"] == ["01_tiny-legs", ""]
+    assert [cell.collects for cell in page.cells if cell.kind == "local"] == ["", "01_tiny-legs", ""]
     assert list(page.figures) == ["legs"]
     assert list(page.judges) == ["double"]
     assert [mutant.says for mutant in page.mutants("double")] == ["This squares x."]

@@ -83,12 +83,14 @@ def print_places(folder):
     if folder.is_relative_to(Path.cwd()):
         folder = folder.relative_to(Path.cwd())
     lab = os.path.relpath(Path(sys.executable).parent / "jupyter")
+    # Formgrader shows no course that lies outside the folder JupyterLab serves.
+    root = f" --ServerApp.root_dir={folder.parent}" if folder.is_absolute() else ""
     print(
         f"\nOne row per graded cell  {folder / 'grades.csv'}"
         f"\nOne row per student      {folder / 'totals.csv'}"
         f"\nFeedback pages           {folder / 'feedback'}/<student>/<assignment>/<assignment>.html"
         f"\nGradebook                {folder / 'gradebook.db'}"
-        f"\nMark written answers     COURSE_GRADING={folder} {lab} lab, then menu Nbgrader, Formgrader"
+        f"\nMark written answers     COURSE_GRADING={folder} {lab} lab{root}, then menu Nbgrader, Formgrader"
     )
 
 

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.writeup import collected_figure
+
 # The options that each named tag must have, and may have. A tag's own value is the name of a function, a question or a
 # figure.
 OPTIONS = {
@@ -22,7 +24,6 @@ NOT_SHIPPED = ("mutant", "variant", "judge")
 
 SOLUTION, HIDDEN_TESTS = "SOLUTION", "HIDDEN TESTS"
 HEADING = re.compile(r"^### Exercise (\d+\.\d+): \S.*$")
-COLLECTED = re.compile(r'\bsaved_figure\("([A-Za-z0-9_-]+)"\)')
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ class Cell:
     @property
     def collects(self) -> str:
         """Of a local cell, the figure of another page that it collects; "" where it collects none."""
-        found = COLLECTED.search(self.source) if self.kind == "local" else None
-        return found[1] if found else ""
+        return collected_figure(self.source) if self.kind == "local" else ""
 
     @property
     def headings(self) -> list[tuple[int, str]]:

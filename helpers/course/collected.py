@@ -11,7 +11,7 @@ import warnings
 import nbformat
 from PIL import Image
 
-from helpers.course.cells import COLLECTED
+from helpers.writeup import collected_figure
 
 LARGEST = 5_000_000  # bytes of a picture's file
 MOST_PIXELS = 50_000_000
@@ -19,9 +19,13 @@ FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG"}
 
 
 def figures(release):
-    """Return {source of a cell: name of the figure it collects} of a students' notebook as released."""
-    cells = [cell for cell in release.cells if "collected" in cell.metadata.get("tags", [])]
-    return {cell.source.strip(): COLLECTED.search(cell.source)[1] for cell in cells}
+    """Return the names of the figures that a students' notebook collects, as released."""
+    return {name for cell in release.cells if (name := figure_of(cell))}
+
+
+def figure_of(cell):
+    """Return the name of the figure that a cell collects; "" where it collects none."""
+    return collected_figure(cell.source) if cell.cell_type == "code" else ""
 
 
 def pictures(cell):

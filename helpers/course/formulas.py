@@ -5,43 +5,42 @@ nbgrader's pages bring MathJax from the net, which typesets what is left, or not
 
 import re
 import subprocess
+from functools import lru_cache
 from html import unescape
 
 from helpers import pandoc
+from helpers.course import record
 from helpers.writeup import formulas_out
 
 
 def typeset(cells):
     """Put MathML in place of the formulas in Markdown cells; a formula that pandoc cannot read stays as it is."""
-    found = []
-
-    def note(tex, displayed):
-        found.append((unescape(tex), displayed))
-        return ""
-
-    texts = [cell for cell in cells if cell.cell_type == "markdown"]
-    for cell in texts:
-        formulas_out(cell.source, note)
-    if not found:
-        return
-    rendered = iter(_mathml(found))
-
-    def put(tex, displayed):
-        mathml, mark = next(rendered), "$$" if displayed else "$"
-        return f"{mark}{tex}{mark}" if mathml is None else mathml
-
-    for cell in texts:
-        cell.source = formulas_out(cell.source, put)
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            _typeset(cell)
 
 
-def _mathml(formulas):
-    """Return for each (TeX, whether it is displayed) its MathML on one line, or None."""
-    kinds = {True: "DisplayMath", False: "InlineMath"}
-    blocks = [{"t": "Para", "c": [{"t": "Math", "c": [{"t": kinds[shown]}, tex]}]} for tex, shown in formulas]
+def _typeset(cell):
+    found, source = [], cell.source
+    formulas_out(source, lambda tex, displayed: found.append((unescape(tex), displayed)))
     try:
-        page = pandoc.convert(pandoc.document(blocks), "json", "html", "--mathml")
+        rendered = iter(_mathml(tuple(found)))
     except (OSError, subprocess.SubprocessError):
-        return [None] * len(formulas)
+        return
+    harmless = record.harmless(cell)
+    cell.source = formulas_out(source, lambda tex, displayed: next(rendered))
+    # A dollar that is used up may open to Markdown what NoScript took for a formula.
+    if harmless and not record.harmless(cell):
+        cell.source = source
+
+
+@lru_cache(1000)  # most texts of a page are the same for a whole class
+def _mathml(formulas):
+    """Return for each (TeX, whether it is displayed) its MathML on one line, or None; raises as pandoc.convert."""
+    if not formulas:
+        return []
+    blocks = [pandoc.formula(tex, displayed) for tex, displayed in formulas]
+    page = pandoc.convert(pandoc.document(blocks), "json", "html", "--mathml")
     paragraphs = re.findall(r"<p>(.*?)</p>", page, re.DOTALL)
     if len(paragraphs) != len(formulas):
         return [None] * len(formulas)

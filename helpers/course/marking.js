@@ -37,7 +37,13 @@
       $(score).trigger("change");
     }
     $(boxes).on("change", write);
-    $(comment).on("input", read);
+    $(comment).on("input", () => {
+      const before = known;
+      read();
+      if (known === before) return;
+      score.value = sum();
+      $(score).trigger("change");
+    });
     return {name, element, boxes, read};
   });
   $(window).on("load", () => rubrics.forEach(rubric => {

@@ -35,9 +35,7 @@ class ShowRubrics(Preprocessor):
                 cells.append(marker_cell(question, found, cell.source))
         formulas.typeset(cells)
         if len(cells) > len(nb.cells):
-            # No blank line may stand in either file: Markdown would end the HTML there.
-            style, script = (Path(__file__).with_suffix(suffix).read_text("utf-8") for suffix in (".css", ".js"))
-            cells.append(nbformat.v4.new_markdown_cell(f"<style>\n{style}</style>\n<script>\n{script}</script>"))
+            cells += [own("style", ".css"), own("script", ".js")]
         nb.cells = cells
         return nb, resources
 
@@ -62,9 +60,14 @@ class ShowMarks(NbGraderPreprocessor):
                         cells.append(waiting_cell(marked_before=grade.manual_score is not None))
                     elif grade.manual_score is not None:
                         cells.append(marked_cell(found, ticks))
-        nb.cells = cells
-        formulas.typeset(nb.cells)
+        formulas.typeset(cells)
+        nb.cells = [*cells, own("style", ".css")]
         return nb, resources
+
+
+def own(tag, suffix):
+    """Return the cell with our style or script for a page. No blank line may stand in it: Markdown would end it."""
+    return nbformat.v4.new_markdown_cell(f"<{tag}>\n{Path(__file__).with_suffix(suffix).read_text('utf-8')}</{tag}>")
 
 
 def with_rubrics(nb, assignment, log):

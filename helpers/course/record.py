@@ -21,6 +21,7 @@ from nbgrader.utils import determine_grade
 from traitlets import Bool, Integer
 
 from helpers import COURSE
+from helpers.assignment import NOT_ANSWERED
 from helpers.course import collected, compare, execute, intake, ledger, notebooks, reference, source
 from helpers.course.execute import Limits, is_check
 
@@ -96,7 +97,7 @@ class RunSubmission(GradingPreprocessor):
         handed_in, figures = nb, collected.figures(notebooks.student_notebook(page))
         nb, resources["hidden"] = execute.merged(nb, executed)
         for cell, before in zip(nb.cells, handed_in.cells, strict=True):
-            if cell.cell_type == "code" and cell.source.strip() in figures:
+            if collected.figure_of(cell) in figures:
                 cell.outputs = before.outputs
         resources["isolation"] = executed.metadata["isolation"]
         return nb, resources
@@ -241,6 +242,8 @@ class SaveVerdicts(SaveAutoGrades):
         if verdict is None:
             super()._add_score(cell, resources)
             self._keep_mark(cell, recorded, waited)
+            if recorded.manual_score is None and cell.source.strip() in ("", NOT_ANSWERED):
+                recorded.auto_score, recorded.needs_manual_grade = 0.0, False
         else:
             recorded.auto_score = verdict.score
             recorded.needs_manual_grade = recorded.manual_score is not None and (waited or score != verdict.score)
@@ -251,7 +254,7 @@ class SaveVerdicts(SaveAutoGrades):
         marked = None
         if recorded.manual_score is not None and before:
             # A mark that waited for a second look was given for an earlier text than the last one.
-            marked = (before["marked"] if waited else None) or before["graded"]
+            marked = before["marked"] if waited else before["graded"]
             recorded.needs_manual_grade = marked != now
         self._texts[recorded.name] = {"graded": now, "marked": marked}
 
@@ -311,7 +314,7 @@ def harmless(cell):
 
 def as_text(source):
     """Return Markdown that shows `source` line by line as it was typed: a character as a number is never markup."""
-    lines = (re.sub(r"[^\w\s]", lambda match: f"&#{ord(match[0])};", line.strip()) for line in source.splitlines())
+    lines = (re.sub(r"[^\w\s]|_", lambda match: f"&#{ord(match[0])};", line.strip()) for line in source.splitlines())
     return "  \n".join(lines)
 
 
@@ -339,16 +342,15 @@ class ShowFigures(NbGraderPreprocessor):
         release = notebooks.student_notebook(page_of(resources["nbgrader"]["assignment"]))
         figures = collected.figures(release)
         for cell in nb.cells:
-            if cell.cell_type == "code" and (figure := figures.get(cell.source.strip())):
+            if (figure := collected.figure_of(cell)) in figures:
                 cell.outputs = cell.outputs or [missing(figure)]
                 for output in cell.outputs:
                     output.metadata = {kind: {"alt": figure} for kind in output.data}
-        there = {cell.source.strip() for cell in nb.cells}
+        there = set(map(collected.figure_of, nb.cells))
         for position, cell in enumerate(release.cells):
-            if cell.source.strip() in figures.keys() - there:
+            if (figure := collected.figure_of(cell)) in figures - there:
                 after = next((c.id for c in release.cells[position:] if "nbgrader" in c.metadata), None)
                 at = next((n for n, c in enumerate(nb.cells) if c.id == after), len(nb.cells))
-                figure = figures[cell.source.strip()]
                 nb.cells.insert(at, nbformat.v4.new_code_cell(cell.source, id=cell.id, outputs=[missing(figure)]))
         return nb, resources
 

@@ -147,7 +147,7 @@ def _plain(notebook, release):
         made = _new(cell["cell_type"], cell["source"], ids[-1] or "none")
         if cell["cell_type"] == "markdown" and _pictures(cell.get("attachments")):
             made.attachments = copy.deepcopy(cell["attachments"])
-        if cell["cell_type"] == "code" and (figure := figures.get(made.source.strip())):
+        if (figure := collected.figure_of(made)) in figures:
             try:
                 made.outputs = collected.pictures(cell)
             except ValueError as error:
@@ -178,7 +178,9 @@ def _pictures(attachments):
     if not isinstance(attachments, dict) or not all(isinstance(data, dict) for data in attachments.values()):
         return False
     texts = [text for data in attachments.values() for text in data.values()]
-    return all(isinstance(text, str) and text.isascii() for text in [*texts, *attachments])
+    # A name may have any letters, but no half of one, which no file can hold.
+    named = not any("\ud800" <= letter <= "\udfff" for name in attachments for letter in name)
+    return named and all(isinstance(text, str) and text.isascii() for text in texts)
 
 
 class _Matching:
@@ -187,6 +189,7 @@ class _Matching:
     def __init__(self, cells, claims, release):
         self.cells, self.release = cells, release
         self.texts = [_text(cell) for cell in cells]
+        self.drawn = {n for n, cell in enumerate(release) if "figure" in cell.metadata.get("tags", [])}
         self.released = {(cell.cell_type, _text(cell)): cell for cell in release}
         self.graded = {_tags(cell)["grade_id"]: n for n, cell in enumerate(release) if _tags(cell)}
         self.tags = claims  # what the grading data of each cell say
@@ -252,10 +255,11 @@ class _Matching:
             self.how[name] = how
 
     def _gap(self, position):
-        """Return the positions between the nearest found neighbours of a position in the release."""
-        before = max((p for p in self.found if p < position), default=None)
-        lower = self.found[before] if before is not None else -1
-        after = [self.found[p] for p in sorted(self.found) if p > position and self.found[p] > lower]
+        """Return the positions between the nearest found neighbours of a position in the release, figures left out."""
+        found = {p: n for p, n in self.found.items() if p not in self.drawn}
+        before = max((p for p in found if p < position), default=None)
+        lower = found[before] if before is not None else -1
+        after = [found[p] for p in sorted(found) if p > position and found[p] > lower]
         return range(lower + 1, after[0] if after else len(self.cells))
 
     def _find_locked(self, name):
@@ -351,14 +355,14 @@ class _Matching:
             return
         if stubs:
             self._take(name, stubs[0], "content")
-        # Some write below the question, in its cell.
-        question = self.found.get(position - 1)
-        asked = _text(self.release[position - 1]) if position else ""
-        if question is not None and asked and self.release[position - 1].cell_type == "markdown":
-            before, found, after = self.texts[question].partition(asked)
+        # Some write below the question, in its cell; collected figures may stand between the two.
+        above = max(set(range(position)) - self.drawn, default=None)
+        question, asked = self.found.get(above), None if above is None else self.release[above]
+        if question is not None and asked.cell_type == "markdown" and _text(asked):
+            before, found, after = self.texts[question].partition(_text(asked))
             if found and (before + after).strip():
                 self.instead[name] = (before + after).strip()
-                self.cells[question].source = self.release[position - 1].source
+                self.cells[question].source = asked.source
                 self.notes.append(f"{name}: the answer stood in the cell of the question; moved to its own")
 
     def _find_by_place(self, name):

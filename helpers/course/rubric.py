@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from helpers.course.cells import SOLUTION, Cell
 
 _HEAD = re.compile(r"^\*\*Rubric\.\*\*[ \t]*$", re.MULTILINE)
+_TICK = re.compile(r"\[x\] \d+ points?: ")
 _CRITERION = re.compile(r"- (\d+) points?: (\S.*)", re.DOTALL)
 
 
@@ -45,10 +46,10 @@ class Rubric:
 
     def read(self, comment: str | None) -> tuple[str, tuple[bool, ...]]:
         """Return what the marker typed in a comment, and for each criterion whether it is ticked there."""
-        ticks = [criterion.tick for criterion in self.criteria]
         lines = [line.rstrip() for line in (comment or "").splitlines()]
-        typed = "\n".join(line for line in lines if line not in ticks)
-        return typed.strip(), tuple(tick in lines for tick in ticks)
+        # A tick of a criterion that was reworded since is none of these, but no less secret.
+        typed = "\n".join(line for line in lines if not _TICK.match(line))
+        return typed.strip(), tuple(criterion.tick in lines for criterion in self.criteria)
 
 
 def of(cell: Cell) -> Rubric:

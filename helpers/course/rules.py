@@ -49,6 +49,7 @@ def problems_of(cells: list[Cell]) -> list[Problem]:
         _judges_judge,
         _questions_are_asked,
         _rubrics_add_up,
+        _collected_figures_stand_alone,
         _figures_end_with_an_expression,
         _nothing_depends_on_a_skipped_cell,
     )
@@ -333,6 +334,14 @@ def _rubrics_add_up(cells: list[Cell]) -> Iterator[Problem]:
                 yield problem(
                     cell, "question without a sound rubric", wanted, "see CONTRIBUTING.md for the form", found
                 )
+
+
+def _collected_figures_stand_alone(cells: list[Cell]) -> Iterator[Problem]:
+    for cell in cells:
+        if cell.kind == "local" and "saved_figure(" in cell.source and not cell.collects:
+            wanted = '`saved_figure("NN_topic-figure")` and nothing else: grading finds the picture by this line'
+            rule = "local cell that does more than show a figure"
+            yield problem(cell, rule, wanted, "put the rest into a cell of its own")
 
 
 def _figures_end_with_an_expression(cells: list[Cell]) -> Iterator[Problem]:

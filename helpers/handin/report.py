@@ -3,16 +3,14 @@
 import json
 import re
 import textwrap
-from datetime import datetime
 from pathlib import Path
 
 from helpers.answers import Found, bound, plain
-from helpers.assignment import Assignment, Current, Item
+from helpers.assignment import SAVED_SECONDS, Assignment, Current, Item
 from helpers.handin.file import Written
 from helpers.handin.running import INTERRUPTED, Run, is_run
-from helpers.writeup import count_words
+from helpers.writeup import collected_figure, count_words, figure_path
 
-SAVED_SECONDS = 15  # an older file may lack what was typed since
 LARGE = 20_000_000  # bytes; some upload forms take no more
 WIDTH = 92  # characters
 
@@ -24,7 +22,7 @@ def _failures(found: dict[str, Found], cells: list, run: Run) -> tuple[dict[int,
     """Tell the cells that fail by themselves from those that fail for want of an answer.
 
     Returns:
-        {position: the error in one line}, and {position: name that waits for its answer}.
+        {position: the error in one line}, and {position: id of the exercise or the deleted set-up it waits for}.
     """
     unanswered = {name for name, place in found.items() if place.item.kind == "exercise" and not place.is_answered}
     checks = {
@@ -33,6 +31,7 @@ def _failures(found: dict[str, Found], cells: list, run: Run) -> tuple[dict[int,
         if place.item.kind == "check"
         for n in (*place.copies, place.at)
     }
+    gone = [place.item for place in found.values() if place.item.kind == "setup" and place.at is None]
     failures, waiting = {}, {}
     for n, (error, text) in sorted(run.errors.items()):
         stub = _STUB_SAYS.search(text) if error == "NotImplementedError" else None
@@ -44,6 +43,8 @@ def _failures(found: dict[str, Found], cells: list, run: Run) -> tuple[dict[int,
             waiting[n] = stub[1]
         elif lacks in unanswered or any(lacks and _makes(cells[m].source, lacks) for m in waiting):
             waiting[n] = lacks
+        elif lacks and (set_up := next((item for item in gone if _makes(item.source, lacks)), None)):
+            waiting[n] = set_up.id
         else:
             failures[n] = _error(error, text) + (_hint(lacks, n, found, cells) if lacks else "")
     return failures, waiting
@@ -62,8 +63,6 @@ def _hint(name: str, n: int, found: dict[str, Found], cells: list) -> str:
         return "; a cell further down makes it: move one of the two"
     if any(not is_run(cells[m]) for m in makers):
         return "; a figure cell makes it, and figures are left out here and in grading: make it in another cell"
-    if any(_makes(place.item.source, name) for place in found.values() if place.item.kind == "setup"):
-        return "; the set-up cell makes it: put that cell back"
     return "" if makers else "; no cell makes it: was a cell deleted?"
 
 
@@ -83,7 +82,7 @@ class Report:
         self.assignment, self.now, self.found = assignment, now, found
         self.cells = now.notebook.cells
         self.problems, self.todo, self.sections = [], [], []
-        self.age = max(0, (datetime.now() - now.saved).total_seconds()) if now.saved else 0
+        self.age = now.age
 
     @property
     def is_another(self) -> bool:
@@ -197,7 +196,9 @@ class Report:
         for item in self.assignment.questions:
             place = self.found[item.id]
             words = count_words(place.source)
-            mark = "ok" if place.is_answered else "missing"
+            # What shows nothing is no answer: a comment, a blank.
+            shows = words or re.search(r"!\[|<img", place.source)
+            mark = "ok" if place.is_answered and shows else "missing"
             remark = f"{words} of {item.words} words" if item.words else _count(words, "word")
             if mark == "missing":
                 missing.append(item)
@@ -229,20 +230,25 @@ class Report:
     def _say_figures(self) -> None:
         rows, missing = [], []
         for name in dict.fromkeys(name for item in self.assignment.questions for name in item.figures):
-            shows = f'saved_figure("{name}")'
-            cells = [cell for cell in self.cells if cell.cell_type == "code" and cell.source.strip() == shows]
+            code = [cell for cell in self.cells if cell.cell_type == "code"]
+            cells = [cell for cell in code if collected_figure(cell.source) == name]
             notebook = name.partition("-")[0]
             if any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", [])):
                 rows.append(("ok", name, "shown"))
                 continue
             missing.append(name)
             remark = "no picture below its cell" if cells else "its cell was deleted"
-            rows.append(("missing", name, f"{remark}; you make it in {notebook}"))
+            made = figure_path(name).is_file()
+            rows.append(("missing", name, f"{remark}; {'it is saved' if made else f'you make it in {notebook}'}"))
+            if not cells:
+                self.todo.append(f'Put a code cell `saved_figure("{name}")` below its question, and run it.')
         self._add("Figures", rows)
         if missing:
             self.problems.append(f"{_count(len(missing), 'figure')} missing")
-            notebooks = ", ".join(dict.fromkeys(name.partition("-")[0] for name in missing))
-            self.todo.append(f"Make the missing figures in {notebooks}, then run the cells here that show them.")
+            unmade = [name for name in missing if not figure_path(name).is_file()]
+            notebooks = ", ".join(dict.fromkeys(name.partition("-")[0] for name in unmade))
+            make = f"Make the missing figures in {notebooks}, then run" if unmade else "Run"
+            self.todo.append(f"{make} the cells here that show them, and save.")
 
     def _say_cells(self) -> None:
         lost = not any(place.copies for place in self.found.values())
@@ -265,14 +271,15 @@ class Report:
             self.todo.append(f"Delete the copies of the cell of {_short(item)} that are not your answer.")
         if place.at is None:
             rows.append(("deleted", self._name(item), "grading puts it back" if locked else "see above"))
+            if item.kind == "setup":
+                self.todo.insert(0, f"Put the cell of the {self._name(item)} back: copy it from a fresh notebook.")
         elif locked and place.is_edited:
             rows.append(("edited", self._name(item), "grading runs it as it was handed out"))
+        elif item.kind == "question" and place.at in place.copies and self.cells[place.at].cell_type == "code":
+            rows.append(("code", self._name(item), "the answer stands in a code cell; grading makes it text again"))
+            self.todo.append(f"Make the cell of {_short(item)} text again: select it and press Esc, then M.")
         elif place.is_elsewhere and not locked and not lost:
             rows.append(("moved", self._name(item), f"grading takes the answer {self._place(place.at)}"))
-            if item.kind == "question":
-                self.todo.append(
-                    f"Move the answer to {_short(item)} into its own cell: a PDF takes it from there alone."
-                )
         return rows
 
     def _say_run(self, run: Run | None, failures: dict[int, str], waiting: dict[int, str]) -> None:
@@ -316,11 +323,14 @@ class Report:
         """Return what a student calls a cell."""
         if item.kind == "check":
             return f"check of {self._exercise_of(item.id.removeprefix('test_'))}"
-        return "set-up" if item.kind == "setup" else _short(item)
+        if item.kind == "setup":
+            titled = re.match(r"# @title (.*)", item.source)
+            return f"set-up ({titled[1]})" if titled else "set-up"
+        return _short(item)
 
     def _exercise_of(self, function: str) -> str:
-        """Return what a student calls the exercise of a function."""
-        return _short(self.found[function].item) if function in self.found else function
+        """Return what a student calls the exercise of a function, or the set-up with this id."""
+        return self._name(self.found[function].item) if function in self.found else function
 
     def _place(self, n: int) -> str:
         """Return where a cell stands, as notebooks do not number their cells: its heading and how it begins."""

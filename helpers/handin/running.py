@@ -13,7 +13,7 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 from tqdm.auto import tqdm
 
-from helpers.answers import tags_of
+from helpers.answers import is_written, tags_of
 from helpers.assignment import Current
 
 CELL_SECONDS = 120
@@ -44,14 +44,14 @@ class Run:
 
 def is_run(cell) -> bool:
     """Whether a cell is part of the run."""
-    drawn = "figure" in tags_of(cell) or _NOT_RUN.search(cell.source)
-    return cell.cell_type == "code" and bool(cell.source.strip()) and not drawn
+    left_out = "figure" in tags_of(cell) or _NOT_RUN.search(cell.source) or is_written(cell)
+    return cell.cell_type == "code" and bool(cell.source.strip()) and not left_out
 
 
 def run_notebook(now: Current) -> Run:
     """Run a notebook's cells in a fresh kernel, in the notebook's folder; it is left as it is, and no process stays."""
     cells = {n: cell for n, cell in enumerate(now.notebook.cells) if is_run(cell)}
-    result, stop = Run(), threading.Event()
+    result, stop, done = Run(), threading.Event(), threading.Event()
     folder = now.path.resolve().parent if now.path else Path.cwd()
 
     def work():
@@ -59,18 +59,19 @@ def run_notebook(now: Current) -> Run:
             asyncio.run(_session(cells, folder, result, stop))
         except Exception as error:
             result.ended = f"the run could not be made ({type(error).__name__}: {str(error)[:160]})"
+        finally:
+            done.set()
 
-    # A thread of its own: this one has an event loop that runs, and is the one that is interrupted.
-    thread = threading.Thread(target=work, daemon=True)
     with tqdm(total=len(cells), desc="running from top to bottom", unit="cell", leave=False) as bar:
-        thread.start()
+        # A thread of its own: this one has an event loop that runs, and is the one that is interrupted. It is waited
+        # for by an event, since a join that is interrupted takes the thread for ended (bpo-45274).
+        threading.Thread(target=work, daemon=True).start()
         try:
-            while thread.is_alive():
-                thread.join(0.1)
+            while not done.wait(0.1):
                 bar.update(len(result.ran) - bar.n)
         except KeyboardInterrupt:
             stop.set()
-            thread.join(20)
+            done.wait(20)
             result.ended = INTERRUPTED
     return result
 

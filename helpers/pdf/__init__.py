@@ -18,10 +18,13 @@ import unicodedata
 import zlib
 from pathlib import Path
 
-from helpers.assignment import NotebookError, current, handed_out
+from helpers.assignment import SAVED_SECONDS, NotebookError, current, handed_out
 from helpers.pdf.markdown import printable
 from helpers.pdf.pages import make
 from helpers.writeup import figure_path, offer_download
+
+# Those that Unicode does not take apart into a Latin letter and a mark.
+_LETTERS = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ß": "ss", "æ": "ae", "Æ": "Ae"})
 
 
 def write_pdf(assignment: str, name: str, notebook: str | Path | None = None, to: str | Path | None = None) -> Path:
@@ -52,6 +55,8 @@ def write_pdf(assignment: str, name: str, notebook: str | Path | None = None, to
     print(f"Wrote {path}: {made.says}{saved}")
     for remark in made.remarks:
         print(f"  {remark}")
+    if saved and now.age > SAVED_SECONDS:
+        print("  What you changed after that is not in the PDF: save (Ctrl+S; on a Mac Cmd+S) and run this cell again.")
     offer_download(path)
     return path
 
@@ -88,6 +93,7 @@ def checked_name(name) -> str:
 
 def slug(name: str) -> str:
     """Return a name in ASCII for a file; a name of other letters than Latin ones becomes a number."""
+    name = name.translate(_LETTERS)
     latin = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub("[^a-z0-9]+", "-", latin.lower()).strip("-")[:60].strip("-")
     return slug or f"{zlib.crc32(name.encode()):08x}"

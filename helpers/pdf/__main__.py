@@ -49,16 +49,23 @@ def _made_from(path: Path, name: str | None, to: str | None, written: set[Path])
     """Return where to write the PDF of a notebook's file, and the PDF. Its figures are those in the notebook."""
     notebook = read(path)
     assignment = handed_out(_assignment(path, notebook))
-    name = name or name_in(notebook) or ""
-    if not name.strip():
+    student = _student(path)
+    name = name or (name_in(notebook) or "").strip() or student
+    if not name:
         raise ValueError('found no name in the notebook (YOUR_NAME = "..."); wanted one. Give it with --name.')
     name = checked_name(name)
-    target = place_for(to, path.parent, f"{assignment.name}-{slug(name)}")
+    target = place_for(to, path.parent, f"{assignment.name}-{student or slug(name)}")
     number = 2
     free = target
     while free in written:
         free, number = target.with_stem(f"{target.stem}-{number}"), number + 1
     return free, make(assignment, name, notebook)
+
+
+def _student(path: Path) -> str:
+    """Return whose notebook a file is in nbgrader's tree, submitted/<student>/<assignment>/; "" elsewhere."""
+    *_, tree, student, _, _ = ("", "", *path.absolute().parts)
+    return student if tree == "submitted" else ""
 
 
 def _assignment(path: Path, notebook) -> str:

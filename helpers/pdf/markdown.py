@@ -15,7 +15,6 @@ from helpers.pdf.press import Press
 from helpers.writeup import formulas_out
 
 DEEPEST = 6  # lists and quotations in one another
-DEEPEST_TEX = 12  # braces in one another
 HIGHEST = 250  # of a picture in an answer, in pt
 
 # What Jupyter reads. No raw attributes, with which a text could speak Typst.
@@ -87,8 +86,8 @@ class Markdown:
                     if formula is None:
                         self.remarks.append(f"a formula could not be set and is printed as TeX: {_short(tex)}")
                 return typst
-        except (subprocess.SubprocessError, OSError, ValueError, RecursionError):
-            pass
+        except (subprocess.SubprocessError, OSError, ValueError, RecursionError, IndexError):
+            pass  # IndexError: an entity, such as &#xe000;, may bring a token that stands for nothing
         self.remarks.append("the answer could not be set and is printed as it was typed.")
         return f"#as-typed({_quoted(what)}, {_quoted(_breakable(self.source, 30))})\n"
 
@@ -216,10 +215,7 @@ def _formulas(tex: list[tuple[str, bool]]) -> list[str | None]:
     for text, displayed in tex:
         for pattern, instead in _MENDED:
             text = pattern.sub(instead, text)
-        # Pandoc takes twice as long for each exponent of an exponent. A lone brace is TeX that it cannot read.
-        text = text if _nesting(text) <= DEEPEST_TEX else "}"
-        kind = "DisplayMath" if displayed else "InlineMath"
-        blocks += [{"t": "Para", "c": [{"t": "Math", "c": [{"t": kind}, text]}]}, _typst_block(_NEXT)]
+        blocks += [pandoc.formula(text, displayed), _typst_block(_NEXT)]
     try:
         found = [piece.strip() for piece in pandoc.convert(pandoc.document(blocks), "json", "typst").split(_NEXT)[:-1]]
     except subprocess.SubprocessError:
@@ -230,15 +226,6 @@ def _formulas(tex: list[tuple[str, bool]]) -> list[str | None]:
         found = [formula.replace(code, sign) for formula in found]
     # Where it cannot read TeX, pandoc writes it down between escaped dollars.
     return [formula if formula.startswith("$") and formula.endswith("$") else None for formula in found]
-
-
-def _nesting(tex: str) -> int:
-    """Return how deep braces stand in braces."""
-    depth = deepest = 0
-    for brace in re.findall(r"(?<!\\)[{}]", tex):
-        depth += 1 if brace == "{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _typst_inline(text: str) -> dict:

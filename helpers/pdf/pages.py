@@ -14,7 +14,7 @@ from helpers.answers import Found, find
 from helpers.assignment import Assignment
 from helpers.pdf.markdown import Markdown, decoded, of_assignment
 from helpers.pdf.press import Press, Sheet
-from helpers.writeup import count_words
+from helpers.writeup import collected_figure, count_words
 
 WIDTH, HEIGHT = 595.0, 842.0  # A4, in pt
 MARGIN = 62.0  # left and right
@@ -90,11 +90,16 @@ def make(assignment: Assignment, name: str, notebook, saved: Callable[[str], Pat
     missing = sum(not sheet.about["answered"] for sheet in sheets)
     says = f"{_count(total, 'page')}, {_count(len(sheets), 'question')}"
     says += f" ({missing} not answered)" if missing else ""
-    remarks = [f"Question {n}: {remark}" for n, sheet in enumerate(sheets, start=1) for remark in sheet.remarks]
     # Typst prints a box, and the text has a zero, for a letter that no font has.
-    if "\0" in parts[0].pages[0].extract_text():
-        remarks.append("No font of this computer has some letters of your name; boxes are printed for them.")
-    return Made(content.getvalue(), says, remarks)
+    if boxes := [
+        number for number, part in enumerate(parts) if any("\0" in page.extract_text() for page in part.pages)
+    ]:
+        where = "your name" if boxes[0] == 0 else f"the answer to question {', '.join(map(str, boxes))}"
+        fonts = [f"No font of this computer has some letters of {where}; boxes are printed for them."]
+    else:
+        fonts = []
+    remarks = [f"Question {n}: {remark}" for n, sheet in enumerate(sheets, start=1) for remark in sheet.remarks]
+    return Made(content.getvalue(), says, [*remarks, *fonts])
 
 
 def _question(press: Press, number: int, found: Found, notebook, saved, common: dict) -> Sheet:
@@ -162,9 +167,8 @@ def _figure(press: Press, name: str, notebook, saved: Callable[[str], Path] | No
 
 def _shown(notebook, name: str) -> bytes | None:
     """Return the PNG in the output of the cell that collects a figure."""
-    call = re.compile(rf"""\bsaved_figure\(\s*["']{re.escape(name)}["']\s*\)""")
     for cell in notebook.cells:
-        if cell.cell_type == "code" and call.search(cell.source):
+        if cell.cell_type == "code" and collected_figure(cell.source) == name:
             for output in cell.get("outputs", []):
                 if (content := decoded((output.get("data") or {}).get("image/png"))) is not None:
                     return content

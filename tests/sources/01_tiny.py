@@ -100,6 +100,7 @@ assert triple(3) == 9
 # %% local
 from helpers.writeup import saved_figure
 
+# %% local
 saved_figure("01_tiny-legs")
 
 # %% [markdown] question="q_triple" points=1 words=20
