@@ -571,6 +571,33 @@ def test_the_command_finds_the_assignment_by_the_cells_where_the_file_has_anothe
     assert "foreign.ipynb: found no question of the course in it" in capsys.readouterr().err
 
 
+def test_below_submitted_a_pdf_is_named_after_the_student_s_folder(course):
+    files = []
+    for student, name in {"ada": "", "ben": "Ada Lovelace"}.items():
+        files.append(course / "submitted" / student / "07_writeup" / "07_writeup.ipynb")
+        files[-1].parent.mkdir(parents=True)
+        files[-1].write_text(json.dumps(notebook({}, name=name)), "utf-8")
+    assert main([*map(str, files), "--to", str(course / "pdf")]) == 0
+    names = {path.name: Pages(path.read_bytes()).texts[0] for path in (course / "pdf").iterdir()}
+    assert names.keys() == {"07_writeup-ada.pdf", "07_writeup-ben.pdf"}
+    assert "ada" in names["07_writeup-ada.pdf"] and "Ada Lovelace" in names["07_writeup-ben.pdf"]
+
+
+def test_an_old_file_is_told(saved, capsys, monkeypatch):
+    monkeypatch.setattr(pdf, "current", lambda name, path: Current(read(saved), saved, datetime.now()))
+    pdf.write_pdf("07_writeup", "Ada")
+    assert "save (Ctrl+S" not in capsys.readouterr().out
+    monkeypatch.setattr(pdf, "current", lambda name, path: Current(read(saved), saved, datetime(2020, 1, 2)))
+    pdf.write_pdf("07_writeup", "Ada")
+    assert "save (Ctrl+S" in capsys.readouterr().out
+
+
+def test_letters_without_a_font_are_told_with_their_question(course):
+    result = pages.make(ASSIGNMENT, "Ada", notebook({"q_sum": "Private \u0378 letter"}))
+    boxes = "\0" in "".join(Pages(result.pdf).texts)
+    assert any("letters of the answer to question 1" in remark for remark in result.remarks) == boxes
+
+
 def test_a_figure_on_the_grader_s_disk_is_no_figure_of_the_student_s(saved, course):
     (course / "figures").mkdir()
     (course / "figures" / "01_saliency-maps.png").write_bytes(base64.b64decode(png((255, 0, 255))))
