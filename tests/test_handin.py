@@ -185,6 +185,7 @@ def student(small, tmp_path, capsys, monkeypatch):
     released, notebook = small
     monkeypatch.setattr(handin, "handed_out", {NAME: released}.__getitem__)
     monkeypatch.setenv("PYTHONPATH", str(COURSE))
+    monkeypatch.setenv("COURSE_FIGURES", str(tmp_path / "figures"))
     return Student(released, notebook, tmp_path, capsys)
 
 
@@ -253,10 +254,15 @@ def test_an_emptied_answer_is_none(student):
     assert row(report, "Exercise 1.1: twice") == ("missing", "not answered")
 
 
-def test_a_figure_counts_where_its_cell_shows_a_picture(student):
+def test_a_figure_counts_where_its_cell_shows_a_picture(student, tmp_path):
     student.figure.outputs = [new_output("display_data", {"text/html": "not made yet", "text/plain": "not made yet"})]
     report = student.hand_in()
     assert row(report, "01_saliency-maps")[0] == "missing" and "you make it in 01_saliency" in flat(report)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "01_saliency-maps.png").touch()
+    report = student.hand_in()
+    assert row(report, "01_saliency-maps")[1] == "no picture below its cell; it is saved"
+    assert "Run the cells here that show them" in todo(report)
     student.delete(student.figure)
     assert row(student.hand_in(), "01_saliency-maps")[1].startswith("its cell was deleted")
 
