@@ -23,6 +23,8 @@ def typeset(cells):
 def _typeset(cell):
     found, source = [], cell.source
     formulas_out(source, lambda tex, displayed: found.append((unescape(tex), displayed)))
+    if not found:
+        return
     try:
         rendered = iter(_mathml(tuple(found)))
     except (OSError, subprocess.SubprocessError):
@@ -37,8 +39,6 @@ def _typeset(cell):
 @lru_cache(1000)  # most texts of a page are the same for a whole class
 def _mathml(formulas):
     """Return for each (TeX, whether it is displayed) its MathML on one line, or None; raises as pandoc.convert."""
-    if not formulas:
-        return []
     blocks = [pandoc.formula(tex, displayed) for tex, displayed in formulas]
     page = pandoc.convert(pandoc.document(blocks), "json", "html", "--mathml")
     paragraphs = re.findall(r"<p>(.*?)</p>", page, re.DOTALL)

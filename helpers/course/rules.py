@@ -325,8 +325,9 @@ def _questions_are_asked(cells: list[Cell]) -> Iterator[Problem]:
 
 def _rubrics_add_up(cells: list[Cell]) -> Iterator[Problem]:
     for cell in cells:
-        readable = cell.marker.startswith("# %% [markdown]") and cell.points and _marked(cell, SOLUTION)
-        if cell.kind == "question" and readable:
+        # What else is wrong with the cell is another rule's business.
+        whole = cell.marker.startswith("# %% [markdown]") and cell.points and _marked(cell, SOLUTION)
+        if cell.kind == "question" and whole:
             try:
                 rubric.of(cell)
             except ValueError as error:
