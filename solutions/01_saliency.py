@@ -1448,7 +1448,7 @@ def saliency_box(saliency_map, fraction):
 
 # %% mutant="saliency_box" says="You round the number of pixels down. Round it up with math.ceil, so that at least the asked share is kept, and never none."
 def saliency_box(saliency_map, fraction):
-    keep = max(1, int(fraction * saliency_map.numel()))
+    keep = int(fraction * saliency_map.numel())
     threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
     rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
@@ -1489,6 +1489,25 @@ def saliency_box(saliency_map, fraction):
     keep = math.ceil(fraction * saliency_map.numel())
     places = saliency_map.flatten().topk(keep).indices
     rows, columns = places // saliency_map.shape[1], places % saliency_map.shape[1]
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="You keep x1 and y1 inside the map, so that a box that reaches the right or the lower side is one pixel too small. They are one past the last column and row, and may be W and H."
+def saliency_box(saliency_map, fraction):
+    height, width = saliency_map.shape
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    x1, y1 = int(columns.max()) + 1, int(rows.max()) + 1
+    return int(columns.min()), int(rows.min()), min(x1, width - 1), min(y1, height - 1)
+
+
+# %% mutant="saliency_box" says="Your box is right, but you set the other pixels of the caller's map to 0. Compare the map with the threshold, which makes a tensor of its own, and write nothing into the map."
+def saliency_box(saliency_map, fraction):
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    saliency_map[saliency_map < threshold] = 0
+    rows, columns = torch.nonzero(saliency_map, as_tuple=True)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 

@@ -341,7 +341,7 @@ def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
 
-    outer = [child for block in model.network.children() for child in block.children()]
+    outer = [module for block in model.network.children() for module in (block, *block.children())]
     handles = [m.register_full_backward_hook(rule) for m in outer if isinstance(m, nn.ReLU)]
     try:
         return score_gradient(images, labels, model)
@@ -1450,6 +1450,19 @@ def grad_cam(images, labels, model, layer):
     return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 
 
+# %% mutant="grad_cam" says="You add a small number to the map, to be safe for a division later. Return the values as they are: where nothing speaks for the label, the map is exactly 0."
+def grad_cam(images, labels, model, layer):
+    outputs = []
+    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    try:
+        scores = model(images.detach().clone().requires_grad_())
+    finally:
+        handle.remove()
+    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    return F.relu((weights * outputs[0]).sum(dim=1)).detach() + 1e-8
+
+
 # %% variant="grad_cam"
 def grad_cam(images, labels, model, layer):
     """A forward and a full backward hook."""
@@ -2480,6 +2493,25 @@ def integrated_gradients(images, labels, model, baseline, steps):
         model(pixels).gather(1, labels[:, None]).sum().backward()
         total += pixels.grad
     return way * total / steps
+
+
+# %% mutant="integrated_gradients" says="You take baseline[0] for the whole baseline: of a colour (3, 1, 1) that is the red value, and of a baseline for each image it is that of the first. Let the baseline broadcast, as images - baseline does."
+def integrated_gradients(images, labels, model, baseline, steps):
+    way = images - baseline[0]
+    total = torch.zeros_like(images)
+    for k in range(steps):
+        total += score_gradient(baseline[0] + (k + 0.5) / steps * way, labels, model)
+    return way * total / steps
+
+
+# %% mutant="integrated_gradients" says="In your batch of m x N points the baselines are in the wrong order: repeat_interleave repeats each one m times in a row, and the images come step by step. Repeat both in one order, or let baseline + t * (image - baseline) broadcast."
+def integrated_gradients(images, labels, model, baseline, steps):
+    t = (torch.arange(steps, dtype=images.dtype) + 0.5) / steps
+    t = t.repeat_interleave(len(images))[:, None, None, None]
+    starts = baseline.expand_as(images).repeat_interleave(steps, dim=0)
+    points = (1 - t) * starts + t * images.repeat(steps, 1, 1, 1)
+    gradients = score_gradient(points, labels.repeat(steps), model)
+    return (images - baseline) * gradients.view(steps, *images.shape).mean(dim=0)
 
 
 # %% variant="integrated_gradients"

@@ -2060,6 +2060,21 @@ def adversarial_training_step(model, optimiser, images, labels, attack):
     return loss.item()
 
 
+# %% mutant="adversarial_training_step" says="Your step is right, but you pass the clean images through the model in train mode as well, so BatchNorm's running statistics take them in. Look at other images in eval mode."
+def adversarial_training_step(model, optimiser, images, labels, attack):
+    model.eval()
+    attacked = attack(images, labels, model)
+    model.train()
+    loss = F.cross_entropy(model(attacked), labels)
+    with torch.no_grad():
+        correct = (model(images).argmax(dim=1) == labels).float().mean()
+    print(f"loss {loss.item():.3f}, accuracy on the clean images {correct:.3f}")
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+
+
 # %% variant="adversarial_training_step"
 def adversarial_training_step(model, optimiser, images, labels, attack):
     optimiser.zero_grad()

@@ -59,6 +59,61 @@ def check(page, f, function):
     exec(cut(page.checks[f].source, "HIDDEN TESTS"), names(page) | {f: function})
 
 
+def told(page, f, function):
+    """What the check says to a wrong answer."""
+    with pytest.raises(core.CheckFailed) as failure:
+        check(page, f, function)
+    return str(failure.value)
+
+
+@cache
+def told_for_mutant(page, mutant):
+    return told(page, mutant.name, answer(page, mutant))
+
+
+@cache
+def told_for_slip(page, f, slip):
+    return told(page, f, slip(names(page)[f]))
+
+
+def part(message):
+    """Which numbered part of a check failed, and of how many: (k, n)."""
+    return tuple(map(int, re.search(r", check (\d+) of (\d+): ", message).groups()))
+
+
+# Slips that any exercise knows: each makes a wrong answer of the right one.
+
+
+def drops_the_batch_axis(right):
+    return lambda *given: right(*given).squeeze(0)
+
+
+def answers_in_float64(right):
+    return lambda *given: right(*given).double()
+
+
+def wipes_the_gradients(right):
+    def wrong(images, labels, model, *rest):
+        model.zero_grad()
+        return right(images, labels, model, *rest)
+
+    return wrong
+
+
+# Where no mutant goes: the exercise, the part of its check that the slip must fail, and words of the message.
+SLIPS = [
+    ("smooth_grad", drops_the_batch_axis, 4, "drops the batch axis of a single image"),
+    ("smooth_grad", wipes_the_gradients, 5, "`zero_grad()` wipes them"),
+    ("guided_grad_cam", drops_the_batch_axis, 4, "drops the batch axis of a single image"),
+    ("integrated_gradients", drops_the_batch_axis, 6, "drops the batch axis of a single image"),
+    ("occlusion_map", drops_the_batch_axis, 4, "drops the batch axis of a single image"),
+    ("pgd", drops_the_batch_axis, 7, "drops the batch axis of a single image"),
+    ("class_visualization_step", answers_in_float64, 4, "found:        a torch.float64 tensor"),
+    ("channel_visualization_step", answers_in_float64, 4, "found:        a torch.float64 tensor"),
+]
+PAGE_OF = {f: page for page in PAGES for f in page.exercises}
+
+
 # Every check of every page
 
 
@@ -89,12 +144,24 @@ def test_check_passes_every_variant(page, f):
 
 @each_mutant
 def test_check_fails_every_mutant_and_names_its_cause_in_four_short_lines(page, mutant):
-    with pytest.raises(core.CheckFailed) as failure:
-        check(page, mutant.name, answer(page, mutant))
-    message = str(failure.value)
+    message = told_for_mutant(page, mutant)
     wanted = rf"{mutant.name}, check \d+ of \d+: .+\.\n  found:        .+\n  wanted:       .+\n  usual cause:  .+"
     assert re.fullmatch(wanted, message) and len(message) < 500
     assert next(named for said, named in NAMED[mutant.name].items() if said in mutant.says) in message
+
+
+@pytest.mark.parametrize(("f", "slip", "number", "words"), SLIPS, ids=lambda value: getattr(value, "__name__", None))
+def test_check_fails_a_slip_in_its_own_part(f, slip, number, words):
+    message = told_for_slip(PAGE_OF[f], f, slip)
+    assert part(message)[0] == number and words in message
+
+
+@each_exercise
+def test_every_part_of_every_check_is_seen_to_fail(page, f):
+    parts = {part(told_for_mutant(page, mutant)) for mutant in page.mutants(f)}
+    parts |= {part(told_for_slip(page, f, slip)) for name, slip, *_ in SLIPS if name == f}
+    _, count = max(parts)
+    assert parts == {(number, count) for number in range(1, count + 1)}
 
 
 @each_exercise
@@ -318,11 +385,13 @@ NAMED = {
         "You drop a share of `fraction`": "share to drop",
         "You count from the darkest": "nearly all pixels are kept",
         "topk gives exactly k pixels": "`topk`",
+        "You keep x1 and y1 inside the map": "may be W and H",
+        "you set the other pixels of the caller's map": "an operation in place",
     },
     "guided_backprop": {
         "Your result is the plain gradient": "the plain gradient",
         "the deconvnet's rule": "the mask by the input is missing",
-        "miss those nested deeper": "`model.modules()` the whole tree",
+        "miss those nested deeper": "nested ReLUs are not reached",
         "leave out the last ReLU": "some ReLUs are left out",
         "take the plain gradient and drop": "at the pixels",
         "drop the negative values at the pixels as well": "at the pixels",
@@ -375,6 +444,7 @@ NAMED = {
         "wrote into .grad": "inputs=[pixels]",
         "still require gradients": "still requires a gradient",
         "training mode": "training mode",
+        "You add a small number": "a small number added",
     },
     "guided_grad_cam": {
         "without interpolation": "a map of blocks",
@@ -415,6 +485,8 @@ NAMED = {
         "softmax probability": "a softmax",
         "largest score": "label is not used",
         "labels are in the wrong order": "repeated in another order",
+        "You take baseline[0]": "`baseline[0]`",
+        "baselines are in the wrong order": "images and baselines are paired wrongly",
         "divided by the number of images": "a mean over the batch of 2",
         "change the caller's images": "in place",
         "wrote into .grad": "inputs=[pixels]",
@@ -532,6 +604,7 @@ NAMED = {
         "You pass probabilities": "applies the softmax itself",
         "Your step is right, but the loss": "`loss.item()`",
         "You write the attacked images": "in place",
+        "you pass the clean images through": "more than one pass in training mode",
     },
     "class_visualization_step": {
         "Your regulariser has the wrong sign": "sign of the regulariser",
