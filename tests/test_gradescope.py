@@ -2,20 +2,25 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from helpers.course import demo, gradescope, notebooks, source
+from helpers.course import demo, gradescope, notebooks, sandbox, source
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    base = tmp_path_factory.mktemp("autograder")
+    return unpacked(tmp_path_factory.mktemp("autograder"))
+
+
+def unpacked(base):
     path = gradescope.build("01_saliency", base / "upload" / "autograder.zip")
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
@@ -24,12 +29,14 @@ def base(tmp_path_factory):
     return base
 
 
-def run(base, text):
+def run(base, text, by=()):
     for place in ("submission", "results"):
         (base / place).mkdir(exist_ok=True)
     (base / "submission" / "01_saliency.ipynb").write_text(text, "utf-8")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    subprocess.run([base / "source" / "run_autograder", base], check=True, env=environment, capture_output=True)
+    command = [*by, base / "source" / "run_autograder", base]
+    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    print(done.stdout)
     return json.loads((base / "results" / "results.json").read_text("utf-8"))
 
 
@@ -51,6 +58,43 @@ def test_marks_and_messages_reach_the_platform(base):
     assert scores == expected | {f"test_{first}": (0, page.checks[first].points, "failed")}
     assert outcome["score"] == sum(score for score, _, _ in scores.values())
     assert mutant.says in outcome["tests"][0]["output"]
+
+
+@pytest.fixture
+def container():
+    """The platform's folders as root has them in a container: open to every user, with a Python that is, too."""
+    system = f"/usr/bin/python3.{sys.version_info.minor}"
+    installed = [path for path in sys.path if path.endswith("-packages")]
+    if sys.platform != "linux" or os.getuid() or not shutil.which("setpriv"):
+        pytest.skip("needs Linux, root and setpriv")
+    if not Path(system).exists() or not all(sandbox.exposed([path]) for path in installed):
+        pytest.skip("needs this version of Python, and its packages, where every user finds them")
+    with tempfile.TemporaryDirectory() as folder:
+        base = unpacked(Path(folder))
+        base.chmod(0o755)
+        subprocess.run([system, "-m", "venv", "--without-pip", base / "source" / ".venv"], check=True)
+        (packages,) = base.glob("source/.venv/lib/python*/site-packages")
+        (packages / "installed.pth").write_text("\n".join([str(base / "source"), *installed]))
+        for part in ("share", "bin/alembic"):  # what nbgrader takes from its environment
+            (base / "source" / ".venv" / part).symlink_to(Path(sys.prefix) / part)
+        yield base
+
+
+@pytest.mark.parametrize(("shut", "verdict"), [(True, "passed"), (False, "failed")])
+def test_where_no_namespaces_can_be_had_the_answers_are_out_of_reach(container, shut, verdict, capsys):
+    """Without the right to administer the system, as in the platform's container; it can still change the user."""
+    secret = ["source/solutions", "submission", "results"] if shut else ["source/helpers"]
+    look = f"import os\nassert not any(os.access({str(container)!r} + '/' + name, os.R_OK) for name in {secret})\n"
+    page = source.read(container / "source" / "solutions" / "01_saliency.py")
+    solved = {name: notebooks.without_markers(cell.source) for name, cell in page.exercises.items()}
+    first = next(iter(solved))
+    text = nbformat.writes(demo.filled(notebooks.student_notebook(page), solved | {first: look + solved[first]}))
+    outcome = run(container, text, ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"])
+    assert "Isolation: own user" in capsys.readouterr().out
+    assert not outcome["output"]
+    assert {test["name"]: test["status"] for test in outcome["tests"]} == {
+        f"test_{name}": verdict if name == first else "passed" for name in solved
+    }
 
 
 def test_what_is_no_notebook_gets_a_reason_and_no_marks(base):

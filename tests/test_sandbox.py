@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -30,11 +31,31 @@ UNCACHED_TIER = sandbox.tier.__wrapped__
 
 @pytest.fixture(scope="module", params=list(sandbox.JAILS))
 def tier(request):
-    if reason := sandbox.trial(request.param):
-        pytest.skip(f"this machine offers no {request.param}: {reason}")
     with pytest.MonkeyPatch.context() as patch:
+        if request.param == sandbox.OWN_USER:
+            offer_own_user(patch)
+        if reason := sandbox.trial.__wrapped__(request.param):
+            pytest.skip(f"this machine offers no {request.param}: {reason}")
         patch.setattr(sandbox, "tier", lambda: request.param)
         yield request.param
+
+
+def offer_own_user(patch):
+    """Grade with a Python that another user can start, in a checkout that is open to every user."""
+    patch.setattr(sandbox, "SECRET", ())
+    patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path.endswith("-packages")))
+    patch.setattr(sys, "executable", python_for_all())
+    environment = execute.environment()
+    environment["PYTHONPATH"] += os.pathsep + os.environ["PYTHONPATH"]
+    patch.setattr(execute, "environment", lambda: environment)
+
+
+def python_for_all():
+    """Return a Python of this version that every user can start."""
+    system = f"/usr/bin/python3.{sys.version_info.minor}"
+    python = Path(sys.executable).resolve()
+    closed = any(not folder.stat().st_mode & stat.S_IXOTH for folder in python.parents)
+    return system if closed and Path(system).exists() else sys.executable
 
 
 def session(*sources, limits=LIMITS):
@@ -193,6 +214,10 @@ TALK = {
 }
 
 
+# What hides and bounds more than another user's rights do, which are all there is to "own user".
+OPEN = ("solutions", "tests", "grading core", "repository", "users", "scratch", "shared memory")
+
+
 # What any program of this user can do: to see that the probes would find what they look for.
 HARMLESS = (
     "TCP to a port of this machine",
@@ -267,8 +292,17 @@ def probe(tier, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_TOKEN", "probe-secret-1")
         patch.setenv("GITHUB_TOKEN", "probe-secret-2")
-        said, ended, heard, aims = run_probes(attempts([*BLOCKED, *TALK]), tmp_path_factory.mktemp("outside"))
-    return said | {"ended": ended, "heard": heard, "mark": aims["mark"]}
+        names = [name for name in (*BLOCKED, *TALK) if tier != sandbox.OWN_USER or name not in OPEN]
+        said, ended, heard, aims = run_probes(attempts(names), tmp_path_factory.mktemp("outside"))
+    return said | {"tier": tier, "ended": ended, "heard": heard, "mark": aims["mark"]}
+
+
+@pytest.fixture
+def sealed(probe):
+    """The probes of a jail with files and processes of its own."""
+    if probe["tier"] == sandbox.OWN_USER:
+        pytest.skip("another user still sees and fills what every user may")
+    return probe
 
 
 def test_the_probes_reach_their_aims_where_nothing_is_in_their_way(tmp_path, monkeypatch):
@@ -285,7 +319,8 @@ def test_linux_with_bubblewrap_offers_isolation():
 
 
 @pytest.mark.parametrize("name", BLOCKED)
-def test_a_probe_is_blocked(probe, name):
+def test_a_probe_is_blocked(request, probe, name):
+    probe = request.getfixturevalue("sealed") if name in OPEN else probe
     assert probe[name].startswith("blocked:"), probe[name]
 
 
@@ -293,34 +328,35 @@ def test_nothing_was_heard_outside(probe):
     assert probe["heard"] == []
 
 
-def test_only_own_processes_are_visible(probe):
-    assert all(number < 1000 for number in json.loads(probe["processes"])) and len(json.loads(probe["processes"])) <= 4
+def test_only_own_processes_are_visible(sealed):
+    numbers = json.loads(sealed["processes"])
+    assert all(number < 1000 for number in numbers) and len(numbers) <= 4
 
 
 def test_no_secret_is_in_the_environment(probe):
     assert "probe-secret" not in probe["environment"]
-    assert json.loads(probe["environment"])["HOME"] == "/tmp/home"
+    assert not Path(json.loads(probe["environment"])["HOME"]).is_relative_to(Path.home())
 
 
-def test_of_the_course_only_helpers_and_data_are_visible(probe):
-    top, core = json.loads(probe["course"])
+def test_of_the_course_only_helpers_and_data_are_visible(sealed):
+    top, core = json.loads(sealed["course"])
     assert set(top) - {Path(sys.prefix).name} == {"data", "helpers"}
     assert core == sorted(sandbox.OWN)
 
 
-def test_of_the_home_only_pythons_own_is_visible(probe):
-    shown = [path for path in json.loads(probe["home"])]
+def test_of_the_home_only_pythons_own_is_visible(sealed):
+    shown = [path for path in json.loads(sealed["home"])]
     needed = [path for _, path, _ in sandbox.furniture(MB, sandbox.fonts())]
     assert all(any(Path(n).is_relative_to(p) or Path(p).is_relative_to(n) for n in needed) for p in shown), shown
 
 
-def test_only_scratch_can_be_written(probe):
+def test_only_scratch_can_be_written(sealed):
     # Every mount that is not read-only. Devices are nodes, /proc is this jail's own.
-    assert {path for path, kind in json.loads(probe["writable"]) if kind not in ("proc", "devtmpfs", "devpts")} == {
+    assert {path for path, kind in json.loads(sealed["writable"]) if kind not in ("proc", "devtmpfs", "devpts")} == {
         "/tmp",
         "/dev/shm",
     }
-    assert probe["folder"] == "/tmp/work []\n"
+    assert sealed["folder"] == "/tmp/work []\n"
 
 
 def test_a_fork_bomb_is_bounded(probe):
@@ -329,8 +365,8 @@ def test_a_fork_bomb_is_bounded(probe):
 
 
 @pytest.mark.parametrize("place", ["scratch", "shared memory"])
-def test_what_can_be_written_is_bounded_in_total(probe, place):
-    assert 0.8 * LIMITS.scratch < int(probe[place]) <= LIMITS.scratch
+def test_what_can_be_written_is_bounded_in_total(sealed, place):
+    assert 0.8 * LIMITS.scratch < int(sealed[place]) <= LIMITS.scratch
 
 
 def test_the_notebook_goes_on_after_the_probes_until_it_says_too_much(probe):
@@ -361,20 +397,21 @@ def test_nothing_outlives_the_kernel(probe):
 
 
 def test_nothing_reaches_the_next_student(tier):
-    places = ("/tmp", "/tmp/work", "/tmp/home", "/dev/shm")
-    leave = f"for place in {places}: open(place + '/left-by-ada', 'w').write('answer'); print('left')"
-    assert session(leave)[0] == ["left\n" * len(places)]
-    look = f"import os\nprint([name for place in {places} for name in os.listdir(place) if name.startswith('left')])"
+    places = "import os\nplaces = ['/tmp', os.getcwd(), os.path.expanduser('~'), '/dev/shm']\n"
+    leave = places + "for place in places: open(place + '/left-by-ada', 'w').write('answer'); print('left')"
+    assert session(leave)[0] == ["left\n" * 4]
+    look = places + "print([name for place in places for name in os.listdir(place) if name.startswith('left')])"
     assert session(look)[0] == ["[]\n"]
 
 
 GRADER = """
-import sys
+import os, sys
 from nbformat.v4 import new_code_cell
 from helpers.course import execute, sandbox
 
 name, mark = sys.argv[1:]
 sandbox.tier = lambda: name
+execute.environment = lambda: dict(os.environ)
 daemon = f"import subprocess; subprocess.Popen(['setsid', 'sleep', '{mark}']).wait()"
 execute.session([new_code_cell(daemon, id="a")], execute.Limits(cell=60))
 """
@@ -383,7 +420,8 @@ execute.session([new_code_cell(daemon, id="a")], execute.Limits(cell=60))
 def test_nothing_outlives_a_grader_that_is_killed(tier):
     mark = new_mark()
     with tempfile.TemporaryDirectory() as place:  # what a killed grader leaves behind
-        environment = os.environ | {"PYTHONPATH": str(COURSE), "TMPDIR": place}
+        path = [str(COURSE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path), "TMPDIR": place}
         grader = subprocess.Popen([sys.executable, "-c", GRADER, tier, mark], env=environment)
         end = time.monotonic() + 30
         while len(running(mark)) < 2 and time.monotonic() < end:  # the grader and the sleeping process
@@ -428,6 +466,8 @@ def test_the_tier_is_recorded(tier):
 
 
 def test_a_course_inside_a_folder_of_pythons_stays_hidden(tier, tmp_path, monkeypatch):
+    if tier == sandbox.OWN_USER:
+        pytest.skip("hides nothing that is open to every user")
     course = tmp_path / "python" / "lib" / "courses" / "mine"
     for folder in ("solutions", "data", "helpers/course", ".venv/bin"):
         (course / folder).mkdir(parents=True)
@@ -449,6 +489,33 @@ def test_a_course_inside_a_folder_of_pythons_stays_hidden(tier, tmp_path, monkey
 def nowhere(monkeypatch):
     monkeypatch.setattr(sandbox, "trial", lambda name: "not on this machine")
     monkeypatch.setattr(sandbox, "tier", UNCACHED_TIER)
+
+
+def test_ubuntus_lock_is_named_where_it_is_what_is_in_the_way(nowhere, tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "RESTRICTED", tmp_path / "restricted")
+    sandbox.RESTRICTED.write_text("1\n")
+    with pytest.raises(sandbox.NoIsolation, match=r"AppArmor.*sudo sysctl \S+_userns=0"):
+        sandbox.require()
+    sandbox.RESTRICTED.write_text("0\n")
+    with pytest.raises(sandbox.NoIsolation, match="Install bubblewrap"):
+        sandbox.require()
+
+
+def test_another_user_is_no_isolation_for_what_is_open_to_every_user(tmp_path, monkeypatch):
+    # pytest's own folders are closed to others.
+    closed, place = tmp_path / "closed", Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        for folder in (closed, place / "class"):
+            folder.mkdir()
+        place.chmod(0o711)
+        monkeypatch.setattr(sandbox, "tier", lambda: sandbox.OWN_USER)
+        sandbox.require(closed, place / "not there")
+        with pytest.raises(sandbox.NoIsolation, match=f"{place}/class is open to every user: chmod"):
+            sandbox.require(closed, place / "class")
+        (place / "class").chmod(0o770)
+        sandbox.require(closed, place / "class")
+    finally:
+        shutil.rmtree(place)
 
 
 def test_without_isolation_grading_refuses_in_one_sentence_and_runs_nothing(nowhere, tmp_path):

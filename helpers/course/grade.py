@@ -40,7 +40,7 @@ def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None
     pages = {page.name: page for page in map(sources.read, paths)}
     releases = {name: notebooks.student_notebook(page) for name, page in pages.items()}
     if not unsafe:
-        sandbox.require()
+        sandbox.require(handed_in, folder)
     config = nbgrader_config(folder)
     config.GradingPreprocessor.unsafe = unsafe
     if cell_seconds:

@@ -88,7 +88,11 @@ def run(base):
     from helpers.course.grade import grade
 
     base = Path(base)
-    # One container per student is the platform's isolation; where ours is to be had in it, the answers are safe too.
+    # One container per student is the platform's isolation. Its root can run a student's code as another user at least:
+    # the answers, the other files of the student's and the results must not be open to that one.
+    for path in (COURSE / "solutions", base / "submission", base / "submission_metadata.json", base / "results"):
+        if path.exists():
+            path.chmod(0o700)
     print(sandbox.described(sandbox.tier()))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -1,7 +1,7 @@
 """The inside of a jail: closes it, sets its limits, gives up every privilege and becomes the kernel.
 
 `helpers.course.sandbox` writes the plan. This runs by its path with `python -I -S` and needs the standard library only:
-inside bubblewrap, which has made the namespaces and the file system, or in its place.
+inside bubblewrap, which has made the namespaces and the file system, or in its place, or without either.
 """
 
 import ctypes
@@ -9,8 +9,11 @@ import json
 import os
 import platform
 import resource
+import shutil
 import struct
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -114,9 +117,10 @@ CALLS = {
     "aarch64": {"arch": 0xC00000B7, "socket": 198, "clone": 220, "others": (97, 219, 217, 218, 280, 241, 282)},
 }
 IO_URING_SETUP, CLONE3 = 425, 435
+UNIX, IPV4, IPV6, NETLINK = 1, 2, 10, 16
 
 
-def filter_calls():
+def filter_calls(families):
     """Forbid what namespaces do not cover: sockets of other families (vsock), keyrings, new user namespaces, BPF.
 
     `others` are unshare, keyctl, add_key, request_key, bpf, perf_event_open and userfaultfd.
@@ -133,7 +137,7 @@ def filter_calls():
         program += [(equal, number, 0, 1), (give, refuse, 0, 0)]
     program += [(equal, numbers["clone"], 0, 3), (load, 16, 0, 0), (any_bit, NEW_USER, 0, 1), (give, refuse, 0, 0)]
     program += [(load, 0, 0, 0), (equal, numbers["socket"], 1, 0), (give, allow, 0, 0), (load, 16, 0, 0)]
-    for family in (1, 2, 10, 16):  # Unix, IPv4, IPv6, netlink
+    for family in families:
         program += [(equal, family, 0, 1), (give, allow, 0, 0)]
     program += [(give, refuse, 0, 0)]
     code = b"".join(struct.pack("=HBBI", code, true, false, operand) for code, operand, true, false in program)
@@ -141,8 +145,11 @@ def filter_calls():
     call("prctl", SET_SECCOMP, 2, struct.pack("@HP", len(program), ctypes.addressof(buffer)))
 
 
-def give_up(limits, user):
-    """Take on `limits` and the identity `user` (0: keep our own), and drop every right, for good."""
+def give_up(limits, user, families):
+    """Take on `limits` and the identity `user` (0: keep our own), and drop every right, for good.
+
+    Of sockets, those of `families` can still be made.
+    """
     # Where the machine runs out of memory, it ends this process and not the grader.
     Path("/proc/self/oom_score_adj").write_text("1000")
     for name, value in limits.items():
@@ -151,13 +158,18 @@ def give_up(limits, user):
         value = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(kind, (value, value))
     if user:
-        os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
+        become(user)
     call("capset", struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bytes(24))
     call("prctl", SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if platform.machine() in CALLS:
-        filter_calls()
+        filter_calls(families)
+
+
+def become(user):
+    """Change from root to another user, without a way back."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 
 
 def settle(home, work, fonts):
@@ -170,13 +182,57 @@ def settle(home, work, fonts):
     os.chdir(work)
 
 
+def set_apart(plan):
+    """Give the plan's user a folder, with copies of the plan's files, and put it in the plan in the place of /tmp.
+
+    When this process ends, however it does, all that this user still runs ends too, and all its files are removed.
+    """
+    place, user = tempfile.mkdtemp(prefix="course-"), plan["user"]
+    ended, _kept_open = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        os.dup2(ended, 0)
+        os.closerange(1, 1 << 16)
+        # Nobody writes: the end of the file comes when nobody is left who could. Until then root's, out of reach.
+        os.read(0, 1)
+        become(user)
+        try:
+            with suppress(ProcessLookupError):
+                os.kill(-1, SIGKILL)
+            remove_files_of(user, {"/tmp", "/var/tmp", "/dev/shm", str(Path(place).parent)})
+        finally:
+            os._exit(0)
+    os.close(ended)
+    copies = {path: f"{place}/{Path(path).name}" for path in (*plan["files"], *plan["fonts"])}
+    for path, copy in copies.items():
+        shutil.copyfile(path, copy)
+    for path in (place, *copies.values()):
+        os.chown(path, user, user)
+    plan["command"] = [copies.get(word, word) for word in plan["command"]]
+    plan["fonts"] = [copies[path] for path in plan["fonts"]]
+    plan["home"], plan["work"] = f"{place}/home", f"{place}/work"
+    os.environ |= {"HOME": plan["home"], "TMPDIR": place}
+
+
+def remove_files_of(user, folders):
+    """Remove what a user has left in folders that are open to every user."""
+    for folder in filter(os.path.isdir, folders):
+        for entry in os.scandir(folder):
+            with suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_uid == user:
+                    shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else Path(entry).unlink()
+
+
 def main():
     """Do as the plan says."""
     plan = json.loads(sys.argv[1])
     os.umask(0o022)
     if plan["entries"]:
         enter(plan["entries"])
-    give_up(plan["limits"], plan["user"])
+    if plan["apart"]:
+        set_apart(plan)
+    # Where the network is not a namespace's: no sockets but what libzmq asks for the names of network cards.
+    give_up(plan["limits"], plan["user"], [NETLINK] if plan["apart"] else [UNIX, IPV4, IPV6, NETLINK])
     # After the change of user, which forgets it.
     call("prctl", SET_PDEATHSIG, SIGKILL)
     settle(plan["home"], plan["work"], plan["fonts"])

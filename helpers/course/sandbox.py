@@ -2,29 +2,38 @@
 
 `tier()` is the best this machine offers, found by trying. "bubblewrap" runs `bwrap`; "namespaces" does the same with
 the system calls bubblewrap is made of (`helpers.course.jail`), where the machine lets us; both see the same files, have
-the same limits and give up the same rights. "none" is macOS, Windows, and a Linux that permits neither.
+the same limits and give up the same rights. "own user" is for root in a container that permits neither, as a platform
+for autograders has. "none" is macOS, Windows, and any other Linux.
 
 Inside, the system and Python are read-only. Of the course there are data/ and helpers/ without its grading core. All
 that can be written lies in memory, is bounded, and is gone with the kernel. The kernel talks through sockets that are
 made out here, so that no folder of this machine needs to be open to it.
+
+With "own user" nothing is hidden that is open to every user: answers and submissions must not be. There is no network,
+limits and rights are as above, and processes and files end with the kernel, but its files are on disk, unbounded.
 """
 
 import json
 import os
+import platform
 import random
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
 
 from helpers import COURSE, DATA
+from helpers.course.jail import CALLS
 
 NONE = "none"
+OWN_USER = "own user"
 JAIL = Path(__file__).with_name("jail.py")
 PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "pyvenv.cfg")
 SETTINGS = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf")
@@ -33,32 +42,54 @@ IDENTITY = {"HOME": "/tmp/home", "TMPDIR": "/tmp", "USER": "student", "LOGNAME":
 # A user of its own for every kernel that root starts, from the range that systemd keeps for such users: limits on
 # processes do not bind root, and are counted by user.
 USERS = range(61184, 65520)
+SECRET = ("solutions", "tests", "grading")
+# Ubuntu's switch, since 23.10: no namespaces for a user's programs but those that a profile names.
+RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 
 class NoIsolation(Exception):
     """This machine cannot keep a student's code in."""
 
 
-def require():
-    """Raise NoIsolation where there is no tier but "none"."""
+def require(*secret):
+    """Raise NoIsolation where there is no tier but "none", or none that hides the files and folders `secret`."""
     if tier() == NONE:
         reasons = "; ".join(f"{name}: {trial(name)}" for name in JAILS)
+        advice = "Install bubblewrap (Linux: apt install bubblewrap)"
+        if RESTRICTED.is_file() and RESTRICTED.read_text().strip() == "1":
+            advice = (
+                "This system's AppArmor forbids what bubblewrap needs. Permit it until the next start with "
+                "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+            )
         raise NoIsolation(
-            f"Students' code cannot be isolated here ({reasons}). Install bubblewrap (Linux: apt install bubblewrap), "
+            f"Students' code cannot be isolated here ({reasons}). {advice}, "
             "or run it with your rights, on your files and your network: --unsafe."
         )
+    if tier() == OWN_USER and (problem := exposed(secret)):
+        raise NoIsolation(f"Students' code would run as another user, but {problem}.")
+
+
+def exposed(secret):
+    """Return what is to be done about the first of some files and folders that is open to every user, or None."""
+    for path in (Path(path).resolve() for path in secret):
+        reached = path.exists() and all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents)
+        if reached and path.stat().st_mode & (stat.S_IROTH | stat.S_IXOTH):
+            return f"{path} is open to every user: chmod -R o-rwx {path}"
+    return None
 
 
 def described(name):
     """Say in one line what a tier means."""
     if name == NONE:
         return "Isolation: NONE. Students' code ran with your rights: it could read, change and send what you can."
+    if name == OWN_USER:
+        return f"Isolation: {name}. Students' code saw no network and no file but what is open to every user."
     return f"Isolation: {name}. Students' code saw no network, no file of yours and no process but its own."
 
 
 @cache
 def tier():
-    """Return the name of the best tier here: "bubblewrap", "namespaces" or "none"."""
+    """Return the name of the best tier here: "bubblewrap", "namespaces", "own user" or "none"."""
     return next((name for name in JAILS if trial(name) is None), NONE)
 
 
@@ -69,6 +100,12 @@ def trial(name):
         return "needs Linux"
     if name == "bubblewrap" and not shutil.which("bwrap"):
         return "not installed"
+    if name == OWN_USER and os.getuid() != 0:
+        return "needs root"
+    if name == OWN_USER and platform.machine() not in CALLS:
+        return f"cannot forbid the network on {platform.machine()}"
+    if name == OWN_USER and (problem := exposed(COURSE / folder for folder in SECRET)):
+        return problem
     command = jailed(name, [sys.executable, "-c", "import zmq"], limits(2 << 30, 1 << 26, 64, 20), 1 << 26)
     try:
         done = subprocess.run(command, env=os.environ | IDENTITY, capture_output=True, text=True, timeout=30)
@@ -93,9 +130,9 @@ def jailed(name, command, limits, scratch, files=()):
         files: other files to show, read-only.
     """
     entries = furniture(scratch, [*files, *fonts()])
-    user = random.choice(USERS) if os.getuid() == 0 else 0
-    plan = {"command": command, "limits": limits, "user": user, "fonts": fonts(), "entries": []}
-    plan |= {"home": IDENTITY["HOME"], "work": "/tmp/work"}
+    user = random.choice(unused_users()) if os.getuid() == 0 else 0
+    plan = {"command": command, "limits": limits, "user": user, "fonts": fonts(), "entries": [], "apart": False}
+    plan |= {"home": IDENTITY["HOME"], "work": "/tmp/work", "files": [str(path) for path in files]}
     return JAILS[name](plan, entries)
 
 
@@ -128,12 +165,26 @@ def by_namespaces(plan, entries):
     return in_jail(plan | {"entries": entries})
 
 
+def by_own_user(plan, entries):
+    """Return the command of the tier "own user", which shows what all users see, and copies of the plan's files."""
+    return in_jail(plan | {"apart": True})
+
+
 def in_jail(plan):
     """Return the command that carries out a plan."""
     return [sys.executable, "-I", "-S", str(JAIL), json.dumps(plan)]
 
 
-JAILS = {"bubblewrap": by_bubblewrap, "namespaces": by_namespaces}
+JAILS = {"bubblewrap": by_bubblewrap, "namespaces": by_namespaces, OWN_USER: by_own_user}
+
+
+def unused_users():
+    """Return those of USERS that no process belongs to."""
+    used = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError):
+            used.add(process.stat().st_uid)
+    return [user for user in USERS if user not in used]
 
 
 def furniture(scratch, files):
