@@ -31,7 +31,7 @@
 # | $y$ | label: the class you ask about | a number |
 # | $s_c(x)$, $p_c(x)$ | score of class $c$ before any softmax; its probability | numbers |
 # | $g = \partial s_y / \partial x$ | gradient of the score | (3, H, W) |
-# | $M$ | saliency map, $\max_c \left\vert g_c \right\vert$ over the colour channels $c$ | (H, W) |
+# | $M$ | saliency map, $\max_{\text{RGB}} \left\vert g \right\vert$: at each pixel the largest of three channels | (H, W) |
 # | $A_k$, $\alpha_k$ | feature map $k$ of a layer; its weight in Grad-CAM | (h, w); a number |
 # | $\eta$, $\lambda$ | learning rate; strength of the L2 regulariser | numbers |
 
@@ -172,15 +172,16 @@ saved_figure("01_saliency-quantities")
 # - 1 point: on the probability: it fades where it is near 0 **or** near 1 (factor $p_0$, or saturation of the
 #   softmax).
 # - 1 point: a sound objection to the own choice: for the score the common shift, or pixel a; for the loss and the
-#   log-probability that other classes enter, or the fading.
+#   log-probability that other classes enter, or the fading; for the probability either of these.
 # ### END SOLUTION
 
 # %% [markdown]
 # ### Question 7.3: two maps that disagree
 #
-# A tiny network has one feature map with two places, and its score is the mean of the two:
+# The input of a tiny network has two places, $x = (x_1, x_2)$. Its layer has one channel, so one feature map
+# $A = (a_1, a_2)$ with two places. The score is their mean:
 #
-# $$A_1 = 5 + 0.1\, x_1, \qquad A_2 = 1 + 3\, x_2, \qquad s = \tfrac12 (A_1 + A_2) .$$
+# $$a_1 = 5 + 0.1\, x_1, \qquad a_2 = 1 + 3\, x_2, \qquad s = \tfrac12 (a_1 + a_2) .$$
 #
 # Ines computes the saliency map and Grad-CAM at $x = (0, 0)$ and finds their maxima at different places. She writes:
 # "Both explain the same score, so one of them must be wrong. In my pictures Grad-CAM lies on the object. So it is the
@@ -227,7 +228,7 @@ saved_figure("02_gradcam-gradcam")
 # %% [markdown]
 # ### Question 7.4: ascend the saliency map?
 #
-# To make a fooling image, Jonas takes the saliency map $M = \max_c \left|g_c\right|$ in place of the gradient $g$ and
+# To make a fooling image, Jonas takes the saliency map $M = \max_{\text{RGB}} \left|g\right|$ for the gradient $g$ and
 # writes `image + learning_rate * M`. PyTorch adds the map to all three channels. He says: "Bright pixels matter most,
 # so I move them most. $M$ is the gradient, a little coarser. There was no error message, either."
 #
@@ -237,7 +238,7 @@ saved_figure("02_gradcam-gradcam")
 #
 # By how much does the score change in one step with learning rate 0.1, along $g$ and along $M$? Give two independent
 # reasons why $M$ is the wrong direction. Show with numbers that mending one of them does not suffice, whichever it
-# is.
+# is. (Mend a lost sign by the sign of the slope that $M$ shows.)
 
 # %% [markdown] question="q_ascend" points=4 words=180
 # ### BEGIN SOLUTION
@@ -252,8 +253,8 @@ saved_figure("02_gradcam-gradcam")
 # Mend the first alone, by giving the largest slope of each pixel its sign back, $(5, -2)$:
 # $5 \cdot (-2) + (-2) \cdot (-2) = -6$, so -0.6. Only both together give $g$.
 #
-# In general, the step along $M$ changes the score by $\eta \sum_p M_p \sum_c g_{pc}$, which may have either sign.
-# That along $g$ gives $\eta \lVert g \rVert^2 \ge 0$. "Coarser" is no reason: $M$ has a value for every pixel. The
+# In general, the step along $M$ changes the score by $\eta$ times the sum over the pixels of $M$ times the pixel's
+# three slopes added up, which may have either sign. That along $g$ gives $\eta \lVert g \rVert^2 \ge 0$. "Coarser" is no reason: $M$ has a value for every pixel. The
 # missing error message proves nothing: broadcasting fits shapes, not directions.
 #
 # **Rubric.**
@@ -262,7 +263,8 @@ saved_figure("02_gradcam-gradcam")
 # - 1 point: the maximum over the channels loses the direction in colour (one number for three channels, or the
 #   shape). "Coarse", "blurry" or "less detail" does not earn it.
 # - 1 point: numbers that show that each reason alone is enough to spoil the step: -0.4 and -0.6, or examples of one's
-#   own, such as a grey image for the sign.
+#   own, such as a grey image for the sign. With the sign of the three slopes added up in place of -0.6: +1.4, which
+#   is still far from +5.4.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -374,8 +376,8 @@ saved_figure("03_fooling-fooled")
 #   and that (4) it has decided the other 10 on medical grounds.
 #
 # Compute the two maps and judge the four conclusions. Name the limit of saliency maps behind (1) and (2). Which
-# measurement would you make about (3)? Finally name two uses that saliency maps do have, one of them with what your
-# figure shows about it.
+# measurement would you make about (3), and with which control? Finally name two uses that saliency maps do have, one
+# of them with what your figure shows about it.
 
 # %% local
 saved_figure("01_saliency-objects")
@@ -463,10 +465,28 @@ saved_figure("01_saliency-objects")
 # know no network, scored well against masks. From now on I show a map next to two controls, the map of a network with
 # random weights and an edge filter, and I say whether signs were dropped.
 #
+# **Main results**, for the marker.
+#
+# - *Sanity Checks*: guided backprop and Guided Grad-CAM hardly change with the upper layers; gradient and Grad-CAM do.
+# - *(Un)reliability*: a constant is added to all inputs, and the first bias takes it off again, so the network computes
+#   the same. Gradient and guided backprop stay; gradient times input, and integrated gradients from a fixed
+#   baseline, change.
+# - *Axiomatic Attribution*: gradients and guided backprop break sensitivity, DeepLIFT and LRP implementation
+#   invariance. Integrated gradients keep both, are complete, and are the only path method that is symmetric.
+# - *Grad-CAM*: CAM without another head and without training. It finds objects from labels alone, and people name the
+#   class more often from Guided Grad-CAM than from guided backprop.
+# - *Clever Hans*: a classifier of horses reads a source tag in a corner; clustering many heat maps finds such tricks.
+# - *Not Bugs*: trained on attacked pictures with the wrong labels of the attack, a network still names clean photos
+#   correctly. So attacks use features that predict.
+# - *Texture*: with the shape of one class and the texture of another, networks follow texture, people shape. Training
+#   on stylised images turns networks towards shape and makes them more robust.
+# - *Feature Visualization*: pictures by optimisation show what causes an activation, examples from data what goes along
+#   with it. They need regularisers, and several different pictures for each neuron.
+#
 # **Rubric.**
 # - 1 point: question and method of the paper are right, in the student's own words.
-# - 1 point: the main result is right and specific. For *Sanity Checks*: guided backprop and Guided Grad-CAM fail,
-#   gradient and Grad-CAM pass; "many popular methods fail" does not earn it.
+# - 1 point: the main result is right and specific, as below the model answer. "Many popular methods fail" does not
+#   earn it.
 # - 1 point: two strengths tied to something in this paper: an experiment, a control, a proof, a figure. "Well
 #   written" is none.
 # - 1 point: two weaknesses tied to this paper: what was not tested, not controlled, or does not follow. "Only images"
@@ -766,7 +786,7 @@ pdf = write_pdf("07_writeup", YOUR_NAME)
 #   [arXiv:2006.09128](https://arxiv.org/abs/2006.09128): the shift of all scores in question 7.2.
 # - Selvaraju and others 2017, [arXiv:1610.02391](https://arxiv.org/abs/1610.02391): section 3, for question 7.3.
 # - Yosinski and others 2015, *Understanding Neural Networks Through Deep Visualization*,
-#   [arXiv:1506.06579](https://arxiv.org/abs/1506.06579): section 3, for question 7.5.
+#   [arXiv:1506.06579](https://arxiv.org/abs/1506.06579): its four regularisers, for question 7.5.
 # - Szegedy and others 2014, [arXiv:1312.6199](https://arxiv.org/abs/1312.6199), section 4, and Goodfellow, Shlens,
 #   Szegedy 2015, [arXiv:1412.6572](https://arxiv.org/abs/1412.6572), section 3, for question 7.6.
 # - Lapuschkin and others 2019, [arXiv:1902.10178](https://arxiv.org/abs/1902.10178): networks caught reading a mark,
