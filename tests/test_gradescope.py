@@ -105,3 +105,9 @@ def test_what_is_no_notebook_gets_a_reason_and_no_marks(base):
 def test_an_unknown_assignment_names_the_known_ones(tmp_path):
     with pytest.raises(FileNotFoundError, match="01_saliency"):
         gradescope.build("99_nothing", tmp_path / "x.zip")
+
+
+def test_an_assignment_of_written_answers_alone_is_told_its_way(tmp_path):
+    with pytest.raises(ValueError, match=r"no check in 07_writeup.*make pdf"):
+        gradescope.build("07_writeup", tmp_path / "x.zip")
+    assert not (tmp_path / "x.zip").exists()

@@ -72,7 +72,7 @@ def gradescope(options):
 
     try:
         path = gradescope.build(options.assignment, COURSE / "build" / f"gradescope-{options.assignment}.zip")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
     print(f"wrote {path.relative_to(COURSE)}; upload it as the autograder of the assignment")
 

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 from helpers import COURSE
+from helpers.course import source as sources
 
 SETUP = """#!/usr/bin/env bash
 # Run once, when the platform builds the image.
@@ -38,11 +39,17 @@ def build(assignment, path):
 
     Raises:
         FileNotFoundError: there is no such assignment.
+        ValueError: it has nothing to be graded by a machine.
     """
     source = COURSE / "solutions" / f"{assignment}.py"
     if not source.is_file():
         known = ", ".join(sorted(other.stem for other in source.parent.glob("*.py")))
         raise FileNotFoundError(f"found no assignment {assignment!r}; known are {known}")
+    if not sources.read(source).checks:
+        raise ValueError(
+            f"found no check in {assignment}, so nothing to autograde; wanted an assignment with exercises. Written "
+            f"answers go to the platform as PDF: make pdf NOTEBOOK=notebooks/{assignment}.ipynb STUDENT=template"
+        )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     files = [source]

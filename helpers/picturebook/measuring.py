@@ -1,6 +1,6 @@
 """What data/README.md says about each network: accuracy, robustness, the stamp, size. Printed by
 
-python -m helpers.picturebook.training --table    # about five minutes on one core
+python -m helpers.picturebook.measuring    # about five minutes on one core
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.picturebook.networks import MODELS, load, read_checksums
-from helpers.picturebook.training import SAILBOAT, attacked, draw_pictures, normalise, put_stamp
+from helpers.picturebook.training import RECIPES, SAILBOAT, attacked, draw_pictures, normalise, put_stamp
 
 FRESH = 2000
 ATTACKED = 250
@@ -64,13 +64,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def table(names: Sequence[str]) -> str:
+def tables() -> str:
     """The three Markdown tables: accuracy and robustness, the stamp, the files."""
     images, labels = draw_pictures("test", FRESH)
     hard_images, hard_labels = draw_pictures("test", FRESH, harder=True)
     checksums = read_checksums(MODELS)
     results, stamps, files = [], [], []
-    for name in names:
+    for name in RECIPES:
         network = load(name).requires_grad_(False)
         few, few_labels = images[:ATTACKED], labels[:ATTACKED]
         shares = [accuracy(network, images, labels)]
@@ -88,3 +88,7 @@ def table(names: Sequence[str]) -> str:
             rows_of(["file", "bytes", "sha256"], files),
         ]
     )
+
+
+if __name__ == "__main__":
+    print(tables())

@@ -1,7 +1,6 @@
-"""Training the networks of the picture book on a CPU, and measuring them.
+"""Training the networks of the picture book on a CPU.
 
     python -m helpers.picturebook.training            # train what is missing in data/models (make models)
-    python -m helpers.picturebook.training --table    # print what data/README.md says about each network
 
 A checkpoint after every epoch, in build/models, lets a stopped training go on where it was.
 """
@@ -265,19 +264,13 @@ def fold_batch_norm(trained: SmallCNN) -> SmallCNN:
 
 
 def main() -> None:
-    """Train what is missing, or print the table."""
+    """Train what is missing."""
     parser = argparse.ArgumentParser(description="Train what is missing of the picture book's networks.")
     parser.add_argument("names", nargs="*", default=list(RECIPES), help=f"any of {', '.join(RECIPES)} (default: all)")
-    parser.add_argument("--table", action="store_true", help="measure the networks in data/models instead")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(RECIPES)
     if unknown:
         parser.error(f"no network {', '.join(sorted(unknown))}; there are {', '.join(RECIPES)}")
-    if arguments.table:
-        from helpers.picturebook.measuring import table
-
-        print(table(arguments.names))
-        return
     for name in arguments.names:
         if (MODELS / f"{name}.safetensors").exists():
             print(f"{name}: in data/models already; delete its file to train it again")
