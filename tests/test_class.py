@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from helpers import COURSE
@@ -97,8 +98,10 @@ def test_a_killed_grading_loses_and_repeats_nothing(tmp_path):
     runs = tmp_path / "grading" / "runs"
     while len(list(runs.glob("*.ipynb"))) < 2 and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
+    workers = psutil.Process(first.pid).children(recursive=True)
     first.send_signal(signal.SIGKILL)
     first.wait()
+    assert workers and psutil.wait_procs(workers, timeout=20)[1] == []
     kept = {path: path.stat().st_mtime_ns for path in runs.glob("*.ipynb")}
     assert 2 <= len(kept) < 5
     subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)

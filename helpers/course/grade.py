@@ -4,8 +4,9 @@ import contextlib
 import logging
 import os
 import shutil
+import threading
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import nbformat
@@ -162,9 +163,20 @@ def run_everything(accepted, pages, releases, folder, config, workers):
     settings = config.GradingPreprocessor
     limits = execute.Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
     # Spawned, not forked: the parent holds threads and an open log.
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as executor:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=end_with_the_grader) as executor:
         for _ in execute.run_all(todo, folder / "runs", executor, limits):
             pass
+
+
+def end_with_the_grader():
+    """Let this worker end when the grader is killed: it would wait for work for ever."""
+
+    def watch():
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def record(submission, folder, config):

@@ -230,6 +230,8 @@ def main():
     if plan["entries"]:
         enter(plan["entries"])
     if plan["apart"]:
+        if platform.machine() not in CALLS:
+            sys.exit(f"cannot forbid the network on {platform.machine()}")
         set_apart(plan)
     # Where the network is not a namespace's: no sockets but what libzmq asks for the names of network cards.
     give_up(plan["limits"], plan["user"], [NETLINK] if plan["apart"] else [UNIX, IPV4, IPV6, NETLINK])

@@ -15,7 +15,6 @@ limits and rights are as above, and processes and files end with the kernel, but
 
 import json
 import os
-import platform
 import random
 import shutil
 import socket
@@ -30,7 +29,6 @@ from pathlib import Path
 from jupyter_client.manager import AsyncKernelManager
 
 from helpers import COURSE, DATA
-from helpers.course.jail import CALLS
 
 NONE = "none"
 OWN_USER = "own user"
@@ -102,8 +100,6 @@ def trial(name):
         return "not installed"
     if name == OWN_USER and os.getuid() != 0:
         return "needs root"
-    if name == OWN_USER and platform.machine() not in CALLS:
-        return f"cannot forbid the network on {platform.machine()}"
     if name == OWN_USER and (problem := exposed(COURSE / folder for folder in SECRET)):
         return problem
     command = jailed(name, [sys.executable, "-c", "import zmq"], limits(2 << 30, 1 << 26, 64, 20), 1 << 26)
