@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 3 Fooling images
 #
-# You change a picture so little that you cannot see it, and so deliberately that a network names it something else.
+# You change a picture so little that you hardly see it, and so deliberately that a network names it something else.
 # Then you measure how little is enough, and train a network that is harder to fool.
 #
 # **You will**
@@ -32,7 +32,7 @@
 #
 # | symbol | meaning | shape |
 # |---|---|---|
-# | $x$ | image, values in [0, 1] | (3, H, W) |
+# | $x$, $\tilde x$ | image, values in [0, 1]; the attacked image | (3, H, W) |
 # | $d$ | change of the image, in the same units: 1/255 is one grey level of a saved picture | (3, H, W) |
 # | $y$ | label | a number |
 # | $t$ | target: the class that the network shall see | a number |
@@ -41,6 +41,7 @@
 # | $g$ | gradient at the pixels, of $s_t$ or of $L$ | (3, H, W) |
 # | $\Vert d \Vert_2$, $\Vert d \Vert_\infty$ | length of the change; its largest value without sign | a number |
 # | $\eta$, $\varepsilon$ | learning rate: the length of a step; the largest change allowed for any value | numbers |
+# | $\alpha$ | step of PGD: by how much each value moves; not the channel weight $\alpha_k$ of assignment 2 | a number |
 
 # %% setup
 import torch
@@ -55,10 +56,6 @@ from helpers.writeup import save_figure
 
 model = load_model()
 pictures = example_pictures(model, 10)
-if "stingray" in model.classes:
-    pairs = [("hay", "stingray"), ("quail", "stingray")]
-else:
-    pairs = [("house", "mushroom"), ("flower", "tree"), ("cat", "flower")]
 
 
 def picture_of(name):
@@ -80,6 +77,11 @@ def verdict(image, network):
 
 
 predictions = predict(pictures.images, model)
+if "stingray" in model.classes:  # two photographs that the network names right
+    right = [name for name, correct in zip(pictures.names, predictions == pictures.labels) if correct]
+    pairs = [(name, "stingray") for name in right[:2]]
+else:
+    pairs = [("house", "mushroom"), ("flower", "tree"), ("cat", "flower")]
 print(f"{model.name}: {len(model.classes)} classes, images of {tuple(pictures.images.shape[1:])}")
 for name, wanted in pairs:
     print(f"  picture of {name}: the network says {verdict(picture_of(name), model)}. It shall say {wanted}.")
@@ -87,7 +89,7 @@ for name, wanted in pairs:
 # %% [markdown]
 # ## 3.1 Many small changes add up
 #
-# Why should a network be fooled by a change that nobody sees? Take a model that you can compute by hand: a linear
+# Why should a network be fooled by a change that you hardly see? Take a model that you can compute by hand: a linear
 # scorer with weights $w$, one for each of $n$ pixel values. A change $d$ adds $w \cdot d$ to its score,
 #
 # $$s(x + d) = w \cdot x + w \cdot d ,$$
@@ -127,10 +129,10 @@ for n in (4, 100, 3 * 64 * 64, 3 * 224 * 224):
     print(f"{n:19}    {deliberate:12.2f}    {random:15.3f}    {deliberate / random:5.0f}")
 
 # %% [markdown]
-# The deliberate change wins in proportion to $n$, since every value helps a little. The random one wins in proportion
-# to $\sqrt n$, since its contributions cancel. A picture has many values, so a change far below what you can see can
-# move a score far, **if every value moves the right way**. The gradient knows the right way (Goodfellow and others,
-# section 3).
+# The deliberate change wins in proportion to $n$ (for weights of one typical size), since every value helps a little.
+# The random one wins in proportion to $\sqrt n$, since its contributions cancel. A picture has many values, so a change
+# far below what you can see can move a score far, **if every value moves the right way**. The gradient knows the right
+# way (Goodfellow and others, section 3).
 #
 # ## 3.2 Climb the score of another class
 #
@@ -742,7 +744,7 @@ save_figure(figure, "03_fooling-fooled")
 
 # %% [markdown]
 # What to see: the difference is drawn around mid grey, so that darker and brighter both show; what would leave [0, 1]
-# is cut off. At its true size it is next to nothing. Ten times enlarged it is a grain with the outline of the object
+# is cut off. At its true size you hardly see it. Ten times enlarged it is a grain with the outline of the object
 # that **is** there, and nothing in it looks like the target. The last column is the control: a random change of the
 # same length leaves the answer alone. Not the size of the change fools the network, but its direction.
 #
@@ -801,9 +803,10 @@ for margin in (0, 1, 4):
 plots.lines(bits, curves, xlabel="bits for each value", ylabel=f"share of {len(tasks)} that still fools")
 
 # %% [markdown]
-# What to see: with a margin of a few points the images survive far coarser rounding, at the price of a change that is
-# only a little longer. Rounding is a random change, and a random change has little say until it is far larger than the
-# deliberate one.
+# What to see: with margin 0 the images sit on the border. On the picture book, rounding to 5 bits is a change half as
+# long as the deliberate one, and undoes some of them. Rounding to 4 bits is as long, and undoes half. A margin of 1
+# costs a tenth more length and survives 4 bits. A margin of 4 costs half more and survives 3. Rounding acts like a
+# random change: away from the border it has little say, even where it is as long as the deliberate one.
 #
 # %% [markdown]
 # ## 3.4 One step, every value: FGSM
@@ -812,7 +815,7 @@ plots.lines(bits, curves, xlabel="bits for each value", ylabel=f"share of {len(t
 # target: any wrong answer will do, so climb the loss of the label, $L(x, y) = -\log p_y$. Near $x$ the loss is nearly
 # linear, and section 3.1 tells the best change of a linear function:
 #
-# $$x' = \mathrm{clip}_{[0, 1]}\big( x + \varepsilon\, \mathrm{sign}(g) \big), \qquad g = \frac{\partial L(x, y)}{\partial x} .$$
+# $$\tilde x = \mathrm{clip}_{[0, 1]}\big( x + \varepsilon\, \mathrm{sign}(g) \big), \qquad g = \frac{\partial L(x, y)}{\partial x} .$$
 #
 # This is the **fast gradient sign method**, FGSM (Goodfellow and others, section 4): one backward pass for a whole
 # batch. The sign throws the sizes of the slopes away, so every value moves by $\varepsilon$. It also makes the scale of
@@ -1630,9 +1633,9 @@ for name, _ in pairs[:2]:
 plots.panels(rows, heads=[f"{e}/255" for e in levels], names=["FGSM", "PGD", "FGSM", "PGD"], width=1.6)
 
 # %% [markdown]
-# What to see: PGD succeeds with a smaller change, and in the end the network is surer of the wrong answer than it was
-# of the right one. FGSM needs a larger change, and may lose certainty again when it gets too large: one long step
-# overshoots.
+# What to see: PGD needs a smaller change than FGSM, or the same, and in the end the network is as sure of the wrong
+# answer as it was of the right one, or surer. FGSM may lose certainty again when its change gets too large: one long
+# step overshoots.
 #
 # ## 3.6 A network that was trained for it
 #
@@ -1642,7 +1645,7 @@ plots.panels(rows, heads=[f"{e}/255" for e in levels], names=["FGSM", "PGD", "FG
 # - `robust` has the same layers. At every step of its training it saw pictures that an attack had just made hard for
 #   it, by changes of length up to 5 (section 3.8).
 # - `sibling` has the same layers and the same first weights as the standard one, and was trained on other pictures.
-#   (Its sailboats all carried a stamp, so it misses most sailboats without one.)
+#   (Its sailboats all carried a stamp, so it misses every sailboat without one.)
 # - `ViT` is another architecture, a vision transformer.
 
 # %%
@@ -1679,10 +1682,10 @@ for name in ("standard", "robust"):
 plots.lines(levels, curves, xlabel="epsilon in grey levels of 255", ylabel=f"accuracy on {len(scenes)} scenes")
 
 # %% [markdown]
-# What to see: without an attack the two networks are equal, and under PGD they are worlds apart. Now read the two
-# curves of one network. Judged by FGSM, the standard network looks fairly robust at 16/255. It is not: the attack was
-# weak. An attack that fails proves nothing, since a better one may succeed; each curve is an **upper bound** of the
-# true robustness.
+# What to see: without an attack the two networks are equal. Under PGD they are worlds apart up to 16/255; at 32/255
+# both have fallen to 0. Now read the two curves of one network. Judged by FGSM, the standard network looks fairly
+# robust at 16/255. It is not: the attack was weak. An attack that fails proves nothing, since a better one may succeed;
+# each curve is an **upper bound** of the true robustness.
 #
 # ### What fools the robust network?
 #
@@ -1710,10 +1713,10 @@ plots.panels(
 )
 
 # %% [markdown]
-# What to see: the change for the robust network is about three times as long, or more, it is no grain, and it **means**
-# something: the roof of the house gets white spots, with a stem below; the flower gets a trunk, and its petals close to
-# a crown; the mushroom gets the stripes and the eye of a fish. To raise its score you have to draw some of the target.
-# For the standard network, grain is enough.
+# What to see: the change for the robust network is three times as long, or more. It is no grain: it **means**
+# something. The roof gets white spots and a stem below. The flower gets a trunk. The mushroom gets stripes and an eye.
+# To raise the score of the robust network you have to draw some of the target. For the standard network, grain is
+# enough.
 #
 # ## 3.7 Another network
 #
@@ -1736,11 +1739,10 @@ plots.matrix(
 )
 
 # %% [markdown]
-# What to see: on the diagonal, each network under the attack made for it. Standard network and sibling fall to each
-# other's attacks as to their own: networks that were built alike learn much the same grain. To the ViT these attacks
-# hardly carry over, and its own carry over to nobody, so the grain is a matter of the architecture as well. And the
-# attacks made on the robust network carry over to **all**: they draw something of another class, and that counts
-# everywhere.
+# What to see: on the diagonal, each network under the attack made for it. Standard network and sibling, which started
+# from the same weights, fall to each other's attacks. Another start alone weakens this, which no row here shows. To the
+# ViT these attacks hardly carry over, and its own carry over to nobody. And the attacks made on the robust network
+# carry over to **all**: they draw something of another class, and that counts everywhere.
 #
 # ## 3.8 Training against the attack
 #
@@ -1750,8 +1752,9 @@ plots.matrix(
 # $$\min_\theta \; \mathbb{E}_{(x, y)} \Big[ \max_{\Vert d \Vert_\infty \le \varepsilon} L_\theta(x + d, y) \Big] .$$
 #
 # The maximum inside cannot be computed, so an attack stands in for it. One step of training is then: attack the batch
-# with the network as it is now, and take an ordinary step on the attacked batch. By a theorem of Danskin, the gradient
-# at the worst picture is the gradient of the maximum, so nothing has to be differentiated through the attack.
+# with the network as it is now, and take an ordinary step on the attacked batch. Nothing has to be differentiated
+# through the attack. By a theorem of Danskin, if the attack has found the worst picture and the loss is smooth, the
+# gradient there is a gradient of the maximum.
 #
 # Mind the two modes of a network. The attack shall meet the network as it will be used: in **eval** mode, where
 # BatchNorm uses its running statistics. The update happens in **train** mode, as in every training, where BatchNorm
@@ -2185,20 +2188,20 @@ plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabe
 # %% [markdown]
 # What to see: ordinary training is best at $\varepsilon = 0$ and collapses at once. Training at 8/255 costs little and
 # helps up to about that $\varepsilon$. Training at 16/255 helps further out, and pays for it with accuracy on clean
-# pictures: so small a network cannot have both. No curve is high everywhere.
+# pictures: this small network, trained so briefly, did not get both. No curve is high everywhere.
 #
 # ## 3.9 Four claims to judge
 #
-# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in 3 to 6 sentences each.
+# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in up to 200 words each.
 #
-# ### Claim 1: the target must be in there (3 points)
+# ### Claim 1: the target must be in there
 #
 # Dora shows her fooling images. "The network says mushroom, with 0.4. So the change must have put something of a
 # mushroom into the picture, and we are too blind to see it. Enlarged a hundred times it would show." Judge her
-# conclusion, for the standard and for the robust network. What do the control column in the figure of section 3.2 and
-# the figure in section 3.6 contribute?
+# conclusion, for the standard and for the robust network. What do the column *random change* in the figure of section
+# 3.2 and the pictures below *What fools the robust network?* in section 3.6 contribute?
 
-# %% [markdown] question="q_target" points=3
+# %% [markdown] question="q_target" points=3 words=200
 # ### BEGIN SOLUTION
 # **Model answer.** For the standard network the conclusion does not follow. Its scores near the picture are nearly
 # linear in some ten thousand values, so a change that moves every value a little the right way adds up to a large
@@ -2211,51 +2214,54 @@ plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabe
 # the score is to draw parts of the target.
 #
 # **Rubric.**
-# - 1 point: explains how many tiny contributions add up along the gradient, so no shape of the target is needed (or:
-#   the patterns that count for the network need not be those that people see).
-# - 1 point: uses the control: the same length in a random direction does nothing, so direction, not size or hidden
-#   content in general, does it.
-# - 1 point: tells the networks apart: for the robust one the change does show parts of the target, and says why.
+# - 1 point: no shape of the target is needed. One reason suffices: many tiny contributions add up along the gradient,
+#   or the patterns that count for the network need not be those that people see.
+# - 1 point: uses the control: a random change of the same length does nothing, **and** so it is the direction that
+#   does it, not the size.
+# - 1 point: tells the networks apart: for the robust one the change does show parts of the target, **and** says why.
 # ### END SOLUTION
 
 # %% [markdown]
-# ### Claim 2: keep the weights secret (3 points)
+# ### Claim 2: keep the weights secret
 #
 # A company writes: "Attackers need the gradient of our network. We publish neither weights nor architecture, and our
 # service answers with the class alone. So our network cannot be fooled. The row of the ViT in your matrix proves it:
 # its attacks fool no other network." Judge this with the whole matrix in section 3.7, and name one more way round the
 # secret.
 
-# %% [markdown] question="q_secret" points=3
+# %% [markdown] question="q_secret" points=3 words=200
 # ### BEGIN SOLUTION
 # **Model answer.** It is true that FGSM and PGD need a gradient, and that an attack made on one network may do nothing
 # to another: those made on the ViT leave the others as they are, and those on the standard network hardly touch the
-# ViT. But one row proves nothing about the next. Between the standard network and its sibling, attacks carry over as if
-# each were its own, so an attacker who guesses the architecture and trains a substitute on similar pictures needs no
-# secret. And the attacks made on the robust network lower the accuracy of every other, the ViT included, compared with
-# the control row, so even the architecture need not be guessed: a change that draws something of another class counts
-# for all. Other ways round: train a substitute on the service's own answers, attack several substitutes at once, walk
-# along the border between two classes by many queries, for which the class alone suffices, or steal the weights.
-# Secrecy makes an attack dearer. Robustness would have to hold against an attacker who knows the network.
+# ViT. But one row proves nothing about the next. Standard network and sibling fall to each other's attacks, so an
+# attacker may guess the architecture and train a substitute on similar pictures. The matrix shows the best case for
+# him, since the sibling started from the same weights. And the attacks made on the robust network lower the accuracy of
+# every other, the ViT included, compared with the control row. So even the architecture need not be guessed: a change
+# that draws something of another class counts for all. Other ways round: train a substitute on the service's own
+# answers, attack several substitutes at once, or steal the weights. Or walk along the border between two classes by
+# many queries, for which the class alone suffices. Secrecy makes an attack dearer. Robustness would have to hold
+# against an attacker who knows the network.
 #
 # **Rubric.**
-# - 1 point: what holds: an attack can be harmless to a network it was not made for; read from the matrix, against the
-#   control.
-# - 1 point: what does not: attacks do carry over, with at least one example from the matrix (sibling, or robust to all)
-#   and a reason, or the substitute network that an attacker can train.
-# - 1 point: one more way: queries, a substitute trained on the answers, several networks at once, or theft; or states
-#   that security must not rest on the secret.
+# - 1 point: what holds: an attack can be harmless to a network it was not made for, read from the matrix **and**
+#   compared with the control row.
+# - 1 point: what does not: attacks do carry over, with an example from the matrix (sibling, or robust to all) **and** a
+#   reason, or with the substitute that an attacker can train. "The sibling shares its first weights, so its row proves
+#   less" earns it too.
+# - 1 point: one more way: queries, a substitute trained on the answers, several networks at once, or theft. "Security
+#   must not rest on the secret" earns it too.
 # ### END SOLUTION
 
 # %% [markdown]
-# ### Claim 3: a certificate from an attack (3 points)
+# ### Claim 3: a certificate from an attack
 #
 # A report says: "We attacked our network with PGD at $\varepsilon = 8/255$, 10 steps, on 30 pictures. 27 are still
 # named right. Hence for at least 90 % of all pictures, nothing that changes each value by at most 8/255 can fool our
 # network." Judge the word *hence*: name the gaps between the measurement and the claim, and say for each what would
-# close it or make it smaller.
+# close it or make it smaller. Give a reason why PGD may find nothing where a change exists, or a sign by which you
+# would notice.
 
-# %% [markdown] question="q_bound" points=3
+# %% [markdown] question="q_bound" points=3 words=200
 # ### BEGIN SOLUTION
 # **Model answer.** The measurement is an upper bound, and the claim treats it as a lower one. PGD is a search: where it
 # finds nothing, there may be something that it missed, as FGSM misses much of what PGD finds in section 3.6. More
@@ -2268,22 +2274,23 @@ plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabe
 # limits itself to, a change of each value, says nothing of other changes, such as rotations, patches or blur.
 #
 # **Rubric.**
-# - 1 point: an attack gives an upper bound: its failure does not show that no change exists; with a remedy (stronger
-#   attacks, or a proof).
-# - 1 point: a concrete way in which the attack may be too weak: few steps, no restarts, saturated or masked gradients;
-#   or a sign by which one would notice.
+# - 1 point: an attack gives an upper bound: its failure does not show that no change exists, **and** a remedy: a
+#   stronger attack (more steps, restarts), or a proof.
+# - 1 point: a reason beyond "a stronger attack may exist": gradients that are zero, masked or useless (a saturated
+#   loss, rounding in the network), or a walk that ends on a lower top. A sign earns it too: PGD no better than FGSM, or
+#   accuracy that does not fall to 0.
 # - 1 point: a gap of another kind: 30 pictures are few (a margin in numbers or words), or pictures from elsewhere.
 # ### END SOLUTION
 
 # %% [markdown]
-# ### Claim 4: the cure for all of it (3 points)
+# ### Claim 4: the cure for all of it
 #
 # A colleague has trained a network with your `adversarial_training_step` and FGSM at $\varepsilon = 8/255$. He reports
 # 95 % accuracy under FGSM at 8/255 and says: "Training with the attack makes a network immune to it. So from now on we
-# train every network like this, and fooling images are history." Judge the evidence, the immunity and the advice. What
-# would you measure before you agree?
+# train every network like this, and fooling images are history." Judge the evidence, the immunity and the advice. Name
+# two measurements that you would make before you agree. What does the training cost?
 
-# %% [markdown] question="q_defence" points=3
+# %% [markdown] question="q_defence" points=3 words=200
 # ### BEGIN SOLUTION
 # **Model answer.** The evidence: he tests with the attack that he trained against. A network can learn to beat FGSM
 # alone, by bending its loss near the picture so that one long step goes astray (known as catastrophic overfitting, or
@@ -2296,21 +2303,22 @@ plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabe
 # steps and restarts, another norm, an attack transferred from another network.
 #
 # **Rubric.**
-# - 1 point: testing with the training attack proves little; FGSM may be beaten without robustness, so test with a
-#   stronger attack such as PGD.
-# - 1 point: limits of what is won: up to about the $\varepsilon$ of the training, and for this kind of change only.
+# - 1 point: testing with the attack of the training proves little. One reason suffices: FGSM may be beaten without
+#   robustness, or a stronger attack such as PGD may succeed.
+# - 1 point: limits of what is won: up to about the $\varepsilon$ of the training, **and** for this kind of change only.
 # - 1 point: the price (clean accuracy, or time) **and** at least two measurements that could change the verdict.
 # ### END SOLUTION
 
 # %% [markdown]
 # ## Recap
 #
-# - Along the gradient, thousands of changes too small to see add up. A random change of the same size does nothing.
+# - Along the gradient, thousands of small changes add up. A random change of the same size does nothing.
 # - Targeted: climb the raw score of the target in steps of length $\eta$ until the network says it. Untargeted: climb
 #   the cross-entropy of the label by sign, in one step (FGSM), or in many with a projection (PGD).
 # - Accuracy under an attack is an upper bound. A weak attack makes any network look strong.
-# - Some attacks carry over to networks they were not made for: to networks built alike, and, from a robust network, to
-#   all.
+# - Some attacks carry over to networks they were not made for: to one of the same first weights, and, from a robust
+#   network, to all. An attacker without the weights trains a substitute on similar pictures. The matrix shows the best
+#   case for him, since the sibling started from the same weights.
 # - Adversarial training pays up to about the $\varepsilon$ it was done with, and costs time and accuracy. What fools a
 #   network trained so begins to look like the target.
 #

@@ -23,9 +23,10 @@
 # - **judge** drawings with another network, and look at hidden channels in the same way.
 #
 # **Time** about 3 hours, 55 minutes of it for the exercises. **Points** 12 for three exercises, 12 for four questions.
-# **Prerequisites** assignment 1 (gradients with respect to pixels), assignment 2 (hooks) for the last exercise.
-# **Paper** K. Simonyan, A. Vedaldi, A. Zisserman, *Deep Inside Convolutional Networks: Visualising Image
-# Classification Models and Saliency Maps*, 2014, [arXiv:1312.6034](https://arxiv.org/abs/1312.6034), section 2.
+# **Prerequisites** assignment 1 (gradients with respect to pixels), assignment 2 (hooks) for the last exercise,
+# assignment 3 (fooling images, adversarial training) for sections 4.2 and 4.6. **Paper** K. Simonyan, A. Vedaldi, A.
+# Zisserman, *Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps*, 2014,
+# [arXiv:1312.6034](https://arxiv.org/abs/1312.6034), section 2.
 #
 # | symbol | meaning | shape |
 # |---|---|---|
@@ -34,7 +35,7 @@
 # | $s_t(x)$ | score of the target, before any softmax | a number |
 # | $g = \partial s_t / \partial x$ | gradient of the score | (1, 3, H, W) |
 # | $\lambda$ | strength of the regulariser, `l2_reg` | a number |
-# | $\eta$ | learning rate | a number |
+# | $\eta$ | learning rate: in section 4.1 a factor of the gradient, in section 4.7 the length of a step | a number |
 # | $A$ | activations of a hidden layer | (1, channels, h, w) |
 
 # %% setup
@@ -465,8 +466,9 @@ def class_visualization_step(image, target, model, l2_reg, learning_rate):
 # %% [markdown]
 # ## 4.2 Moves that keep an image an image
 #
-# Raise the score, and nothing else, and you get what assignment 3 was about: patterns that move the score and mean nothing to
-# you. A picture that a person can read needs help. Each of these moves takes some freedom away, without asking the network:
+# Raise the score, and nothing else. With most networks you get what assignment 3 was about: patterns that move the
+# score and mean nothing to you. The robust network of the picture book is kinder; even there, grain covers the drawing.
+# A picture that a person can read needs help. Each of these moves takes some freedom away, without asking the network:
 #
 # - **jitter**: shift the image by a few pixels before the step, and back after it. What is drawn must also work a little to the
 #   left; a pattern that needs one exact place gets lost.
@@ -533,7 +535,7 @@ def synthesise(image, step, offsets, blur_every, sigma):
     Args:
         image: (1, 3, H, W) float tensor, values in [0, 1]: where to start.
         step: a function that takes an image (1, 3, H, W) and returns a better one, a new tensor of the same shape.
-        offsets: a list of pairs (down, right) of whole numbers; each gives one iteration.
+        offsets: a list of at least one pair (down, right) of whole numbers; each gives one iteration.
         blur_every: blur after the iterations whose number, counted from 1, is a multiple of this; 0 for never.
         sigma: the standard deviation of the blur, in pixels.
 
@@ -875,10 +877,11 @@ figure = plots.panels(rows, heads=list(recipes), names=[model.classes[target] fo
 save_figure(figure, "04_class_visualization-moves")
 
 # %% [markdown]
-# What to see: the better the picture, the **lower** the score. With clamping alone, the pixels run to black and white, and patterns as
-# fine as a pixel appear; these fetch most of the score. L2 at this strength changes little, as long as the clamp stops the pixels
-# anyway. Jitter cleans up, and blur leaves the broad shapes. So the score does not tell you which picture is best: it is what the
-# ascent maximises, and freedom to maximise it is what the moves take away.
+# What to see: with clamping alone, the pixels run to black and white, and patterns as fine as a pixel appear. L2 at this
+# strength changes little, up or down, as long as the clamp stops the pixels anyway. Jitter cleans up, and blur leaves
+# the broad shapes: the picture gets better, and the score **lower**. On the picture book, these two take about half of
+# the score away. So the score does not tell you which picture is best: it is what the ascent maximises, and freedom to
+# maximise it is what the moves take away.
 #
 # ## 4.3 Watch it grow
 #
@@ -1618,7 +1621,8 @@ plots.panels(rows, heads=[f"channel {channel}" for channel in range(6)], names=n
 
 # %% [markdown]
 # What to see: the first convolution likes colours and edges, the next ones stripes, dots and other textures, and objects, or parts that
-# go together, appear only near the end. One pattern fills the whole picture, since the mean runs over all places. Objects of several
+# go together, appear only near the end. One pattern fills the whole picture, since the mean runs over all places. On the picture
+# book, one panel is black, and it is no mistake: what raises channel 3 of convolution 3 most is darkness. Objects of several
 # classes may share a channel. In SqueezeNet, the last convolution has one channel for each class: its channels 0 to 5 are fish.
 #
 # ## 4.8 DeepDream
@@ -1673,20 +1677,20 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 #
 # ## 4.9 Four claims to judge
 #
-# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in 3 to 6 sentences each.
+# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in up to 200 words each.
 #
-# ### Claim 1: the sign that scored better (3 points)
+# ### Claim 1: the sign that scored better
 #
 # Cleo typed a plus where the minus of the regulariser belongs. She noticed, compared, and writes: "With the plus sign the final score
 # is twice as high, and the probability is 1.00 as well. The picture is bolder, too. So plus is the better regulariser, and I keep it."
 # Judge her conclusion. What does the plus sign do to a pixel, and how would you have noticed the mistake without comparing scores?
 
-# %% [markdown] question="q_sign" points=3
+# %% [markdown] question="q_sign" points=3 words=200
 # ### BEGIN SOLUTION
 # **Model answer.** With the plus, every step multiplies a pixel's distance from grey by $1 + 2 \eta \lambda$: it grows like compound
 # interest, whatever the network says, until the clamp stops it at black or white. So it is no regulariser; it pays for what the
-# regulariser is there to charge for. That the score is higher proves nothing: scores grow with contrast, most moves that
-# make a picture better *lower* the score (section 4.2), and the score is not what is maximised, $J$ is. A probability of
+# regulariser is there to charge for. That the score is higher proves nothing: scores grow with contrast, jitter and blur
+# make a picture better and *lower* the score (section 4.2), and the score is not what is maximised, $J$ is. A probability of
 # 1.00 is reached by fooling images too. To notice: look at one step, not at the end. Where the network has no slope, a
 # pixel must move towards grey, and a grey one must stay; or watch $\lVert x - \frac12 \rVert$, or the share of pixels at 0 and 1, which
 # should fall when $\lambda$ is raised and rise instead.
@@ -1694,16 +1698,17 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # **Rubric.**
 # - 1 point: the plus drives pixels away from grey, exponentially or until they are clamped: it rewards what should cost.
 # - 1 point: the final score (or probability) does not measure the quality of the picture or the correctness of the step, with a reason.
-# - 1 point: a test that would show it: a single step on grey and non-grey pixels, the norm or the share of saturated pixels, $J$ itself.
+# - 1 point: a test that would show it. One suffices: a single step on pixels that are not grey, the norm
+#   $\lVert x - \frac12 \rVert$, or the share of saturated pixels.
 # ### END SOLUTION
 
 # %% [markdown]
-# ### Claim 2: one smoother is enough (3 points)
+# ### Claim 2: one smoother is enough
 #
 # Dan writes: "L2 and blur both make the picture smoother, so one of them is enough. I set `l2_reg` to 0 and blur twice as often." Judge the
 # reason and the plan. For each of the two, describe a picture that it hardly touches and the other one destroys.
 
-# %% [markdown] question="q_smooth" points=3
+# %% [markdown] question="q_smooth" points=3 words=200
 # ### BEGIN SOLUTION
 # **Model answer.** Only the blur smooths. L2 looks at each pixel alone and charges for its distance from grey: a fine chessboard and
 # a coarse one of the same contrast cost the same (the table of section 4.2), and a picture whose pixels are shuffled costs what it
@@ -1715,18 +1720,19 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 #
 # **Rubric.**
 # - 1 point: L2 does not smooth: it penalises distance from grey (large values), pixel by pixel, whatever the neighbours are.
-# - 1 point: blur removes fine patterns (high frequencies) whatever their strength, and leaves broad ones.
+# - 1 point: blur removes fine patterns (high frequencies) whatever their strength, **and** leaves broad ones.
 # - 1 point: a picture for each that only the other one destroys, or an equivalent argument why neither replaces the other.
 # ### END SOLUTION
 
 # %% [markdown]
-# ### Claim 3: what the standard network does not know (3 points)
+# ### Claim 3: what the standard network does not know
 #
-# Eve looks at the figure of section 4.6 and writes: "The standard network gives its own drawings a probability of 1.00, and I can hardly
-# recognise one. So it has not learned what these things look like, and decides by meaningless patterns. The robust network has
-# learned it, and sees as we do." Judge both halves, and propose a measurement that could prove one of them wrong.
+# Eve looks at the second figure of section 4.6, the drawings of three networks, and writes: "The standard network gives its own
+# drawings a probability of 1.00, and I can hardly recognise one. So it has not learned what these things look like, and decides by
+# meaningless patterns. The robust network has learned it, and sees as we do." Judge both halves, and say what adversarial training
+# changes. Point to something in the figure. Propose a measurement that could prove one of the halves wrong.
 
-# %% [markdown] question="q_network" points=3
+# %% [markdown] question="q_network" points=3 words=200
 # ### BEGIN SOLUTION
 # **Model answer.** The drawings are made by leaving all pictures that the network was trained on. Training fixed its answers
 # on scenes, where it is right nearly always, so it has learned what tells these things apart *there*; nothing fixed
@@ -1739,41 +1745,42 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # do not know the target, name the drawings; count correct answers on scenes with noise or other colours.
 #
 # **Rubric.**
-# - 1 point: drawings lie outside the data; poor drawings do not show that the network decides by meaningless patterns on scenes.
-# - 1 point: what adversarial training changes (small changes may not move the score, hence large visible ones), and that readable
-#   drawings do not mean human vision, with an observation (copies, odd shapes, wrong numbers of parts).
+# - 1 point: drawings lie outside the data, so poor ones do not show that the network decides by meaningless patterns on scenes.
+# - 1 point: readable drawings do not mean human vision, with an observation in the figure (copies, odd shapes, wrong numbers of
+#   parts) **and** what adversarial training changes: small changes may not move the score, so the ascent makes large, visible ones.
 # - 1 point: a measurement on scenes or with independent judges that could come out against the claim.
 # ### END SOLUTION
 
 # %% [markdown]
-# ### Claim 4: the channel that detects cars (3 points)
+# ### Claim 4: the channel that detects cars
 #
 # Finn draws the channels of the last convolution and finds one whose picture shows cars. He writes: "This channel detects cars. On other
 # pictures it is silent, and if I remove it, the network can no longer tell cars." Judge each of the three statements: does it follow
-# from the picture? For the last two, say what you would measure.
+# from the picture? For the last two, say what you would measure, and with what you would compare it.
 
-# %% [markdown] question="q_channel" points=3
+# %% [markdown] question="q_channel" points=3 words=200
 # ### BEGIN SOLUTION
 # **Model answer.** The picture shows *one* image that drives the mean of the channel up strongly, found from one start; it says that
 # something in these cars (wheels, dark arcs, a coloured bar over dark circles) is a strong stimulus. It does not say that nothing else is: other
 # starts may end elsewhere, and a channel can answer to several unlike things. So "detects cars" is a hypothesis. "Silent on
-# others" does not follow at all, since no other picture was looked at: measure the channel's mean on a few hundred scenes of each class
-# and compare the distributions, and look at the scenes that drive it most. "Needed for cars" does not follow either: the score of a
-# class is a sum over many channels, others may do the same work, and this one may count little: set the channel to zero, count the
-# correct answers on cars and on the other classes, and do the same with channels chosen at random, as a control.
+# others" does not follow at all, since no other picture was looked at. Measure the channel's mean on a few hundred scenes of each
+# class, compare the distributions, and look at the scenes that drive it most. "Needed for cars" does not follow either. The score of
+# a class is a sum over many channels, others may do the same work, and this one may count little. Set the channel to zero and count
+# the correct answers on cars and on the other classes. Do the same with channels chosen at random, as a control.
 #
 # **Rubric.**
-# - 1 point: the picture is one maximum from one start; it shows a strong stimulus, not everything that drives the channel.
-# - 1 point: silence elsewhere does not follow; measure activations on real pictures of all classes.
-# - 1 point: necessity does not follow; remove (zero) the channel and count, with a control or with the other classes.
+# - 1 point: the picture shows a strong stimulus, not everything that drives the channel. "One maximum from one start" earns it too.
+# - 1 point: silence elsewhere does not follow, **and** the measurement: activations on real pictures of cars and of other classes.
+# - 1 point: necessity does not follow, **and** the measurement: remove (zero) the channel and count, compared with other channels
+#   or with the other classes.
 # ### END SOLUTION
 
 # %% [markdown]
 # ## Recap
 #
 # - A class is drawn by climbing $J(x) = s_t(x) - \lambda \lVert x - \frac12 \rVert^2$. Check the *step*; the final score rewards mistakes.
-# - L2 shrinks what does not pay, blur removes what is fine, jitter what needs an exact place, clamping what no picture can be. All
-#   of them lower the score.
+# - L2 shrinks what does not pay, blur removes what is fine, jitter what needs an exact place, clamping what no picture can be.
+#   Jitter and blur lower the score; L2 at this strength hardly changes it.
 # - Start, length, optimiser and objective change the drawing. Say which you used, and show more than one start.
 # - How readable a drawing is depends most of all on how the network was trained.
 # - A drawing is a stimulus the network likes, not a statement about the pictures it was trained on.
@@ -1784,7 +1791,8 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # - Erhan, Bengio, Courville, Vincent 2009, *Visualizing Higher-Layer Features of a Deep Network*, technical report 1341,
 #   Université de Montréal: hidden units drawn by ascent.
 # - Yosinski, Clune, Nguyen, Fuchs, Lipson 2015, *Understanding Neural Networks Through Deep Visualization*,
-#   [arXiv:1506.06579](https://arxiv.org/abs/1506.06579): section 3, L2 decay, blur and two more, compared.
+#   [arXiv:1506.06579](https://arxiv.org/abs/1506.06579): *Visualizing via Regularized Optimization*, L2 decay, blur and two more,
+#   compared.
 # - Olah, Mordvintsev, Schubert 2017, *Feature Visualization*, [doi:10.23915/distill.00007](https://doi.org/10.23915/distill.00007): on the
 #   many faces of one channel, and on better directions than the gradient.
 # - Mordvintsev, Olah, Tyka 2015, *Inceptionism: Going Deeper into Neural Networks*: DeepDream.

@@ -282,7 +282,7 @@ def test_log_probability_holds_what_the_drawer_needs_and_less_of_what_others_nee
     assert named_right(page, pale, "ViT") < named_right(page, robust_drawings[0], "ViT")
 
 
-def test_every_move_lowers_the_score(page):
+def test_jitter_and_blur_lower_the_score(page):
     recipes = (
         {"l2_reg": 0, "reach": 0, "blur_every": 0},
         {"reach": 0, "blur_every": 0},
