@@ -17,7 +17,10 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
 )
 
-from helpers.course import late, marking, notebooks, record
+from helpers.course.marks import late
+from helpers.course.marks import verdicts as record
+from helpers.course.release import notebooks
+from helpers.course.report import marking
 
 c = get_config()  # noqa: F821 (nbgrader provides it)
 

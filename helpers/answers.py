@@ -1,6 +1,6 @@
 """Which cell of a student's notebook counts for an exercise, a check or a question, as grading has it.
 
-The rules are those of helpers/course/repair.py, whatever was deleted, copied or typed elsewhere.
+The rules are those of helpers/course/intake/repair.py, whatever was deleted, copied or typed elsewhere.
 """
 
 import re

@@ -225,7 +225,7 @@ checks.compute_saliency_maps(compute_saliency_maps)
 import torch
 
 from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
+from helpers.inside.emit import emit, state_of
 
 
 def problem(seed, count, size=(9, 13), **options):
@@ -257,266 +257,6 @@ emit(
 )
 emit("a second call, everything left as found", twice_and_left_as_found)
 ### END HIDDEN TESTS
-
-
-# %% mutant="compute_saliency_maps" says="Your map is the largest signed slope: a strong negative slope counts as nothing. Take the absolute value of the gradient first, then the maximum over the channels."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You take the maximum over the channels first and the absolute value afterwards, which loses strong negative slopes. Swap the two: absolute value, then maximum."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.amax(dim=1).abs()
-
-
-# %% mutant="compute_saliency_maps" says="You differentiate the cross-entropy loss. It contains the scores of all classes, and vanishes where the network is sure. Differentiate the raw score of the label."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You differentiate the cross-entropy loss averaged over the batch. Differentiate the raw scores of the labels, added up: then no image's map depends on how many others there are."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels)
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You differentiate the softmax probability, which flattens out where the network is sure. Differentiate the raw score: no softmax before the gradient."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You average over the three channels. The contract asks for their maximum: replace mean by amax."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().mean(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You add the three channels up. The contract asks for their maximum: replace sum by amax."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().sum(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You take the Euclidean norm over the three channels. The contract asks for the largest absolute value among them."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.norm(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum, so that a map does not depend on the size of the batch."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.mean(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="scores[:, labels] pairs every image with every label of the batch, so each map mixes several classes. Pair image i with label i alone, by gather or by scores[torch.arange(N), labels]."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[:, labels].sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You differentiate the sum of all scores, so your map is the same for every label. Pick the score of each image's own label before you add up."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You explain the class with the largest score and never use the labels. Take the score of the label that was asked for: it may be wrong, and that is often the interesting case."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You switch the caller's images to requires_grad and read images.grad: on a second call the gradients pile up, and the caller's tensor is changed. Work on images.detach().clone().requires_grad_()."
-def compute_saliency_maps(images, labels, model):
-    images.requires_grad_()
-    own = model(images).gather(1, labels[:, None])
-    own.sum().backward(inputs=[images])
-    return images.grad.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every map, and BatchNorm's statistics change. Leave the model in eval mode."
-def compute_saliency_maps(images, labels, model):
-    model.train()
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    own.sum().backward()
-    return pixels.grad.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but model.zero_grad() threw the caller's gradients away and .backward() wrote others. Ask for the gradient at the pixels alone with torch.autograd.grad: then there is nothing to zero."
-def compute_saliency_maps(images, labels, model):
-    model.zero_grad()
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    own.sum().backward()
-    return pixels.grad.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but you froze the caller's model: its parameters no longer require gradients. Take torch.autograd.grad with respect to the pixels; the parameters need no change."
-def compute_saliency_maps(images, labels, model):
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    own.sum().backward()
-    return pixels.grad.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="A squeeze without dim drops the batch axis of a single image. Return (N, H, W) for N = 1 too: leave squeeze out, or say which axis goes."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().amax(dim=1).squeeze()
-
-
-# %% mutant="compute_saliency_maps" says="You scaled each map to end at 1. Return the values as they are: only raw maps can be compared between labels, and the plots do their own scaling."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    maps = gradient.abs().amax(dim=1)
-    return maps / maps.amax(dim=(1, 2), keepdim=True)
-
-
-# %% mutant="compute_saliency_maps" says="You multiplied the gradient by the image, which is another method (gradient times input). The saliency map is made of the gradient alone."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return (gradient * images).abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You return three channels for each image. The map has one value for each pixel: take the maximum over dim 1."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs()
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but they still require gradients (create_graph=True), and keep the whole network's graph in memory. Return a detached tensor."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but they are a NumPy array. Return a torch tensor, so that the next step can stay on the images' device."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().amax(dim=1).numpy()
-
-
-# %% variant="compute_saliency_maps"
-def compute_saliency_maps(images, labels, model):
-    pixels = images.clone().requires_grad_()
-    model(pixels)[torch.arange(len(images)), labels].sum().backward(inputs=[pixels])
-    return pixels.grad.abs().max(dim=1).values
-
-
-# %% variant="compute_saliency_maps"
-def compute_saliency_maps(images, labels, model):
-    pixels = torch.tensor(images.tolist(), dtype=images.dtype, device=images.device, requires_grad=True)
-    own = model(pixels).gather(1, labels.view(-1, 1)).squeeze(1)
-    own.backward(gradient=torch.ones_like(own), inputs=[pixels])
-    return torch.max(torch.abs(pixels.grad), 1)[0]
-
-
-# %% variant="compute_saliency_maps"
-def compute_saliency_maps(images, labels, model):
-    maps = []
-    for image, label in zip(images, labels):
-        pixels = image[None].detach().clone().requires_grad_(True)
-        gradient = torch.autograd.grad(model(pixels)[0, label], pixels)[0]
-        maps.append(gradient[0].abs().max(0)[0])
-    return torch.stack(maps)
-
-
-# %% variant="compute_saliency_maps"
-def compute_saliency_maps(images, labels, model):
-    def score(image, label):
-        return model(image[None])[0].gather(0, label[None]).sum()
-
-    gradients = torch.func.vmap(torch.func.grad(score))(images, labels)
-    return gradients.abs().amax(1).detach()
-
-
-# %% variant="compute_saliency_maps"
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().requires_grad_()
-    scores = model(pixels)
-    chosen = F.one_hot(labels, scores.shape[1])
-    (gradient,) = torch.autograd.grad((scores * chosen).sum(), [pixels])
-    red, green, blue = gradient.abs().unbind(1)
-    return torch.maximum(torch.maximum(red, green), blue)
-
-
-# %% variant="compute_saliency_maps"
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone()
-    pixels.requires_grad = True
-    negative = F.nll_loss(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(negative, pixels, grad_outputs=torch.ones_like(negative))
-    return gradient.abs().amax(-3)
-
-
-# %% variant="compute_saliency_maps"
-import copy
-
-
-def compute_saliency_maps(images, labels, model):
-    model = copy.deepcopy(model)
-    pixels = images.detach().clone().requires_grad_()
-    for score in [model(pixels)[i, label] for i, label in enumerate(labels)]:
-        score.backward()
-    return torch.from_numpy(abs(pixels.grad.cpu().numpy()).max(axis=1)).to(images)
-
-
-# %% variant="compute_saliency_maps"
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = torch.stack([scores[label] for scores, label in zip(model(pixels), labels)])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
-    return torch.maximum(gradient, -gradient).detach().max(dim=1)[0]
-
 
 # %% [markdown]
 # **Predict first:** will the brightest pixels fill the object, or sit on some of its parts?
@@ -678,7 +418,7 @@ checks.score_gradient(score_gradient)
 import torch
 
 from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
+from helpers.inside.emit import emit, state_of
 
 
 def problem(seed, count, size=(9, 13), **options):
@@ -725,202 +465,6 @@ emit(
 )
 emit("everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
-
-
-# %% mutant="score_gradient" says="You return absolute values. This function keeps the sign: it tells brighter from darker."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0].abs()
-
-
-# %% mutant="score_gradient" says="The word in `of` makes no difference: you always differentiate the score. Apply the softmax, or its logarithm, to the scores where it is asked for."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    return torch.autograd.grad(model(pixels).gather(1, labels[:, None]).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="For the log-probability you differentiate the cross-entropy loss, which has the opposite sign. Negate it, or use log_softmax."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    if of == "log_probability":
-        return torch.autograd.grad(F.cross_entropy(values, labels, reduction="sum"), pixels)[0]
-    values = values.softmax(1) if of == "probability" else values
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="Your softmax runs over the images of the batch (dim 0). Run it over the classes (dim 1): the probabilities of one image add up to 1."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(0), "log_probability": values.log_softmax(0)}[of]
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="You multiply the gradient of the score by p_y, as if p_y were a fixed factor. The denominator of the softmax depends on the pixels too: differentiate the probability itself."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    scores = model(pixels)
-    values = scores.log_softmax(1) if of == "log_probability" else scores
-    gradient = torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
-    if of == "probability":
-        gradient = gradient * model(images).softmax(1).gather(1, labels[:, None])[:, :, None, None].detach()
-    return gradient
-
-
-# %% mutant="score_gradient" says="A word you do not know passes without an error, and the caller takes the result for what was asked. Test for the three words and raise ValueError for any other."
-def score_gradient(images, labels, model, of="score"):
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    if of == "probability":
-        values = values.softmax(dim=1)
-    if of == "log_probability":
-        values = values.log_softmax(dim=1)
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="You explain the class with the largest score and never use the labels. Pick the value of the label that was asked for."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    return torch.autograd.grad(values.amax(dim=1).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="Your gradients are divided by the number of images: the mean over the batch was differentiated. Differentiate the sum."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    return torch.autograd.grad(values.gather(1, labels[:, None]).mean(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="You return one value for each pixel, (N, H, W). This function keeps the three channels: (N, 3, H, W)."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0].amax(dim=1)
-
-
-# %% mutant="score_gradient" says="Your gradients are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    values.gather(1, labels[:, None]).sum().backward()
-    return pixels.grad
-
-
-# %% mutant="score_gradient" says="You return images.grad of the caller's own tensor: the next call adds to it, and the result you returned changes with it. Work on images.detach().clone().requires_grad_()."
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    images.requires_grad_()
-    values = model(images)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    values.gather(1, labels[:, None]).sum().backward(inputs=[images])
-    return images.grad
-
-
-# %% variant="score_gradient"
-def score_gradient(images, labels, model, of="score"):
-    transform = {
-        "score": lambda scores: scores,
-        "probability": lambda scores: F.softmax(scores, dim=-1),
-        "log_probability": lambda scores: F.log_softmax(scores, dim=-1),
-    }
-    if of not in transform:
-        raise ValueError("of must be score, probability or log_probability")
-    pixels = images.clone().requires_grad_()
-    transform[of](model(pixels))[range(len(labels)), labels].sum().backward(inputs=[pixels])
-    return pixels.grad
-
-
-# %% variant="score_gradient"
-def score_gradient(images, labels, model, of="score"):
-    pixels = images.detach().clone().requires_grad_()
-    scores = model(pixels)
-    own = scores.gather(1, labels[:, None]).squeeze(1)
-    if of == "score":
-        target = own
-    elif of == "log_probability":
-        target = -F.cross_entropy(scores, labels, reduction="none")
-    elif of == "probability":
-        target = torch.exp(own - torch.logsumexp(scores, dim=1))
-    else:
-        raise ValueError(of)
-    return torch.autograd.grad(target, pixels, grad_outputs=torch.ones_like(target))[0]
-
-
-# %% variant="score_gradient"
-def score_gradient(images, labels, model, of="score"):
-    if of not in {"score", "probability", "log_probability"}:
-        raise ValueError(f"unknown quantity {of}")
-    gradients = []
-    for image, label in zip(images, labels):
-        pixels = image.detach().clone().unsqueeze(0).requires_grad_()
-        value = model(pixels)[0]
-        if of != "score":
-            value = torch.softmax(value, dim=0)
-        value = value[label].log() if of == "log_probability" else value[label]
-        gradients.append(torch.autograd.grad(value, pixels)[0])
-    return torch.cat(gradients)
-
-
-# %% variant="score_gradient"
-def score_gradient(images, labels, model, of="score"):
-    """The formulas of section 1.4, from the gradients of all scores."""
-    if of not in ["score", "probability", "log_probability"]:
-        raise ValueError("of")
-    pixels = images.detach().clone().requires_grad_()
-    scores = model(pixels)
-    each = torch.stack(
-        [torch.autograd.grad(scores[:, c].sum(), pixels, retain_graph=True)[0] for c in range(scores.shape[1])], dim=1
-    )
-    p = scores.detach().softmax(dim=1)
-    rows = torch.arange(len(labels))
-    own = each[rows, labels]
-    if of == "score":
-        return own
-    against = own - torch.einsum("nc,nc...->n...", p, each)
-    return against if of == "log_probability" else p[rows, labels].view(-1, 1, 1, 1) * against
-
-
-# %% variant="score_gradient"
-def score_gradient(images, labels, model, of="score"):
-    words = ("score", "probability", "log_probability")
-    try:
-        number = words.index(of)
-    except ValueError as error:
-        raise ValueError(f"of must be one of {words}") from error
-
-    def value(image, label):
-        scores = model(image[None])
-        return [scores, scores.softmax(1), scores.log_softmax(1)][number][0].gather(0, label[None]).sum()
-
-    return torch.func.vmap(torch.func.grad(value))(images, labels).detach()
-
 
 # %% [markdown]
 # **Predict first:** for a picture that the network is sure of, which of the three maps is the smallest?
@@ -1052,7 +596,7 @@ checks.smooth_grad(smooth_grad)
 import torch
 
 from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
+from helpers.inside.emit import emit, state_of
 
 
 def problem(seed, samples, count, size=(9, 13), inside=True, **options):
@@ -1093,9 +637,8 @@ emit("noise that leaves [0, 1]", lambda: answer(123, 5, 2, (7, 10), inside=False
 emit("everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
-
 # %% judge="smooth_grad"
-from helpers.course.compare import close
+from helpers.course.marks.compare import close
 
 
 def judge(part, got, want, given):
@@ -1105,122 +648,6 @@ def judge(part, got, want, given):
     smooth, own_mean, own_clean, *rest = got
     by_own = close(smooth, own_mean) and not close(own_mean, own_clean)
     return (close(smooth, want[0]) or by_own) and all(map(close, rest, want[3:]))
-
-
-# %% mutant="smooth_grad" says="You average absolute gradients. SmoothGrad averages the signed ones, so that slopes which change their sign from sample to sample cancel: leave abs out."
-def smooth_grad(images, labels, model, noise):
-    return torch.stack([score_gradient(images + sample, labels, model).abs() for sample in noise]).mean(dim=0)
-
-
-# %% mutant="smooth_grad" says="You average the squares of the gradients, which is another method. Average the gradients themselves."
-def smooth_grad(images, labels, model, noise):
-    return torch.stack([score_gradient(images + sample, labels, model) ** 2 for sample in noise]).mean(dim=0)
-
-
-# %% mutant="smooth_grad" says="You average the noisy images and take one gradient at their mean, where the noise has cancelled. Take a gradient for each sample, then average the gradients."
-def smooth_grad(images, labels, model, noise):
-    return score_gradient((images + noise).mean(dim=0), labels, model)
-
-
-# %% mutant="smooth_grad" says="You clamp the noisy images to [0, 1], which the contract rules out: near black and white the noise would be cut off on one side. Leave clamp out."
-def smooth_grad(images, labels, model, noise):
-    noisy = (images + noise).clamp(0, 1)
-    return torch.stack([score_gradient(batch, labels, model) for batch in noisy]).mean(dim=0)
-
-
-# %% mutant="smooth_grad" says="You add the gradients up and do not divide by the number of samples. Return the mean, or twice the samples give twice the map."
-def smooth_grad(images, labels, model, noise):
-    return sum(score_gradient(images + sample, labels, model) for sample in noise)
-
-
-# %% mutant="smooth_grad" says="You return inside the loop, after the first sample. Add all samples up first; return when the loop is over."
-def smooth_grad(images, labels, model, noise):
-    for sample in noise:
-        return score_gradient(images + sample, labels, model)
-
-
-# %% mutant="smooth_grad" says="You divide by the number of images instead of the number of samples. The first axis of noise counts the samples."
-def smooth_grad(images, labels, model, noise):
-    return sum(score_gradient(images + sample, labels, model) for sample in noise) / len(images)
-
-
-# %% mutant="smooth_grad" says="You draw noise of your own. Use the noise that is passed in: then the result can be repeated, and the caller chooses its strength."
-def smooth_grad(images, labels, model, noise):
-    drawn = torch.randn_like(noise) * noise.std() if noise.numel() > 1 else noise
-    return sum(score_gradient(images + sample, labels, model) for sample in drawn) / len(noise)
-
-
-# %% mutant="smooth_grad" says="The noise is never added: you average equal gradients at the clean images. Take each gradient at images + sample."
-def smooth_grad(images, labels, model, noise):
-    return sum(score_gradient(images, labels, model) for _ in noise) / len(noise)
-
-
-# %% mutant="smooth_grad" says="Your noise piles up: each sample is added to the noisy image of the one before. Start from the clean images for every sample, and write images + sample, not images += sample."
-def smooth_grad(images, labels, model, noise):
-    total = torch.zeros_like(images)
-    noisy = images.clone()
-    for sample in noise:
-        noisy += sample
-        total += score_gradient(noisy, labels, model)
-    return total / len(noise)
-
-
-# %% mutant="smooth_grad" says="images += sample changes the caller's images, and the noise piles up from sample to sample. Write images + sample, which makes a new tensor."
-def smooth_grad(images, labels, model, noise):
-    total = torch.zeros_like(images)
-    for sample in noise:
-        images += sample
-        total += score_gradient(images, labels, model)
-    return total / len(noise)
-
-
-# %% mutant="smooth_grad" says="In your batch of S x N images the labels are in the wrong order: repeat_interleave repeats each label S times in a row, and the images come sample by sample. Use labels.repeat(S)."
-def smooth_grad(images, labels, model, noise):
-    noisy = (images + noise).flatten(0, 1)
-    return score_gradient(noisy, labels.repeat_interleave(len(noise)), model).view_as(noise).mean(dim=0)
-
-
-# %% mutant="smooth_grad" says="You return one value for each pixel, (N, H, W). Keep the three channels and the sign; the maximum over channels is taken when the map is drawn."
-def smooth_grad(images, labels, model, noise):
-    mean = sum(score_gradient(images + sample, labels, model) for sample in noise) / len(noise)
-    return mean.abs().amax(dim=1)
-
-
-# %% variant="smooth_grad"
-def smooth_grad(images, labels, model, noise):
-    noisy = (images + noise).flatten(0, 1)
-    return score_gradient(noisy, labels.repeat(len(noise)), model).view_as(noise).mean(dim=0)
-
-
-# %% variant="smooth_grad"
-def smooth_grad(images, labels, model, noise):
-    mean = torch.zeros_like(images)
-    for k, sample in enumerate(noise, start=1):
-        mean = mean + (score_gradient(images + sample, labels, model, of="score") - mean) / k
-    return mean
-
-
-# %% variant="smooth_grad"
-def smooth_grad(images, labels, model, noise):
-    pixels = images.detach().clone().requires_grad_()
-    total = sum(model(pixels + sample).gather(1, labels[:, None]).sum() for sample in noise)
-    return torch.autograd.grad(total / len(noise), pixels)[0]
-
-
-# %% variant="smooth_grad"
-def smooth_grad(images, labels, model, noise):
-    each = torch.func.vmap(lambda sample: torch.func.grad(
-        lambda x: model(x).gather(1, labels[:, None]).sum())(images + sample))(noise)  # fmt: skip
-    return each.mean(0).detach()
-
-
-# %% variant="smooth_grad"
-def smooth_grad(images, labels, model, noise):
-    columns = []
-    for i in range(len(images)):
-        copies = images[i] + noise[:, i]
-        columns.append(score_gradient(copies, labels[i].repeat(len(noise)), model).mean(dim=0))
-    return torch.stack(columns)
 
 
 # %% [markdown]
@@ -1356,7 +783,7 @@ checks.saliency_box(saliency_box)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.course.emit import emit
+from helpers.inside.emit import emit
 
 
 def blob(seed, height, width, row, column, noise=0.05):
@@ -1403,151 +830,6 @@ emit(
     lambda: [saliency_box(scattered(seed, 7, 9, levels=40), 0.03125) for seed in (140, 141, 142, 143, 144, 145)],
 )
 ### END HIDDEN TESTS
-
-
-# %% mutant="saliency_box" says="Rows and columns are swapped. A map has shape (H, W): the first index is the row, which is y; the box gives x first."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
-
-
-# %% mutant="saliency_box" says="Your box ends on the last row and column instead of one past them. Boxes are half open: add 1 to x1 and y1."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
-
-
-# %% mutant="saliency_box" says="You return width and height in place of the far corner. The box is (x0, y0, x1, y1)."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    x0, y0 = int(columns.min()), int(rows.min())
-    return x0, y0, int(columns.max()) + 1 - x0, int(rows.max()) + 1 - y0
-
-
-# %% mutant="saliency_box" says="Your threshold is a share of the largest value. The fraction counts pixels: the threshold is the ceil(fraction x pixels)-th largest value."
-def saliency_box(saliency_map, fraction):
-    rows, columns = torch.nonzero(saliency_map >= fraction * saliency_map.max(), as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You drop the pixels that are equal to the threshold. Keep them: compare with >=."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map > threshold, as_tuple=True)
-    if len(rows) == 0:
-        return 0, 0, 0, 0
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You round the number of pixels down. Round it up with math.ceil, so that at least the asked share is kept, and never none."
-def saliency_box(saliency_map, fraction):
-    keep = int(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You round the number of pixels to the nearest whole number. Round it up with math.ceil."
-def saliency_box(saliency_map, fraction):
-    keep = max(1, round(fraction * saliency_map.numel()))
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="A quantile interpolates between two pixels, and can keep one pixel less than asked for. Sort the values and take the ceil(fraction x pixels)-th largest."
-def saliency_box(saliency_map, fraction):
-    threshold = torch.quantile(saliency_map.flatten(), 1 - fraction)
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You drop a share of `fraction` and keep the rest. It is the share of the pixels to keep: the brightest ones."
-def saliency_box(saliency_map, fraction):
-    threshold = torch.quantile(saliency_map.flatten(), fraction)
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You count from the darkest pixel: the threshold is the k-th smallest value. Sort with descending=True."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort().values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="topk gives exactly k pixels, and picks at random among equal ones. Keep every pixel that ties with the threshold: compare the map with the k-th largest value."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    places = saliency_map.flatten().topk(keep).indices
-    rows, columns = places // saliency_map.shape[1], places % saliency_map.shape[1]
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You keep x1 and y1 inside the map, so that a box that reaches the right or the lower side is one pixel too small. They are one past the last column and row, and may be W and H."
-def saliency_box(saliency_map, fraction):
-    height, width = saliency_map.shape
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    x1, y1 = int(columns.max()) + 1, int(rows.max()) + 1
-    return int(columns.min()), int(rows.min()), min(x1, width - 1), min(y1, height - 1)
-
-
-# %% mutant="saliency_box" says="Your box is right, but you set the other pixels of the caller's map to 0. Compare the map with the threshold, which makes a tensor of its own, and write nothing into the map."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    saliency_map[saliency_map < threshold] = 0
-    rows, columns = torch.nonzero(saliency_map, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% variant="saliency_box"
-import numpy as np
-
-
-def saliency_box(saliency_map, fraction):
-    values = saliency_map.detach().cpu().numpy()
-    keep = int(np.ceil(fraction * values.size))
-    rows, columns = np.where(values >= np.sort(values, axis=None)[-keep])
-    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-
-
-# %% variant="saliency_box"
-def saliency_box(saliency_map, fraction):
-    threshold = saliency_map.flatten().topk(math.ceil(saliency_map.numel() * fraction)).values.min()
-    kept = saliency_map >= threshold
-    columns = kept.any(dim=0).nonzero().flatten().tolist()
-    rows = kept.any(dim=1).nonzero().flatten().tolist()
-    return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-
-
-# %% variant="saliency_box"
-def saliency_box(saliency_map, fraction):
-    height, width = saliency_map.shape
-    count = math.ceil(fraction * height * width)
-    threshold = saliency_map.reshape(-1).kthvalue(height * width - count + 1).values
-    places = [(y, x) for y in range(height) for x in range(width) if saliency_map[y, x] >= threshold]
-    ys, xs = zip(*places)
-    return min(xs), min(ys), max(xs) + 1, max(ys) + 1
-
-
-# %% variant="saliency_box"
-def saliency_box(saliency_map, fraction):
-    ordered, _ = torch.sort(saliency_map.ravel())
-    kept = (saliency_map >= ordered[-math.ceil(fraction * len(ordered))]).nonzero()
-    (y0, x0), (y1, x1) = kept.amin(dim=0), kept.amax(dim=0) + 1
-    return x0, y0, x1, y1
-
 
 # %% [markdown]
 # The brightest pixels sit on some parts of the object, so a box around them is a crude answer. The paper goes one step
@@ -1835,3 +1117,717 @@ plots.bars(
 #   and the edge detector in section 5.
 # - Boykov, Jolly 2001, *Interactive Graph Cuts for Optimal Boundary & Region Segmentation of Objects in N-D Images*: the graph
 #   of section 1.8.
+
+
+# %% mutant="compute_saliency_maps" says="Your map is the largest signed slope: a strong negative slope counts as nothing. Take the absolute value of the gradient first, then the maximum over the channels."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You take the maximum over the channels first and the absolute value afterwards, which loses strong negative slopes. Swap the two: absolute value, then maximum."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.amax(dim=1).abs()
+
+
+# %% mutant="compute_saliency_maps" says="You differentiate the cross-entropy loss. It contains the scores of all classes, and vanishes where the network is sure. Differentiate the raw score of the label."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, pixels)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You differentiate the cross-entropy loss averaged over the batch. Differentiate the raw scores of the labels, added up: then no image's map depends on how many others there are."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    loss = F.cross_entropy(model(pixels), labels)
+    (gradient,) = torch.autograd.grad(loss, pixels)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You differentiate the softmax probability, which flattens out where the network is sure. Differentiate the raw score: no softmax before the gradient."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You average over the three channels. The contract asks for their maximum: replace mean by amax."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.abs().mean(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You add the three channels up. The contract asks for their maximum: replace sum by amax."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.abs().sum(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You take the Euclidean norm over the three channels. The contract asks for the largest absolute value among them."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.norm(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum, so that a map does not depend on the size of the batch."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.mean(), pixels)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="scores[:, labels] pairs every image with every label of the batch, so each map mixes several classes. Pair image i with label i alone, by gather or by scores[torch.arange(N), labels]."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[:, labels].sum(), pixels)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You differentiate the sum of all scores, so your map is the same for every label. Pick the score of each image's own label before you add up."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels).sum(), pixels)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You explain the class with the largest score and never use the labels. Take the score of the label that was asked for: it may be wrong, and that is often the interesting case."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You switch the caller's images to requires_grad and read images.grad: on a second call the gradients pile up, and the caller's tensor is changed. Work on images.detach().clone().requires_grad_()."
+def compute_saliency_maps(images, labels, model):
+    images.requires_grad_()
+    own = model(images).gather(1, labels[:, None])
+    own.sum().backward(inputs=[images])
+    return images.grad.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every map, and BatchNorm's statistics change. Leave the model in eval mode."
+def compute_saliency_maps(images, labels, model):
+    model.train()
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    own.sum().backward()
+    return pixels.grad.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="Your maps are right, but model.zero_grad() threw the caller's gradients away and .backward() wrote others. Ask for the gradient at the pixels alone with torch.autograd.grad: then there is nothing to zero."
+def compute_saliency_maps(images, labels, model):
+    model.zero_grad()
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    own.sum().backward()
+    return pixels.grad.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="Your maps are right, but you froze the caller's model: its parameters no longer require gradients. Take torch.autograd.grad with respect to the pixels; the parameters need no change."
+def compute_saliency_maps(images, labels, model):
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    own.sum().backward()
+    return pixels.grad.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="A squeeze without dim drops the batch axis of a single image. Return (N, H, W) for N = 1 too: leave squeeze out, or say which axis goes."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.abs().amax(dim=1).squeeze()
+
+
+# %% mutant="compute_saliency_maps" says="You scaled each map to end at 1. Return the values as they are: only raw maps can be compared between labels, and the plots do their own scaling."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    maps = gradient.abs().amax(dim=1)
+    return maps / maps.amax(dim=(1, 2), keepdim=True)
+
+
+# %% mutant="compute_saliency_maps" says="You multiplied the gradient by the image, which is another method (gradient times input). The saliency map is made of the gradient alone."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return (gradient * images).abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="You return three channels for each image. The map has one value for each pixel: take the maximum over dim 1."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.abs()
+
+
+# %% mutant="compute_saliency_maps" says="Your maps are right, but they still require gradients (create_graph=True), and keep the whole network's graph in memory. Return a detached tensor."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
+    return gradient.abs().amax(dim=1)
+
+
+# %% mutant="compute_saliency_maps" says="Your maps are right, but they are a NumPy array. Return a torch tensor, so that the next step can stay on the images' device."
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels)
+    return gradient.abs().amax(dim=1).numpy()
+
+
+# %% variant="compute_saliency_maps"
+def compute_saliency_maps(images, labels, model):
+    pixels = images.clone().requires_grad_()
+    model(pixels)[torch.arange(len(images)), labels].sum().backward(inputs=[pixels])
+    return pixels.grad.abs().max(dim=1).values
+
+
+# %% variant="compute_saliency_maps"
+def compute_saliency_maps(images, labels, model):
+    pixels = torch.tensor(images.tolist(), dtype=images.dtype, device=images.device, requires_grad=True)
+    own = model(pixels).gather(1, labels.view(-1, 1)).squeeze(1)
+    own.backward(gradient=torch.ones_like(own), inputs=[pixels])
+    return torch.max(torch.abs(pixels.grad), 1)[0]
+
+
+# %% variant="compute_saliency_maps"
+def compute_saliency_maps(images, labels, model):
+    maps = []
+    for image, label in zip(images, labels):
+        pixels = image[None].detach().clone().requires_grad_(True)
+        gradient = torch.autograd.grad(model(pixels)[0, label], pixels)[0]
+        maps.append(gradient[0].abs().max(0)[0])
+    return torch.stack(maps)
+
+
+# %% variant="compute_saliency_maps"
+def compute_saliency_maps(images, labels, model):
+    def score(image, label):
+        return model(image[None])[0].gather(0, label[None]).sum()
+
+    gradients = torch.func.vmap(torch.func.grad(score))(images, labels)
+    return gradients.abs().amax(1).detach()
+
+
+# %% variant="compute_saliency_maps"
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().requires_grad_()
+    scores = model(pixels)
+    chosen = F.one_hot(labels, scores.shape[1])
+    (gradient,) = torch.autograd.grad((scores * chosen).sum(), [pixels])
+    red, green, blue = gradient.abs().unbind(1)
+    return torch.maximum(torch.maximum(red, green), blue)
+
+
+# %% variant="compute_saliency_maps"
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone()
+    pixels.requires_grad = True
+    negative = F.nll_loss(model(pixels), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(negative, pixels, grad_outputs=torch.ones_like(negative))
+    return gradient.abs().amax(-3)
+
+
+# %% variant="compute_saliency_maps"
+import copy
+
+
+def compute_saliency_maps(images, labels, model):
+    model = copy.deepcopy(model)
+    pixels = images.detach().clone().requires_grad_()
+    for score in [model(pixels)[i, label] for i, label in enumerate(labels)]:
+        score.backward()
+    return torch.from_numpy(abs(pixels.grad.cpu().numpy()).max(axis=1)).to(images)
+
+
+# %% variant="compute_saliency_maps"
+def compute_saliency_maps(images, labels, model):
+    pixels = images.detach().clone().requires_grad_()
+    own = torch.stack([scores[label] for scores, label in zip(model(pixels), labels)])
+    (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
+    return torch.maximum(gradient, -gradient).detach().max(dim=1)[0]
+
+
+# %% mutant="score_gradient" says="You return absolute values. This function keeps the sign: it tells brighter from darker."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    values = model(pixels)
+    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
+    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0].abs()
+
+
+# %% mutant="score_gradient" says="The word in `of` makes no difference: you always differentiate the score. Apply the softmax, or its logarithm, to the scores where it is asked for."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    return torch.autograd.grad(model(pixels).gather(1, labels[:, None]).sum(), pixels)[0]
+
+
+# %% mutant="score_gradient" says="For the log-probability you differentiate the cross-entropy loss, which has the opposite sign. Negate it, or use log_softmax."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    values = model(pixels)
+    if of == "log_probability":
+        return torch.autograd.grad(F.cross_entropy(values, labels, reduction="sum"), pixels)[0]
+    values = values.softmax(1) if of == "probability" else values
+    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
+
+
+# %% mutant="score_gradient" says="Your softmax runs over the images of the batch (dim 0). Run it over the classes (dim 1): the probabilities of one image add up to 1."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    values = model(pixels)
+    values = {"score": values, "probability": values.softmax(0), "log_probability": values.log_softmax(0)}[of]
+    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
+
+
+# %% mutant="score_gradient" says="You multiply the gradient of the score by p_y, as if p_y were a fixed factor. The denominator of the softmax depends on the pixels too: differentiate the probability itself."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    scores = model(pixels)
+    values = scores.log_softmax(1) if of == "log_probability" else scores
+    gradient = torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
+    if of == "probability":
+        gradient = gradient * model(images).softmax(1).gather(1, labels[:, None])[:, :, None, None].detach()
+    return gradient
+
+
+# %% mutant="score_gradient" says="A word you do not know passes without an error, and the caller takes the result for what was asked. Test for the three words and raise ValueError for any other."
+def score_gradient(images, labels, model, of="score"):
+    pixels = images.detach().clone().requires_grad_()
+    values = model(pixels)
+    if of == "probability":
+        values = values.softmax(dim=1)
+    if of == "log_probability":
+        values = values.log_softmax(dim=1)
+    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
+
+
+# %% mutant="score_gradient" says="You explain the class with the largest score and never use the labels. Pick the value of the label that was asked for."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    values = model(pixels)
+    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
+    return torch.autograd.grad(values.amax(dim=1).sum(), pixels)[0]
+
+
+# %% mutant="score_gradient" says="Your gradients are divided by the number of images: the mean over the batch was differentiated. Differentiate the sum."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    values = model(pixels)
+    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
+    return torch.autograd.grad(values.gather(1, labels[:, None]).mean(), pixels)[0]
+
+
+# %% mutant="score_gradient" says="You return one value for each pixel, (N, H, W). This function keeps the three channels: (N, 3, H, W)."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    values = model(pixels)
+    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
+    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0].amax(dim=1)
+
+
+# %% mutant="score_gradient" says="Your gradients are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    pixels = images.detach().clone().requires_grad_()
+    values = model(pixels)
+    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
+    values.gather(1, labels[:, None]).sum().backward()
+    return pixels.grad
+
+
+# %% mutant="score_gradient" says="You return images.grad of the caller's own tensor: the next call adds to it, and the result you returned changes with it. Work on images.detach().clone().requires_grad_()."
+def score_gradient(images, labels, model, of="score"):
+    if of not in ("score", "probability", "log_probability"):
+        raise ValueError(of)
+    images.requires_grad_()
+    values = model(images)
+    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
+    values.gather(1, labels[:, None]).sum().backward(inputs=[images])
+    return images.grad
+
+
+# %% variant="score_gradient"
+def score_gradient(images, labels, model, of="score"):
+    transform = {
+        "score": lambda scores: scores,
+        "probability": lambda scores: F.softmax(scores, dim=-1),
+        "log_probability": lambda scores: F.log_softmax(scores, dim=-1),
+    }
+    if of not in transform:
+        raise ValueError("of must be score, probability or log_probability")
+    pixels = images.clone().requires_grad_()
+    transform[of](model(pixels))[range(len(labels)), labels].sum().backward(inputs=[pixels])
+    return pixels.grad
+
+
+# %% variant="score_gradient"
+def score_gradient(images, labels, model, of="score"):
+    pixels = images.detach().clone().requires_grad_()
+    scores = model(pixels)
+    own = scores.gather(1, labels[:, None]).squeeze(1)
+    if of == "score":
+        target = own
+    elif of == "log_probability":
+        target = -F.cross_entropy(scores, labels, reduction="none")
+    elif of == "probability":
+        target = torch.exp(own - torch.logsumexp(scores, dim=1))
+    else:
+        raise ValueError(of)
+    return torch.autograd.grad(target, pixels, grad_outputs=torch.ones_like(target))[0]
+
+
+# %% variant="score_gradient"
+def score_gradient(images, labels, model, of="score"):
+    if of not in {"score", "probability", "log_probability"}:
+        raise ValueError(f"unknown quantity {of}")
+    gradients = []
+    for image, label in zip(images, labels):
+        pixels = image.detach().clone().unsqueeze(0).requires_grad_()
+        value = model(pixels)[0]
+        if of != "score":
+            value = torch.softmax(value, dim=0)
+        value = value[label].log() if of == "log_probability" else value[label]
+        gradients.append(torch.autograd.grad(value, pixels)[0])
+    return torch.cat(gradients)
+
+
+# %% variant="score_gradient"
+def score_gradient(images, labels, model, of="score"):
+    """The formulas of section 1.4, from the gradients of all scores."""
+    if of not in ["score", "probability", "log_probability"]:
+        raise ValueError("of")
+    pixels = images.detach().clone().requires_grad_()
+    scores = model(pixels)
+    each = torch.stack(
+        [torch.autograd.grad(scores[:, c].sum(), pixels, retain_graph=True)[0] for c in range(scores.shape[1])], dim=1
+    )
+    p = scores.detach().softmax(dim=1)
+    rows = torch.arange(len(labels))
+    own = each[rows, labels]
+    if of == "score":
+        return own
+    against = own - torch.einsum("nc,nc...->n...", p, each)
+    return against if of == "log_probability" else p[rows, labels].view(-1, 1, 1, 1) * against
+
+
+# %% variant="score_gradient"
+def score_gradient(images, labels, model, of="score"):
+    words = ("score", "probability", "log_probability")
+    try:
+        number = words.index(of)
+    except ValueError as error:
+        raise ValueError(f"of must be one of {words}") from error
+
+    def value(image, label):
+        scores = model(image[None])
+        return [scores, scores.softmax(1), scores.log_softmax(1)][number][0].gather(0, label[None]).sum()
+
+    return torch.func.vmap(torch.func.grad(value))(images, labels).detach()
+
+
+# %% mutant="smooth_grad" says="You average absolute gradients. SmoothGrad averages the signed ones, so that slopes which change their sign from sample to sample cancel: leave abs out."
+def smooth_grad(images, labels, model, noise):
+    return torch.stack([score_gradient(images + sample, labels, model).abs() for sample in noise]).mean(dim=0)
+
+
+# %% mutant="smooth_grad" says="You average the squares of the gradients, which is another method. Average the gradients themselves."
+def smooth_grad(images, labels, model, noise):
+    return torch.stack([score_gradient(images + sample, labels, model) ** 2 for sample in noise]).mean(dim=0)
+
+
+# %% mutant="smooth_grad" says="You average the noisy images and take one gradient at their mean, where the noise has cancelled. Take a gradient for each sample, then average the gradients."
+def smooth_grad(images, labels, model, noise):
+    return score_gradient((images + noise).mean(dim=0), labels, model)
+
+
+# %% mutant="smooth_grad" says="You clamp the noisy images to [0, 1], which the contract rules out: near black and white the noise would be cut off on one side. Leave clamp out."
+def smooth_grad(images, labels, model, noise):
+    noisy = (images + noise).clamp(0, 1)
+    return torch.stack([score_gradient(batch, labels, model) for batch in noisy]).mean(dim=0)
+
+
+# %% mutant="smooth_grad" says="You add the gradients up and do not divide by the number of samples. Return the mean, or twice the samples give twice the map."
+def smooth_grad(images, labels, model, noise):
+    return sum(score_gradient(images + sample, labels, model) for sample in noise)
+
+
+# %% mutant="smooth_grad" says="You return inside the loop, after the first sample. Add all samples up first; return when the loop is over."
+def smooth_grad(images, labels, model, noise):
+    for sample in noise:
+        return score_gradient(images + sample, labels, model)
+
+
+# %% mutant="smooth_grad" says="You divide by the number of images instead of the number of samples. The first axis of noise counts the samples."
+def smooth_grad(images, labels, model, noise):
+    return sum(score_gradient(images + sample, labels, model) for sample in noise) / len(images)
+
+
+# %% mutant="smooth_grad" says="You draw noise of your own. Use the noise that is passed in: then the result can be repeated, and the caller chooses its strength."
+def smooth_grad(images, labels, model, noise):
+    drawn = torch.randn_like(noise) * noise.std() if noise.numel() > 1 else noise
+    return sum(score_gradient(images + sample, labels, model) for sample in drawn) / len(noise)
+
+
+# %% mutant="smooth_grad" says="The noise is never added: you average equal gradients at the clean images. Take each gradient at images + sample."
+def smooth_grad(images, labels, model, noise):
+    return sum(score_gradient(images, labels, model) for _ in noise) / len(noise)
+
+
+# %% mutant="smooth_grad" says="Your noise piles up: each sample is added to the noisy image of the one before. Start from the clean images for every sample, and write images + sample, not images += sample."
+def smooth_grad(images, labels, model, noise):
+    total = torch.zeros_like(images)
+    noisy = images.clone()
+    for sample in noise:
+        noisy += sample
+        total += score_gradient(noisy, labels, model)
+    return total / len(noise)
+
+
+# %% mutant="smooth_grad" says="images += sample changes the caller's images, and the noise piles up from sample to sample. Write images + sample, which makes a new tensor."
+def smooth_grad(images, labels, model, noise):
+    total = torch.zeros_like(images)
+    for sample in noise:
+        images += sample
+        total += score_gradient(images, labels, model)
+    return total / len(noise)
+
+
+# %% mutant="smooth_grad" says="In your batch of S x N images the labels are in the wrong order: repeat_interleave repeats each label S times in a row, and the images come sample by sample. Use labels.repeat(S)."
+def smooth_grad(images, labels, model, noise):
+    noisy = (images + noise).flatten(0, 1)
+    return score_gradient(noisy, labels.repeat_interleave(len(noise)), model).view_as(noise).mean(dim=0)
+
+
+# %% mutant="smooth_grad" says="You return one value for each pixel, (N, H, W). Keep the three channels and the sign; the maximum over channels is taken when the map is drawn."
+def smooth_grad(images, labels, model, noise):
+    mean = sum(score_gradient(images + sample, labels, model) for sample in noise) / len(noise)
+    return mean.abs().amax(dim=1)
+
+
+# %% variant="smooth_grad"
+def smooth_grad(images, labels, model, noise):
+    noisy = (images + noise).flatten(0, 1)
+    return score_gradient(noisy, labels.repeat(len(noise)), model).view_as(noise).mean(dim=0)
+
+
+# %% variant="smooth_grad"
+def smooth_grad(images, labels, model, noise):
+    mean = torch.zeros_like(images)
+    for k, sample in enumerate(noise, start=1):
+        mean = mean + (score_gradient(images + sample, labels, model, of="score") - mean) / k
+    return mean
+
+
+# %% variant="smooth_grad"
+def smooth_grad(images, labels, model, noise):
+    pixels = images.detach().clone().requires_grad_()
+    total = sum(model(pixels + sample).gather(1, labels[:, None]).sum() for sample in noise)
+    return torch.autograd.grad(total / len(noise), pixels)[0]
+
+
+# %% variant="smooth_grad"
+def smooth_grad(images, labels, model, noise):
+    each = torch.func.vmap(lambda sample: torch.func.grad(
+        lambda x: model(x).gather(1, labels[:, None]).sum())(images + sample))(noise)  # fmt: skip
+    return each.mean(0).detach()
+
+
+# %% variant="smooth_grad"
+def smooth_grad(images, labels, model, noise):
+    columns = []
+    for i in range(len(images)):
+        copies = images[i] + noise[:, i]
+        columns.append(score_gradient(copies, labels[i].repeat(len(noise)), model).mean(dim=0))
+    return torch.stack(columns)
+
+
+# %% mutant="saliency_box" says="Rows and columns are swapped. A map has shape (H, W): the first index is the row, which is y; the box gives x first."
+def saliency_box(saliency_map, fraction):
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+
+
+# %% mutant="saliency_box" says="Your box ends on the last row and column instead of one past them. Boxes are half open: add 1 to x1 and y1."
+def saliency_box(saliency_map, fraction):
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
+
+
+# %% mutant="saliency_box" says="You return width and height in place of the far corner. The box is (x0, y0, x1, y1)."
+def saliency_box(saliency_map, fraction):
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    x0, y0 = int(columns.min()), int(rows.min())
+    return x0, y0, int(columns.max()) + 1 - x0, int(rows.max()) + 1 - y0
+
+
+# %% mutant="saliency_box" says="Your threshold is a share of the largest value. The fraction counts pixels: the threshold is the ceil(fraction x pixels)-th largest value."
+def saliency_box(saliency_map, fraction):
+    rows, columns = torch.nonzero(saliency_map >= fraction * saliency_map.max(), as_tuple=True)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="You drop the pixels that are equal to the threshold. Keep them: compare with >=."
+def saliency_box(saliency_map, fraction):
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map > threshold, as_tuple=True)
+    if len(rows) == 0:
+        return 0, 0, 0, 0
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="You round the number of pixels down. Round it up with math.ceil, so that at least the asked share is kept, and never none."
+def saliency_box(saliency_map, fraction):
+    keep = int(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="You round the number of pixels to the nearest whole number. Round it up with math.ceil."
+def saliency_box(saliency_map, fraction):
+    keep = max(1, round(fraction * saliency_map.numel()))
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="A quantile interpolates between two pixels, and can keep one pixel less than asked for. Sort the values and take the ceil(fraction x pixels)-th largest."
+def saliency_box(saliency_map, fraction):
+    threshold = torch.quantile(saliency_map.flatten(), 1 - fraction)
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="You drop a share of `fraction` and keep the rest. It is the share of the pixels to keep: the brightest ones."
+def saliency_box(saliency_map, fraction):
+    threshold = torch.quantile(saliency_map.flatten(), fraction)
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="You count from the darkest pixel: the threshold is the k-th smallest value. Sort with descending=True."
+def saliency_box(saliency_map, fraction):
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort().values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="topk gives exactly k pixels, and picks at random among equal ones. Keep every pixel that ties with the threshold: compare the map with the k-th largest value."
+def saliency_box(saliency_map, fraction):
+    keep = math.ceil(fraction * saliency_map.numel())
+    places = saliency_map.flatten().topk(keep).indices
+    rows, columns = places // saliency_map.shape[1], places % saliency_map.shape[1]
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% mutant="saliency_box" says="You keep x1 and y1 inside the map, so that a box that reaches the right or the lower side is one pixel too small. They are one past the last column and row, and may be W and H."
+def saliency_box(saliency_map, fraction):
+    height, width = saliency_map.shape
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+    x1, y1 = int(columns.max()) + 1, int(rows.max()) + 1
+    return int(columns.min()), int(rows.min()), min(x1, width - 1), min(y1, height - 1)
+
+
+# %% mutant="saliency_box" says="Your box is right, but you set the other pixels of the caller's map to 0. Compare the map with the threshold, which makes a tensor of its own, and write nothing into the map."
+def saliency_box(saliency_map, fraction):
+    keep = math.ceil(fraction * saliency_map.numel())
+    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+    saliency_map[saliency_map < threshold] = 0
+    rows, columns = torch.nonzero(saliency_map, as_tuple=True)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+# %% variant="saliency_box"
+import numpy as np
+
+
+def saliency_box(saliency_map, fraction):
+    values = saliency_map.detach().cpu().numpy()
+    keep = int(np.ceil(fraction * values.size))
+    rows, columns = np.where(values >= np.sort(values, axis=None)[-keep])
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+# %% variant="saliency_box"
+def saliency_box(saliency_map, fraction):
+    threshold = saliency_map.flatten().topk(math.ceil(saliency_map.numel() * fraction)).values.min()
+    kept = saliency_map >= threshold
+    columns = kept.any(dim=0).nonzero().flatten().tolist()
+    rows = kept.any(dim=1).nonzero().flatten().tolist()
+    return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+
+
+# %% variant="saliency_box"
+def saliency_box(saliency_map, fraction):
+    height, width = saliency_map.shape
+    count = math.ceil(fraction * height * width)
+    threshold = saliency_map.reshape(-1).kthvalue(height * width - count + 1).values
+    places = [(y, x) for y in range(height) for x in range(width) if saliency_map[y, x] >= threshold]
+    ys, xs = zip(*places)
+    return min(xs), min(ys), max(xs) + 1, max(ys) + 1
+
+
+# %% variant="saliency_box"
+def saliency_box(saliency_map, fraction):
+    ordered, _ = torch.sort(saliency_map.ravel())
+    kept = (saliency_map >= ordered[-math.ceil(fraction * len(ordered))]).nonzero()
+    (y0, x0), (y1, x1) = kept.amin(dim=0), kept.amax(dim=0) + 1
+    return x0, y0, x1, y1

@@ -276,7 +276,7 @@ import torch
 from torch import nn
 
 from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
+from helpers.inside.emit import emit, state_of
 
 
 def problem(seed, count, size=(9, 13), **options):
@@ -316,6 +316,1307 @@ emit(
 emit("a network without a ReLU", lambda: guided_backprop(*smooth_problem(205, 2)))
 emit("a second call, everything left as found", twice_and_left_as_found)
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# **Predict first:** which of the three rules gives the clearest picture, and which one pays least attention to the
+# network?
+#
+# The middle rule comes for free from your own function: give it a copy of the network whose first mask never closes.
+# Each ReLU below computes the usual value, adds 1, and sends it through an `nn.ReLU` that is therefore open for every
+# input.
+
+
+# %%
+class OpenReLU(nn.Module):
+    """The values of a ReLU, behind a gate that is open whatever the input is."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.ReLU()
+
+    def forward(self, x):
+        values = F.relu(x).detach() + x - x.detach()  # forwards a ReLU, backwards the identity
+        return self.gate(values + 1) - 1
+
+
+def with_open_relus(model):
+    """Return a copy of the model with the same scores, in which guided backprop is the deconvnet's rule."""
+    twin = copy.deepcopy(model)
+    for parent in list(twin.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(parent, name, OpenReLU())
+    return twin
+
+
+# %% figure="ablation"
+images, labels = pictures.images[:4], predictions[:4]
+columns = [
+    score_gradient(images, labels, model),
+    guided_backprop(images, labels, with_open_relus(model)),
+    guided_backprop(images, labels, model),
+]
+plots.panels(
+    [
+        [plots.picture(image, model.classes[label]), *map(plots.tinted, signals)]
+        for image, label, *signals in zip(images, labels, *columns)
+    ],
+    heads=["picture", "gradient", "deconvnet", "guided"],
+    names=["", "", "", ""],
+    title="Mask by the input, by the signal, by both",
+)
+
+# %% [markdown]
+# What to see: grey is zero; a colour tells which channels have which sign. The gradient is a cloud of grain near the
+# object. The deconvnet draws edges, those of the background as well, for it never asks which neurons were active. Both
+# masks together give the celebrated picture: clean outlines of the object, nearly a drawing of it.
+#
+# A picture like this convinces people. So ask the question of assignment 1 at once: does it depend on the class? Below,
+# guided backprop for the best and the second best score of one picture, and the correlation of the two results, next to
+# that of the two gradients.
+
+
+# %% figure="classes"
+def correlation(a, b):
+    """Return the correlation of two tensors over all of their values."""
+    a, b = a - a.mean(), b - b.mean()
+    return ((a * b).sum() / (a.norm() * b.norm())).item()
+
+
+rows = []
+for image, order in zip(pictures.images[1:4], ranking[1:4]):
+    row = [plots.picture(image)]
+    for method in (guided_backprop, score_gradient):
+        best, second = method(image.expand(2, -1, -1, -1), order[:2], model)
+        names = [model.classes[c] for c in order[:2]]
+        row += [
+            plots.tinted(best, names[0]),
+            plots.tinted(second, f"{names[1]}\ncorrelation {correlation(best, second):.2f}"),
+        ]
+    rows.append(row)
+plots.panels(rows, heads=["picture", "guided, best", "guided, second", "gradient, best", "gradient, second"])
+
+# %% [markdown]
+# What to see: guided backprop hardly changes when you ask about another class, to the eye and by the number. The
+# gradients differ, on the picture book even in sign. In dropping what speaks against the class, guided backprop has
+# dropped most of what tells one class from another: edges come through whatever the question. It shows **what the
+# network saw**, well drawn, and not **why it said so**.
+#
+# ## 2.3 From pixels to feature maps
+#
+# To tell classes apart, look where the network has nearly decided: at its last feature maps. In many networks, little
+# comes after them. The network of the picture book ends like this: **global average pooling** takes the mean of each of
+# the $K$ maps $A_k$, and a linear layer with weights $w_{yk}$ and bias $b_y$ adds these means up:
+#
+# $$s_y = b_y + \sum_k w_{yk}\, \frac{1}{hw} \sum_{ij} A_{kij}
+#       = b_y + \frac{1}{hw} \sum_{ij} C_{ij}, \qquad C_{ij} = \sum_k w_{yk} A_{kij} .$$
+#
+# The sums have changed places, and the score has become a mean over places. $C$ is the **class activation map**, CAM
+# (Zhou and others 2016): $C_{ij}$ is what place $(i, j)$ brings to the score. No gradient is needed, and nothing is
+# approximate. See for yourself:
+
+# %%
+linear = book.network.head[-1]
+
+
+def class_activation_map(images, labels):
+    """Return CAM (N, 8, 8), with its sign, of the network of the picture book."""
+    with torch.no_grad():
+        maps = book.network.features(book.normalise(images))  # (N, 96, 8, 8)
+        return torch.einsum("nk,nkij->nij", linear.weight[labels], maps)
+
+
+scenes = picture_book(5)
+cams = class_activation_map(scenes.images, scenes.labels)
+with torch.no_grad():
+    own_scores = book(scenes.images).gather(1, scenes.labels[:, None])[:, 0]
+    from_cams = linear.bias[scenes.labels] + cams.mean(dim=(1, 2))
+print("score of the label:", [round(value, 3) for value in own_scores.tolist()])
+print("bias + mean of CAM:", [round(value, 3) for value in from_cams.tolist()])
+
+# %% [markdown]
+# This works for this kind of head only. **Grad-CAM** asks for the weight of a channel in any network, at any layer, by
+# a gradient: how much does the score change when channel $k$ gets stronger, on average over the places?
+#
+# $$\alpha_k = \frac{1}{hw} \sum_{ij} \frac{\partial s_y}{\partial A_{kij}}, \qquad
+#   M_{ij} = \max\Big(0, \; \sum_k \alpha_k A_{kij} \Big) .$$
+#
+# Read it slowly. The gradient is averaged **over the places, for each image on its own**; the mean, not the map, weighs
+# the channel. The channels are added up **first**, those with negative weight included, and only the total is cut at 0:
+# evidence against the class at a place may outweigh the evidence for it there. What is negative in the end belongs to
+# other classes.
+#
+# **Predict first:** what is $\alpha_k$ for the pooled linear head above?
+#
+# ### Exercise 2.2: Grad-CAM
+#
+# **Given** images, labels, a model and one of its layers. **Return** one map for each image, in the size of the layer's
+# output. **Rule:** the two formulas above, with the score of each image's own label and the plain gradient. Do not
+# normalise, do not enlarge. The layer may be any module whose output is a batch of feature maps, with values of both
+# signs.
+#
+# <details>
+# <summary>How do I get the output of a layer?</summary>
+#
+# Append it to a list in a forward hook. If the pixels require a gradient, so does the output, and
+# `torch.autograd.grad(score, output)` differentiates with respect to it as to any other tensor.
+#
+# </details>
+#
+# <details>
+# <summary>"element 0 of tensors does not require grad"</summary>
+#
+# The model is frozen. Let the graph start at the pixels: `images.detach().clone().requires_grad_()`.
+#
+# </details>
+#
+# <details>
+# <summary>My map is right on this network and wrong in the check</summary>
+#
+# After a pooled head, the gradient is the same at all places, which hides many mistakes: no mean, the ReLU at the wrong
+# step, a sum. The check uses a head with fully connected layers, an oblong layer and both signs. Compare your code with
+# the formulas, step by step.
+#
+# </details>
+
+
+# %% exercise="grad_cam" minutes=30 difficulty=2
+def grad_cam(images, labels, model, layer):
+    """Return the gradient-weighted class activation map of each image (Selvaraju et al. 2017, section 3).
+
+    Args:
+        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
+        labels: (N,) int64 tensor, the class asked about for each image.
+        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
+        layer: a module of the model, used once in a forward pass, whose output A is (N, K, h, w), any signs.
+
+    Returns:
+        (N, h, w) new tensor, detached, of the images' dtype and device: max(0, sum over the channels k of
+        alpha_k A_k), where alpha_k is the mean over the h x w places of d score of the own label / d A_k, for each
+        image on its own. Not normalised, not enlarged. All zeros where the sum is negative everywhere.
+
+    Leaves images, labels and the model (parameters, mode, hooks, structure, .grad) as they were.
+    """
+    ### BEGIN SOLUTION
+    outputs = []
+    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    try:
+        scores = model(images.detach().clone().requires_grad_())
+    finally:
+        handle.remove()
+    own = scores.gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+    ### END SOLUTION
+
+
+# %% check="grad_cam" points=5
+checks.grad_cam(grad_cam)
+### BEGIN HIDDEN TESTS
+import torch
+from torch import nn
+
+from helpers.checks.core import tiny_batch, tiny_network
+from helpers.inside.emit import emit, state_of
+
+
+def problem(seed, count, size=(9, 13), **options):
+    torch.manual_seed(seed)
+    model = tiny_network(seed, size, **options)
+    images, labels = tiny_batch(model, count, seed, size)
+    return images, labels, model
+
+
+def at_the_end(*options, **more):
+    """The last convolution: as large as the image, both signs, a fully connected head after it."""
+    images, labels, model = problem(*options, **more)
+    return images, labels, model, model.cam_layer
+
+
+def at_a_smaller_map(*options, **more):
+    """The pooling in the head: half as large as the image."""
+    images, labels, model = problem(*options, **more)
+    return images, labels, model, model.network.head[1]
+
+
+def deep_inside(*options, **more):
+    """A convolution inside a nested block."""
+    images, labels, model = problem(*options, **more)
+    return images, labels, model, model.network.body[0].second
+
+
+def nothing_speaks_for_the_label():
+    """Scores that every channel lowers for some labels: their maps are zero."""
+    images, labels, model, layer = at_a_smaller_map(216, 3)
+    with torch.no_grad():
+        model.network.head[4].weight.abs_()
+        model.network.head[6].weight.abs_()
+        model.network.head[6].weight[labels[1]] *= -1
+    return images, labels, model, layer
+
+
+def twice_and_left_as_found():
+    images, labels, model, layer = at_the_end(210, 2, trainable=True)
+    grad_cam(images, labels, model, layer)
+    maps = grad_cam(images, labels, model, layer)
+    facts = [maps.requires_grad, images.requires_grad, images.grad is not None]
+    return maps, facts, images, labels, state_of(model)
+
+
+emit("three images", lambda: grad_cam(*at_the_end(214, 3)))
+emit(
+    "one image, for two networks", lambda: [grad_cam(*at_the_end(206, 1)), grad_cam(*at_a_smaller_map(221, 1, (8, 6)))]
+)
+emit("other layers, float32", lambda: [
+    grad_cam(*at_a_smaller_map(218, 3)),
+    grad_cam(*deep_inside(215, 2, (7, 10), classes=4, dtype=torch.float32, trainable=True)),
+])  # fmt: skip
+emit("a label that nothing speaks for", lambda: grad_cam(*nothing_speaks_for_the_label()))
+emit("a second call, everything left as found", twice_and_left_as_found)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Did you predict the weights for the pooled linear head? There, $\partial s_y / \partial A_{kij} = w_{yk} / hw$ at
+# every place, so $\alpha_k = w_{yk} / hw$, and **Grad-CAM is the positive part of CAM, divided by $hw$**. You need no
+# picture to check that:
+
+# %%
+found = grad_cam(scenes.images, scenes.labels, book, book.cam_layer)
+expected = cams.clamp(min=0) / (8 * 8)
+gap = (found - expected).norm() / expected.norm()
+print(f"relative difference between Grad-CAM and max(0, CAM) / 64: {gap.item():.1e}")
+
+# %% [markdown]
+# SqueezeNet ends in another order: a 1 x 1 convolution makes a map for each class, then comes a **ReLU**, and the mean
+# over the places last. The gradient is $w_{yk} / hw$ where the map of the class is positive, and 0 elsewhere. Its mean
+# over the places is $w_{yk} / hw$ times the share of such places, one number for all channels: CAM again, up to a
+# factor. In both networks, Grad-CAM therefore tells nothing that the weights do not tell. What it adds is a way to find
+# such weights in any network, at any layer.
+
+# %% figure="gradcam"
+maps = grad_cam(pictures.images, predictions, model, model.cam_layer)
+figure = plots.panels(
+    [
+        [plots.picture(image, model.classes[label]) for image, label in zip(pictures.images, predictions)],
+        [plots.unsigned(grad_map) for grad_map in maps],
+        [plots.overlay(image, grad_map) for image, grad_map in zip(pictures.images, maps)],
+    ],
+    names=["picture", f"Grad-CAM, {maps.shape[1]} x {maps.shape[2]}", "overlay"],
+)
+save_figure(figure, "02_gradcam-gradcam")
+
+# %% [markdown]
+# What to see: one or two warm regions for each picture, on the object, and nothing of its outline. The brightest places
+# are often a part that decides, such as a head or an eye, rather than the whole. The middle row is all there is: a few
+# dozen numbers. Between them, the overlay is stretched, and suggests a precision that is not there.
+#
+# ### An empty map is an answer
+#
+# Ask about a class that nothing in the picture speaks for. The sum over the channels is negative at every place, the
+# ReLU makes it zero, and the map is black. Programs that scale every map to end at 1 divide 0 by 0 here: they show NaN,
+# or a rounding error blown up to full brightness. Below, one scene and four classes: CAM with its sign above, Grad-CAM
+# below.
+
+# %% figure="empty"
+scene = scenes[3]
+with torch.no_grad():
+    order = book(scene.images)[0].argsort(descending=True)
+asked = order[[0, 1, 5, 9]]
+four = scene.images.expand(4, -1, -1, -1)
+plots.panels(
+    [
+        [plots.picture(scene.images[0]), *map(plots.signed, class_activation_map(four, asked))],
+        [None, *map(plots.unsigned, grad_cam(four, asked, book, book.cam_layer))],
+    ],
+    heads=["picture", *(book.classes[c] for c in asked)],
+    names=["CAM", "Grad-CAM"],
+)
+
+# %% [markdown]
+# What to see: for the right class there is evidence, and Grad-CAM shows it. The classes in the middle live on scraps of
+# the background: their maps look as bright, until you read the scale below, which ends at less than a twentieth of the
+# first. For the last class every place of CAM is negative, so the map is zero. Nothing is broken. The map says that
+# nothing at this layer speaks for this class, and CAM adds what speaks **against** it. In the picture book this is
+# common: two of five scenes have no evidence at all for *car*. A map that is empty for the class that the network
+# predicts would be another matter: look for a mistake, or for a head with a large bias.
+#
+# ## 2.4 Which layer?
+#
+# Nothing in the formula says "last". Below, Grad-CAM at the last layer of each size of map, found by forward hooks. The
+# sum over the channels weighs each channel with **one** number for all places. This makes sense where a channel stands
+# for a part of an object, late in the network. Early channels stand for edges and colours, and an edge may speak for
+# the class here and against it there.
+#
+# **Predict first:** at which layer is the map most exact, and at which does it know most about the class?
+
+
+# %%
+def last_layers(model, image):
+    """Return the last module with a map of each size, {(h, w): module}, from the input to model.cam_layer."""
+    seen = []
+
+    def note(module, inputs, output):
+        if isinstance(output, torch.Tensor) and output.dim() == 4:
+            seen.append((module, tuple(output.shape[2:])))
+
+    handles = [module.register_forward_hook(note) for module in model.network.modules()]
+    try:
+        with torch.no_grad():
+            model(image[None])
+    finally:
+        for handle in handles:
+            handle.remove()
+    modules = [module for module, _ in seen]
+    until = modules.index(model.cam_layer)
+    return {size: module for module, size in seen[: until + 1] if modules.count(module) == 1}
+
+
+layers = last_layers(model, pictures.images[0])
+print("sizes of the maps:", ", ".join(f"{height} x {width}" for height, width in layers))
+
+# %% figure="layers"
+images, labels = pictures.images[:4], predictions[:4]
+columns = [grad_cam(images, labels, model, layer) for layer in layers.values()]
+plots.panels(
+    [
+        [plots.picture(image, model.classes[label]), *map(plots.unsigned, maps)]
+        for image, label, *maps in zip(images, labels, *columns)
+    ],
+    heads=["picture", *(f"{height} x {width}" for height, width in layers)],
+)
+
+# %% [markdown]
+# What to see: from left to right the maps lose detail and gain meaning. At the first layer you see an edge image of the
+# whole picture. At the last one, a blob on the object. On the picture book, the layer before the last is a good
+# compromise; in SqueezeNet, the early maps even light up at the border of the picture and on the wood behind the hay.
+# The scales grow from left to right, but do not compare them: $\alpha_k$ is a mean over the places, and one place of
+# 4096 has less say than one of 64.
+#
+# ## 2.5 Fine and class-specific at once
+#
+# Guided backprop is sharp and hardly depends on the class; Grad-CAM depends on the class and is coarse. **Guided
+# Grad-CAM** is their product: the fine structure, where the coarse map is warm. The map has to be enlarged to the size
+# of the image first. There are several ways to do that; this course takes **bilinear interpolation with
+# `align_corners=False`**: each value of the small map belongs to the middle of its cell, and between the middles the
+# values change linearly. In one dimension, three values for nine places:
+
+# %%
+small = torch.tensor([[[0.0, 3.0, 9.0]]])
+for options in (
+    {"mode": "nearest"},
+    {"mode": "linear", "align_corners": True},
+    {"mode": "linear", "align_corners": False},
+):
+    large = F.interpolate(small, size=9, **options)[0, 0]
+    print(f"{options!s:46}", [round(value, 1) for value in large.tolist()])
+
+# %% [markdown]
+# With `align_corners=True`, the first and last value sit on the first and last pixel, so that the cells at the border
+# are half as wide as the others, and everything between is shifted. A product with a shifted map favours the wrong
+# pixels.
+#
+# ### Exercise 2.3: Guided Grad-CAM
+#
+# **Given** images, labels, a model and a layer. **Return** the product for each image, signed, three channels.
+# **Rule:** guided backprop times the Grad-CAM of the layer, enlarged bilinearly (`align_corners=False`) to the size of
+# the images. Grad-CAM stays as it was: with the plain gradient, and its ReLU before the enlarging. Call your two
+# functions. Images may be oblong.
+#
+# <details>
+# <summary>"Input and output must have the same number of spatial dimensions"</summary>
+#
+# `F.interpolate` works on (N, C, h, w), and a batch of maps is (N, h, w). Give it a channel axis: `maps[:, None]`.
+#
+# </details>
+#
+# <details>
+# <summary>"The size of tensor a (6) must match the size of tensor b (9)"</summary>
+#
+# `size` is (height, width), in this order: `images.shape[-2:]`. A single number makes a square.
+#
+# </details>
+
+
+# %% exercise="guided_grad_cam" minutes=10 difficulty=1
+def guided_grad_cam(images, labels, model, layer):
+    """Return Guided Grad-CAM, guided backprop times enlarged Grad-CAM (Selvaraju et al. 2017, section 3.2).
+
+    Args:
+        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
+        labels: (N,) int64 tensor, the class asked about for each image.
+        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
+        layer: a module of the model, used once in a forward pass, whose output is (N, K, h, w).
+
+    Returns:
+        (N, 3, H, W) new tensor, detached, of the images' dtype and device: the guided backpropagation of the own
+        score times the layer's Grad-CAM (plain gradient, ReLU), enlarged to H x W by bilinear interpolation with
+        align_corners=False; the same factor for the three channels. Signed, not normalised.
+
+    Leaves images, labels and the model (parameters, mode, hooks, structure, .grad) as they were.
+    """
+    ### BEGIN SOLUTION
+    maps = grad_cam(images, labels, model, layer)
+    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+    return guided_backprop(images, labels, model) * enlarged
+    ### END SOLUTION
+
+
+# %% check="guided_grad_cam" points=3
+checks.guided_grad_cam(guided_grad_cam)
+### BEGIN HIDDEN TESTS
+import torch
+
+from helpers.checks.core import tiny_batch, tiny_network
+from helpers.inside.emit import emit, state_of
+
+
+def problem(seed, count, size=(9, 13), net=None, **options):
+    """Images, labels, a network and its pooling layer, whose map is half as large as the image."""
+    model = tiny_network(net or seed, size, **options)
+    images, _ = tiny_batch(model, count, seed, size)
+    return images, torch.arange(count) % 4, model, model.network.head[1]
+
+
+def guided_first(images, labels, model, layer):
+    guided = guided_backprop(images, labels, model)
+    return guided, grad_cam(images, labels, model, layer)
+
+
+def cam_first(images, labels, model, layer):
+    maps = grad_cam(images, labels, model, layer)
+    return guided_backprop(images, labels, model), maps
+
+
+def own(order, *arguments):
+    """What the answers to exercises 2.1 and 2.2 give: a mistake in there should not cost marks in here again."""
+    try:
+        return [torch.as_tensor(values).double() for values in order(*arguments)]
+    except Exception:
+        return [torch.zeros(1), torch.zeros(1)]
+
+
+def told(seed, count, size=(9, 13), everything=False, **options):
+    """The answer, the student's own pair in both orders, and that pair for other images and for another network.
+
+    With `everything`, after a second call, and with the state in which the first three leave their arguments.
+    """
+
+    def ask(function, images_of=seed, network_of=seed, state=everything):
+        images, labels, model, layer = problem(images_of, count, size, net=network_of, **options)
+        torch.manual_seed(seed)  # what is drawn by chance is the same for all
+        for _ in range(1 + everything):
+            values = function(images, labels, model, layer)
+        if not state:
+            return values
+        attached = any(getattr(value, "requires_grad", False) for value in values)
+        return [*values, attached, images.requires_grad, images.grad is not None, images, labels, state_of(model)]
+
+    # In both orders, since a function that leaves the model altered changes what the other one gives.
+    pairs = [lambda *arguments, order=order: own(order, *arguments) for order in (guided_first, cam_first)]
+    return [
+        ask(lambda *arguments: [guided_grad_cam(*arguments)]),
+        ask(pairs[0]),
+        ask(pairs[1]),
+        ask(pairs[0], images_of=seed + 50, state=False),
+        ask(pairs[0], network_of=seed + 50, state=False),
+    ]
+
+
+emit("three images, oblong", lambda: told(220, 3))
+emit("one image, float32, trainable", lambda: told(222, 1, (8, 14), dtype=torch.float32, trainable=True))
+emit("a second call, everything left as found", lambda: told(217, 2, everything=True, trainable=True))
+### END HIDDEN TESTS
+
+# %% judge="guided_grad_cam"
+import numpy as np
+
+from helpers.course.marks.compare import close
+
+
+def judge(part, got, want, given):
+    """Accept the right product, or that of the student's own guided backprop and Grad-CAM of the same inputs.
+
+    Both must then be attributions of some kind: they change with the images and with the network, and the maps are no
+    constants. A pair that is blank, zero, random or looks at the images alone excuses nothing.
+    """
+    if len(got) != len(want):
+        return False
+    facts = 8 if part.endswith("everything left as found") else 0
+    state, rest = got[1 : 1 + facts], got[1 + facts :]
+    pairs = rest[: 2 + facts], rest[2 + facts : -4]
+    accepted = [(want[0], want[1 : 1 + facts])]
+    if all(map(depends, pairs[0], rest[-4:-2])) and all(map(depends, pairs[0], rest[-2:])):
+        for guided, maps, *its_state in pairs:
+            if guided.shape == want[0].shape and fits(maps, want[0].shape):
+                accepted.append((product(guided, maps), its_state))
+    return any(close(got[0], values) and all(map(close, state, its_state)) for values, its_state in accepted)
+
+
+def depends(values, others):
+    """Tell whether finite values change where something else is asked."""
+    return values.dtype.kind == "f" and bool(np.isfinite(values).all()) and not close(values, others)
+
+
+def fits(maps, shape):
+    """Tell whether maps are (N, h, w) or (N, 1, h, w), no larger than the images and no constants."""
+    if maps.ndim not in (3, 4) or maps.shape[1:-2] not in ((), (1,)) or len(maps) != shape[0]:
+        return False
+    return all(0 < side <= largest for side, largest in zip(maps.shape[-2:], shape[-2:])) and np.ptp(maps[0]) > 0
+
+
+def product(guided, maps):
+    """Return guided (N, 3, H, W) times maps (N, h, w) or (N, 1, h, w), enlarged bilinearly."""
+    down, across = (stretch(*sides) for sides in zip(maps.shape[-2:], guided.shape[-2:]))
+    enlarged = np.einsum("yi,nij,xj->nyx", down, maps.reshape(len(maps), *maps.shape[-2:]), across)
+    return guided * enlarged[:, None]
+
+
+def stretch(small, large):
+    """Return the (large, small) matrix of linear interpolation with align_corners=False."""
+    places = ((np.arange(large) + 0.5) * small / large - 0.5).clip(0, small - 1)
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(small)))
+
+
+# %% figure="guided"
+images, labels = pictures.images[:4], predictions[:4]
+fine = guided_backprop(images, labels, model)
+coarse = grad_cam(images, labels, model, model.cam_layer)
+both = guided_grad_cam(images, labels, model, model.cam_layer)
+plots.panels(
+    [
+        [plots.picture(image, model.classes[label]) for image, label in zip(images, labels)],
+        list(map(plots.tinted, fine)),
+        list(map(plots.overlay, images, coarse)),
+        list(map(plots.tinted, both)),
+    ],
+    names=["picture", "guided backprop", "Grad-CAM", "product"],
+)
+
+# %% [markdown]
+# What to see: the product keeps the fine lines of guided backprop where Grad-CAM is warm, and fades them out elsewhere:
+# dots of the background, birds that the map passes by, the back of a dog. Look for what is lost on the object as well.
+#
+# ## 2.6 Two objects in one picture
+#
+# A picture with a single object cannot tell a map of the class from a map of "the thing in the picture". Two objects
+# can: ask for the one, then for the other, and the map must move. The scenes below come from the picture book, whose
+# network was trained on single objects only.
+#
+# **Predict first:** which of the four methods moves, and which stays on both objects?
+
+# %%
+pairs = picture_pairs(40, seed=3)
+book_layer = book.cam_layer
+methods = {
+    "gradient": score_gradient,
+    "guided backprop": guided_backprop,
+    "Grad-CAM": lambda images, labels, model: grad_cam(images, labels, model, book_layer),
+    "Guided Grad-CAM": lambda images, labels, model: guided_grad_cam(images, labels, model, book_layer),
+}
+
+
+def strength(values, size):
+    """Return how strong a result is at each pixel, (N, *size): its size, largest over channels, enlarged if need be."""
+    values = values.abs().amax(dim=1) if values.dim() == 4 else values
+    return F.interpolate(values[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def share_on_asked(method, pairs, asked):
+    """Return which share of a map's energy on the two objects lies on the asked one, for each scene."""
+    maps = strength(method(pairs.images, pairs.labels[:, asked], book), pairs.images.shape[2:])
+    on_objects = (maps[:, None] * pairs.masks).sum(dim=(2, 3))  # (N, 2)
+    return on_objects[:, asked] / on_objects.sum(dim=1)
+
+
+# %% figure="pairs"
+rows = []
+for scene in (pairs[:1], pairs[3:4]):
+    for asked in (0, 1):
+        results = [method(scene.images, scene.labels[:, asked], book)[0] for method in methods.values()]
+        drawn = [plots.unsigned(strength(result[None], scene.images.shape[2:])[0]) for result in results]
+        rows.append([plots.outline(scene.images[0], scene.names[0][asked], masks=[scene.masks[0, asked]]), *drawn])
+plots.panels(rows, heads=["asked for", *methods], title="Orange: the object that is asked for")
+
+# %% figure="energy"
+shares = {
+    name: torch.cat([share_on_asked(method, pairs, asked) for asked in (0, 1)]).mean().item()
+    for name, method in methods.items()
+}
+plots.bars(
+    {"energy on the asked object": shares | {"no idea": 0.5}},
+    ylabel=f"share of the energy on the two objects, mean over {len(pairs)} scenes",
+    highlight=list(methods),
+    size=(6, 2.4),
+)
+
+# %% [markdown]
+# What to see: Grad-CAM jumps to the object that is asked for, all of it. The gradient gives hardly more than half of
+# its energy to this object, as a map without any idea of the class would. Guided backprop stands between: it is
+# stronger on the asked object and draws the other one none the less. In Guided Grad-CAM the other object is gone, and
+# this is Grad-CAM's doing. So if you want to know *which class*, ask Grad-CAM; if you want to know *which pixels*, do
+# not ask it alone.
+#
+# ## 2.7 Completeness: integrated gradients
+#
+# Back to the pixels, and to a weakness of every gradient: it speaks of small changes. Take a score of one pixel that
+# saturates, $s(x) = 1 - e^{-4x}$, at $x = 1$. The gradient there is 0.07: a little more or less light changes nearly
+# nothing. Yet the score is 0.98, and would be 0 without light. All of it comes from this pixel, and the gradient gives
+# it next to nothing.
+#
+# Integrated gradients asks how the score came about **on the way** from a baseline $x'$, an image that shows nothing,
+# to the image $x$. It walks straight and collects the gradient:
+#
+# $$M_{chw} = (x_{chw} - x'_{chw}) \int_0^1 \frac{\partial s_y}{\partial x_{chw}}\Big|_{x' + t (x - x')} \, dt .$$
+#
+# By the fundamental theorem of calculus along this line, the values of all pixels and channels add up to what the score
+# has gained:
+#
+# $$\sum_{chw} M_{chw} = s_y(x) - s_y(x') .$$
+#
+# This is **completeness**, and a rare thing: a property that you can test on any network, without knowing what the
+# right map is. A computer replaces the integral by a mean over $m$ points. Which points? With the **midpoint rule**,
+# the line is cut in $m$ equal pieces and the gradient is taken in the middle of each:
+#
+# $$t_k = \frac{k - 1/2}{m}, \quad k = 1, \dots, m .$$
+#
+# Below, the example with one pixel, with gradients at the starts of the pieces, at their ends and in their middles.
+
+# %%
+x, baseline = torch.tensor(1.0), torch.tensor(0.0)
+print(f"gain of the score: {1 - torch.exp(-4 * x):.3f}")
+print("pieces    starts     ends  middles")
+for steps in (1, 2, 4, 8, 16):
+    row = []
+    for offset in (0.0, 1.0, 0.5):
+        t = (torch.arange(steps) + offset) / steps
+        points = (baseline + t * (x - baseline)).requires_grad_()
+        (slopes,) = torch.autograd.grad((1 - torch.exp(-4 * points)).sum(), points)
+        row.append(((x - baseline) * slopes.mean()).item())
+    print(f"{steps:6} " + "".join(f"{value:9.3f}" for value in row))
+
+# %% [markdown]
+# ### Exercise 2.4: integrated gradients
+#
+# **Given** images, labels, a model, a baseline and a number of steps. **Return** the contribution of each pixel and
+# channel, signed. **Rule:** the midpoint rule above, as many gradients as steps for each image, times the way from the
+# baseline to the image. Do not rescale the result to make the sum fit: the gap tells how good the approximation is. You
+# may call `score_gradient`.
+#
+# <details>
+# <summary>The check says "gradients at both ends and between"</summary>
+#
+# Your points are the ends of the pieces, or both ends are among them, as in `torch.linspace(0, 1, steps)`. Print your
+# $t_k$ for `steps=2`: 0.25 and 0.75 are wanted.
+#
+# </details>
+#
+# <details>
+# <summary>Which shape has the baseline?</summary>
+#
+# Any that broadcasts against the images: (N, 3, H, W), one image (3, H, W), a colour (3, 1, 1), or a single value.
+# Plain arithmetic with `images` takes care of it; `baseline[i]` does not.
+#
+# </details>
+
+
+# %% exercise="integrated_gradients" minutes=20 difficulty=2
+def integrated_gradients(images, labels, model, baseline, steps):
+    """Return the integrated gradients of the score (Sundararajan et al. 2017, section 3), by the midpoint rule.
+
+    Args:
+        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
+        labels: (N,) int64 tensor, the class asked about for each image.
+        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
+        baseline: a tensor of the images' dtype that broadcasts against them, in pixel units: where the way starts.
+        steps: m >= 1, the number of points.
+
+    Returns:
+        (N, 3, H, W) new tensor, detached, of the images' dtype and device: (image - baseline) times the mean of
+        d score of the own label / d pixel at baseline + t_k (image - baseline), t_k = (k - 1/2) / m, k = 1 ... m.
+        In score units, signed, not rescaled; the sum over an image tends to score(image) - score(baseline).
+
+    Leaves images, labels, baseline and the model (parameters, mode, hooks, .grad) as they were.
+    """
+    ### BEGIN SOLUTION
+    way = images - baseline
+    total = torch.zeros_like(images)
+    for k in range(steps):
+        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+    return way * total / steps
+    ### END SOLUTION
+
+
+# %% check="integrated_gradients" points=4
+checks.integrated_gradients(integrated_gradients)
+### BEGIN HIDDEN TESTS
+import torch
+
+from helpers.checks.core import tiny_batch, tiny_network
+from helpers.inside.emit import emit, state_of
+
+
+def problem(seed, count, size=(9, 13), **options):
+    torch.manual_seed(seed)
+    model = tiny_network(seed, size, **options)
+    images, labels = tiny_batch(model, count, seed, size)
+    return images, labels, model
+
+
+def colour(*values):
+    return torch.tensor(values, dtype=torch.float64)[:, None, None]
+
+
+def own_baselines(seed, count):
+    images, labels, model = problem(seed, count)
+    return images, labels, model, images.flip(0) ** 2
+
+
+def twice_and_left_as_found():
+    images, labels, model = problem(237, 2, trainable=True)
+    baseline = images[0] * 0.3
+    integrated_gradients(images, labels, model, baseline, 3)
+    result = integrated_gradients(images, labels, model, baseline, 3)
+    facts = [result.requires_grad, images.requires_grad, baseline.requires_grad, images.grad is not None]
+    return result, facts, images, labels, baseline, state_of(model)
+
+
+emit("three images, a colour", lambda: integrated_gradients(*problem(231, 3), colour(0.2, 0.5, 0.7), 5))
+emit(
+    "one image, for two networks, one step and many",
+    lambda: [
+        integrated_gradients(*problem(232, 1), torch.tensor([0.5]).double(), 1),
+        integrated_gradients(*problem(233, 1, (8, 6), classes=7), colour(0.9, 0.1, 0.3)[None], 40),
+    ],
+)
+emit(
+    "a baseline for each image, float32",
+    lambda: [
+        integrated_gradients(*own_baselines(234, 3), 4),
+        integrated_gradients(
+            *problem(235, 2, (7, 10), dtype=torch.float32, trainable=True), colour(0, 1, 0.5).float(), 6
+        ),
+    ],
+)
+emit("a second call, everything left as found", twice_and_left_as_found)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# **Predict first:** how many steps does it take until the values of a picture add up to the gain of the score, up to
+# one per cent?
+
+# %% figure="completeness"
+numbers = (1, 2, 4, 8, 16, 32, 64)
+images, labels = pictures.images[:2], predictions[:2]
+gaps = {}
+for name, value in {"black": 0.0, "mid grey": 0.5}.items():
+    baseline = images.new_full((1, 1, 1, 1), value)
+    with torch.no_grad():
+        gain = (model(images) - model(baseline.expand_as(images))).gather(1, labels[:, None])[:, 0]
+    sums = [integrated_gradients(images, labels, model, baseline, m).sum(dim=(1, 2, 3)) for m in numbers]
+    gaps[name] = [((total - gain) / gain).abs().mean().item() for total in sums]
+plots.lines(
+    numbers,
+    gaps,
+    xlabel="steps",
+    ylabel="gap / gain",
+    title="Sum of the values against gain of the score, mean over two pictures",
+    log_x=True,
+    log_y=True,
+)
+
+# %% [markdown]
+# What to see: few steps can miss by as much as the whole gain; more steps close the gap, by jolts rather than smoothly,
+# since a network of ReLUs bends abruptly. For a gap of 1 %, some 16 steps are enough on the picture book; SqueezeNet
+# takes about 64 of them. Because you can measure the gap, you need not guess: raise the number of steps until the gap
+# is as small as you want it.
+#
+# Completeness says how much there is to share out, and not how to share it. The baseline decides on that: a pixel that
+# has the colour of the baseline gets **exactly zero**, whatever it means to the network, since there is no way to go.
+
+# %% figure="baselines"
+images, labels = pictures.images[:3], predictions[:3]
+blurred = F.interpolate(F.adaptive_avg_pool2d(images, 8), size=images.shape[2:], mode="bilinear", align_corners=False)
+colours = {"black": 0.0, "mid grey": 0.5, "white": 1.0}
+baselines = {name: images.new_full((1, 1, 1, 1), value) for name, value in colours.items()} | {"blurred": blurred}
+columns = [integrated_gradients(images, labels, model, baseline, 32) for baseline in baselines.values()]
+plots.panels(
+    [
+        [plots.picture(image, model.classes[label]), *(plots.signed(values.sum(dim=0)) for values in results)]
+        for image, label, *results in zip(images, labels, *columns)
+    ],
+    heads=["picture", *baselines],
+    title="Integrated gradients from four baselines, summed over the channels",
+)
+
+# %% [markdown]
+# What to see: four maps of one score, all complete, and all different. Follow one part that has the colour of a
+# baseline: the white stripes of the fish have no value against white; the dark dog's head and back are empty against
+# black, and full against white. With grey the background of the picture book nearly disappears. The blurred picture
+# asks yet another question: what do the details add? No baseline is neutral. Say which one you took.
+#
+# ## 2.8 Occlusion asks the network itself
+#
+# All maps so far come from derivatives. The oldest method needs none: cover a window of the picture and look how far
+# the score falls (Zeiler and Fergus 2014, section 4.2). Slide the window over the picture, and you have a map. It costs
+# one forward pass for each place of the window, it sees what small changes cannot tell, and it works for any model that
+# gives scores.
+#
+# A window of $p \times p$ pixels that moves by $r$ pixels fits into an image of height H at $\lfloor (H - p) / r
+# \rfloor + 1$ heights. By hand, for a row of 10 pixels, $p = 4$ and $r = 3$:
+
+# %%
+for start in range(0, 10 - 4 + 1, 3):
+    print("." * start + "####" + "." * (10 - 4 - start), "  starts at", start)
+
+# %% [markdown]
+# ### Exercise 2.5: occlusion
+#
+# **Given** images, labels, a model, the side of a square window, its stride, and a fill value. **Return** for each
+# place of the window how far the score of the image's own label **drops**. **Rule:** score of the image minus score of
+# the image with the window filled, in all three channels; only windows that lie wholly inside; row $i$, column $j$
+# belongs to the window whose upper left pixel is at row $i \cdot$ stride, column $j \cdot$ stride. A negative value is
+# a rise.
+#
+# <details>
+# <summary>The check says that windows pile up</summary>
+#
+# Each window is filled in a **fresh copy** of the images: `covered = images.clone()` belongs inside the loop.
+#
+# </details>
+#
+# <details>
+# <summary>The check says that the result still requires a gradient</summary>
+#
+# You need no gradient here. `with torch.no_grad():` around the forward passes saves time and memory, too.
+#
+# </details>
+
+
+# %% exercise="occlusion_map" minutes=20 difficulty=1
+def occlusion_map(images, labels, model, patch, stride, fill):
+    """Return how far the score drops when a window is covered (Zeiler and Fergus 2014, section 4.2).
+
+    Args:
+        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
+        labels: (N,) int64 tensor, the class asked about for each image.
+        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
+        patch: side of the square window in pixels, 1 <= patch <= min(H, W).
+        stride: by how many pixels the window moves, in both directions, stride >= 1.
+        fill: the value in [0, 1] that all three channels get inside the window.
+
+    Returns:
+        (N, rows, columns) new tensor, detached, of the images' dtype and device, rows = (H - patch) // stride + 1
+        and columns = (W - patch) // stride + 1: the score of the own label minus that score with the window filled
+        whose upper left pixel is (row * stride, column * stride). Positive where covering lowers the score.
+
+    Leaves images, labels and the model (parameters, mode, hooks, .grad) as they were.
+    """
+    ### BEGIN SOLUTION
+    height, width = images.shape[2:]
+    with torch.no_grad():
+        whole = model(images).gather(1, labels[:, None])
+        rows = []
+        for top in range(0, height - patch + 1, stride):
+            row = []
+            for left in range(0, width - patch + 1, stride):
+                covered = images.clone()
+                covered[:, :, top : top + patch, left : left + patch] = fill
+                row.append(whole - model(covered).gather(1, labels[:, None]))
+            rows.append(torch.cat(row, dim=1))
+    return torch.stack(rows, dim=1)
+    ### END SOLUTION
+
+
+# %% check="occlusion_map" points=3
+checks.occlusion_map(occlusion_map)
+### BEGIN HIDDEN TESTS
+import torch
+
+from helpers.checks.core import tiny_batch, tiny_network
+from helpers.inside.emit import emit, state_of
+
+
+def problem(seed, count, size=(9, 13), **options):
+    torch.manual_seed(seed)
+    model = tiny_network(seed, size, **options)
+    images, labels = tiny_batch(model, count, seed, size)
+    return images, labels, model
+
+
+def everything_left_as_found():
+    images, labels, model = problem(246, 2, trainable=True)
+    result = occlusion_map(images, labels, model, 4, 3, 0.5)
+    facts = [result.requires_grad, images.requires_grad, images.grad is not None]
+    return result, facts, images, labels, state_of(model)
+
+
+emit("three images, windows that overlap", lambda: occlusion_map(*problem(241, 3), 4, 2, 0.25))
+emit(
+    "one image, for two networks, other windows and fills",
+    lambda: [
+        occlusion_map(*problem(242, 1), 2, 3, 0.75),
+        occlusion_map(*problem(243, 1, (8, 6), classes=7), 6, 1, 0.0),
+        occlusion_map(*problem(244, 2, (7, 10), classes=4, dtype=torch.float32, trainable=True), 3, 2, 1.0),
+    ],
+)
+emit("everything left as found", everything_left_as_found)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# **Predict first:** the fill has to be some colour. Does it matter which?
+
+# %% figure="occlusion"
+images, labels = pictures.images[:3], predictions[:3]
+side = images.shape[-1]
+settings = {
+    "black": (side // 5, 0.0),
+    "mid grey": (side // 5, 0.5),
+    "white": (side // 5, 1.0),
+    "grey, small": (side // 10, 0.5),
+}
+columns = [occlusion_map(images, labels, model, patch, side // 10, fill) for patch, fill in settings.values()]
+corner = images.clone()
+corner[:, :, : side // 5, : side // 5] = 0.5
+plots.panels(
+    [
+        [plots.picture(image, model.classes[label]), *map(plots.signed, maps)]
+        for image, label, *maps in zip(corner, labels, *columns)
+    ],
+    heads=["picture", *settings],
+    title=f"Drop of the score. Windows of {side // 5} pixels, as in the corner of the pictures, and of {side // 10}",
+)
+
+# %% [markdown]
+# What to see: large drops lie on the object, whatever the fill. But read on: a black square lowers the score nearly
+# everywhere on the picture book, since a black square is **something to see**; on the hay it even raises it. With a
+# window half as wide, the map is finer and the drops are smaller, and on the picture book some change their sign: what
+# is left of an eye is still an eye. Occlusion answers what happens when *this* square covers *this* place.
+#
+# ### A contest, with occlusion as the judge
+#
+# Occlusion needs no theory of gradients, so let it test the others. For each scene and each map, take the window that
+# the map points to, the one with the most energy, and look how far the score falls when it is covered, **relative to
+# the worst window of all**. A map that points to what the network needs scores 1. The second measure is the correlation
+# between the energy in each window and the drop; the third is the share of energy on the object. As in assignment 1, a
+# blob and noise take part, which know nothing of the network, and here the true **mask** as well.
+#
+# **Predict first:** how well will the mask do in the first measure?
+
+# %%
+trial = picture_book(30, seed=12)
+PATCH, STRIDE = 12, 4
+
+
+def middle_blob(images):
+    """Return a Gaussian in the middle of each picture, (N, H, W)."""
+    height, width = images.shape[2:]
+    rows, columns = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
+    return torch.exp(-2 * (rows**2 + columns**2)).expand(len(images), height, width)
+
+
+def measures(maps, drops):
+    """Return three mean scores of maps (N, H, W), given the drops (N, rows, columns) of the occlusion windows."""
+    energy = F.avg_pool2d(maps[:, None], PATCH, STRIDE).flatten(1)  # of each window
+    drops = drops.flatten(1)
+    pointed = drops.gather(1, energy.argmax(dim=1, keepdim=True))
+    centred = [values - values.mean(dim=1, keepdim=True) for values in (energy, drops)]
+    inside = (maps * trial.masks).sum(dim=(1, 2)) / maps.sum(dim=(1, 2))
+    return {
+        "drop where it points": (pointed.sum() / drops.amax(dim=1).sum()).item(),
+        "correlation with drops": F.cosine_similarity(*centred).mean().item(),
+        "energy on the object": inside.mean().item(),
+    }
+
+
+# %% figure="contest"
+images, labels, size = trial.images, trial.labels, trial.images.shape[2:]
+grey = torch.full((1, 1, 1, 1), 0.5)
+contenders = {
+    "noise": torch.rand(trial.masks.shape, generator=torch.Generator().manual_seed(0)),
+    "blob in the middle": middle_blob(images),
+    "true mask": trial.masks.float(),
+    **{name: strength(method(images, labels, book), size) for name, method in methods.items()},
+    "integrated gradients": strength(integrated_gradients(images, labels, book, grey, 32), size),
+}
+drops = occlusion_map(images, labels, book, PATCH, STRIDE, 0.5)
+results = {name: measures(maps, drops) for name, maps in contenders.items()}
+plots.bars(
+    {measure: {name: result[measure] for name, result in results.items()} for measure in results["noise"]},
+    ylabel=f"mean over {len(trial)} scenes",
+    title="Grey: maps that have never seen the network",
+    highlight=[*methods, "integrated gradients"],
+    size=(10, 3),
+)
+
+# %% [markdown]
+# What to see: first the mask. Pointing at the object scores only half: the middle of the object is not where the
+# network decides. Guided backprop, Guided Grad-CAM and integrated gradients find the place far better. Grad-CAM, best
+# at telling classes apart, points no better than the plain gradient: with 8 x 8 places, each of which sees most of the
+# picture, it cannot. And the third measure would have told you another story: it ranks a map by how well it draws the
+# object, and gives the mask full marks. **Choose the measure before you look at the result**, and ask what it rewards.
+# This one rewards finding a window of 12 pixels whose covering by grey hurts, no more.
+#
+# ## 2.9 Captum
+#
+# Captum is the attribution library of PyTorch, and has all methods of this page. An independent implementation that
+# agrees is worth more than a nice picture. Its warning about hooks on ReLUs is the subject of section 2.1: it sets
+# them, and takes them away again.
+
+# %%
+try:
+    from captum import attr
+except ImportError:
+    attr = None
+    print("Captum is not installed, so there is nothing to compare with; `pip install captum` brings it.")
+
+# %%
+if attr:
+    image, label = pictures.images[:1], predictions[:1]
+    window = image.shape[-1] // 8
+    asked = {"inputs": image.clone().requires_grad_(), "target": label}
+    grey = image.new_full((1, 1, 1, 1), 0.5)
+    captums = {
+        "gradient": attr.Saliency(model).attribute(**asked, abs=False),
+        "guided backprop": attr.GuidedBackprop(model).attribute(**asked),
+        "Grad-CAM": attr.LayerGradCam(model, model.cam_layer).attribute(**asked, relu_attributions=True)[:, 0],
+        "Guided Grad-CAM": attr.GuidedGradCam(model, model.cam_layer).attribute(**asked, interpolate_mode="bilinear"),
+        "integrated gradients": attr.IntegratedGradients(model).attribute(
+            **asked, baselines=0.5, n_steps=32, method="riemann_middle"
+        ),
+        "occlusion": attr.Occlusion(model).attribute(
+            **asked, sliding_window_shapes=(3, window, window), strides=(3, window, window), baselines=0.5
+        )[:, 0, ::window, ::window],
+    }
+    yours = {
+        "gradient": score_gradient(image, label, model),
+        "guided backprop": guided_backprop(image, label, model),
+        "Grad-CAM": grad_cam(image, label, model, model.cam_layer),
+        "Guided Grad-CAM": guided_grad_cam(image, label, model, model.cam_layer),
+        "integrated gradients": integrated_gradients(image, label, model, grey, 32),
+        "occlusion": occlusion_map(image, label, model, window, window, 0.5),
+    }
+    print("relative difference between Captum's result and yours")
+    for name, theirs in captums.items():
+        theirs = theirs.detach()
+        print(f"  {name:22} {((theirs - yours[name]).norm() / theirs.norm()).item():.1e}")
+
+# %% [markdown]
+# The same side by side. Whatever the numbers say, look: two maps that differ by a mistake often look alike, and two
+# that look different may differ by their colours only.
+
+# %% figure="captum"
+image, label = pictures.images[:1], predictions[:1]
+layer, size = model.cam_layer, pictures.images.shape[2:]
+ours = [
+    score_gradient(image, label, model),
+    guided_backprop(image, label, model),
+    grad_cam(image, label, model, layer),
+    guided_grad_cam(image, label, model, layer),
+]
+rows = [
+    [plots.picture(image[0], model.classes[label]), *(plots.unsigned(strength(values, size)[0]) for values in ours)]
+]
+if attr:
+    asked = {"inputs": image.clone().requires_grad_(), "target": label}
+    theirs = [
+        attr.Saliency(model).attribute(**asked),
+        attr.GuidedBackprop(model).attribute(**asked),
+        attr.LayerGradCam(model, layer).attribute(**asked, relu_attributions=True)[:, 0],
+        attr.GuidedGradCam(model, layer).attribute(**asked, interpolate_mode="bilinear"),
+    ]
+    rows.append([None, *(plots.unsigned(strength(values.detach(), size)[0]) for values in theirs)])
+plots.panels(
+    rows,
+    heads=["picture", "saliency", "guided", "Grad-CAM", "Guided Grad-CAM"],
+    names=["yours", "Captum's"][: len(rows)],
+)
+
+# %% [markdown]
+# ### Inside a layer: conductance, and one neuron
+#
+# Captum goes on where this page ends. **Layer conductance** (Dhamdhere, Sundararajan, Yan 2018,
+# [arXiv:1805.12233](https://arxiv.org/abs/1805.12233)) is integrated gradients, sorted by the neurons of a layer
+# instead of by pixels: how much of the gain of the score has flowed through neuron $A_{kij}$ on the way from the
+# baseline to the image? It is signed, and complete: over all neurons of a layer it adds up to the gain. And a **single
+# neuron** can be asked what a class is asked: which pixels raise *it*? Below, for each picture: Grad-CAM; the
+# conductance, added up over the channels; the output of the channel with the most conductance; and guided backprop of
+# the one neuron of that channel that is most active.
+
+
+# %% figure="neurons"
+def neuron_row(image, label):
+    """Return the panels of one picture, (1, 3, H, W)."""
+    asked = {"inputs": image.clone().requires_grad_()}
+    layer, grey = model.cam_layer, torch.full_like(image, 0.5)
+    conductance = attr.LayerConductance(model, layer).attribute(**asked, baselines=grey, target=label, n_steps=20)
+    outputs = attr.LayerActivation(model, layer).attribute(image)[0].detach()
+    channel = conductance.detach()[0].sum(dim=(1, 2)).argmax().item()
+    row, column = divmod(outputs[channel].argmax().item(), outputs.shape[2])
+    neuron = attr.NeuronGuidedBackprop(model, layer).attribute(**asked, neuron_selector=(channel, row, column))
+    with torch.no_grad():
+        gain = (model(image) - model(grey))[0, label].item()
+    total = conductance.sum().item()
+    return [
+        plots.picture(image[0], model.classes[label]),
+        plots.unsigned(grad_cam(image, label, model, layer)[0]),
+        plots.signed(conductance.detach()[0].sum(dim=0), f"sum {total:.2f}, gain {gain:.2f}"),
+        plots.unsigned(outputs[channel], f"channel {channel}"),
+        plots.tinted(neuron[0].detach(), f"neuron ({row}, {column})"),
+    ]
+
+
+plots.panels(
+    [neuron_row(pictures.images[i : i + 1], predictions[i : i + 1]) for i in range(3)],
+    heads=["picture", "Grad-CAM", "conductance", "best channel", "one neuron"],
+) if attr else print("This figure needs Captum.")
+
+# %% [markdown]
+# What to see: conductance repeats Grad-CAM where that is positive, and shows with a sign what Grad-CAM cuts off. Its
+# sum is the gain of the score, as printed. The best channel often stands for a part: it has learned an eye, a head, a
+# texture, and the neuron at its brightest place sees a window of the picture, its receptive field, and in it the
+# outlines of that part. Sharp as they are: these are guided backprop's outlines, with all that section 2.2 has to say
+# about them.
+#
+# ## 2.10 Four claims to judge
+#
+# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in 3 to 6 sentences each.
+#
+# ### Claim 1: the clearest picture is the best explanation (3 points)
+#
+# Cem shows guided backprop of a cat to a customer. "Nowhere else are the whiskers drawn so clearly. So the network has
+# recognised the cat by its whiskers, and of all the methods, this is the most faithful one." Judge both conclusions
+# with what you have seen on this page, and propose an experiment that could prove Cem wrong.
+
+# %% [markdown] question="q_clear" points=3
+# ### BEGIN SOLUTION
+# **Model answer.** Neither follows. The clarity comes from the rule, not from the decision: dropping negative signals
+# at every ReLU lets edges through, whatever the question. The measurement: for two classes of one picture, guided
+# backprop gave nearly the same result (correlation above 0.9), while the gradients differed. What is the same for "cat"
+# and for the second best class cannot say why the network said "cat". Nor is the result the gradient of any function,
+# so that it predicts no change of the score. Whiskers show up because they are thin edges that active neurons see;
+# whether the score needs them is another question. Experiments: cover the whiskers, and as a control a region of the
+# same size elsewhere, and compare the drops; ask for another class; give the last layers random weights: if the picture
+# stays, it has not shown what they decide.
+#
+# **Rubric.**
+# - 1 point: clearness is no measure of faithfulness; the picture is due to the rule (edges pass) or to what the early
+#   layers see.
+# - 1 point: evidence from the page: nearly the same result for another class (or: not the gradient of any function, so
+#   nothing follows for a change of the whiskers).
+# - 1 point: an experiment that can fail, with what it is compared to: occlusion with a control, another class,
+#   randomised weights.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 2: Grad-CAM is a blurred saliency map (3 points)
+#
+# Dana writes: "Both take a gradient of the same score. Grad-CAM merely does it at a layer with fewer places, so one
+# gets it by averaging the saliency map over the cells of a grid. The saliency map has all of that and the details
+# besides: it is the better of the two." Name two differences between the methods that no averaging makes up for, and
+# judge the last sentence.
+
+# %% [markdown] question="q_blurred" points=3
+# ### BEGIN SOLUTION
+# **Model answer.** The gradient is taken with respect to different things and used differently. Saliency is the size of
+# $\partial s_y / \partial x$: how steeply the score reacts to a pixel, up or down. Grad-CAM takes the mean gradient of
+# each channel as a **weight** and multiplies it by the **activation**: a place is bright where features that speak for
+# the class are present, however steep the score is there. And it keeps the sign: evidence against the class is cut to
+# zero, whereas the absolute value of the saliency map shows it as brightly. No averaging brings back a lost sign or
+# multiplies by an activation. The consequence was measured: with two objects in the picture, about 99 % of Grad-CAM's
+# energy lies on the asked one, and little more than half of the gradient's, which is near what no idea at all gives.
+# Neither is better: Grad-CAM answers "where is evidence for this class?", coarsely, since its map has few places; the
+# gradient answers "which pixels would change the score?", in full detail, without telling classes apart.
+#
+# **Rubric.**
+# - 1 point: one difference that no averaging makes up for: weights times activations instead of a slope alone; or the
+#   sign kept and cut at zero instead of the absolute value; or the mean over places, so that the place comes from the
+#   activation and not from the gradient.
+# - 1 point: a second one of these.
+# - 1 point: neither is better as such; each is tied to a question, with the resolution of the one against the class
+#   discrimination of the other (the two-object figure counts as a reason).
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 3: complete, hence correct (3 points)
+#
+# Eli explains a picture of a black cat by integrated gradients with a black baseline. "The values add up to the gain of
+# the score within 0.1 %. So each pixel has got its true share. The fur has got zero, so the network does not use the
+# fur." Judge the two conclusions.
+
+# %% [markdown] question="q_complete" points=3
+# ### BEGIN SOLUTION
+# **Model answer.** Completeness is a single equation for as many values as there are pixels and channels. Move a share
+# from one pixel to another and it still holds; the whole gain given to a single pixel would pass as well. The gap of
+# 0.1 % shows that the integral was computed well, that is, that the steps suffice; it says nothing about the shares.
+# The fur has got zero because it has the colour of the baseline: $x - x' = 0$ there, and so the value is zero **by
+# definition**, for every network. The question answered was "what does this picture have that black has not?". With a
+# white or a grey baseline the same network gives the fur a share, and these values add up as well. To find out about
+# the fur: change the baseline, or recolour the fur and look at the score.
+#
+# **Rubric.**
+# - 1 point: completeness fixes the sum alone; many different maps satisfy it (other baselines are examples).
+# - 1 point: the small gap is about the numerical integration (number of steps).
+# - 1 point: zero at the fur follows from $x = x'$ there, for any network; another baseline, or a change of the fur,
+#   would tell.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 4: occlusion is the truth (3 points)
+#
+# Fay writes: "Occlusion uses no gradient. It asks the network itself, so whatever disagrees with it is wrong. My
+# picture shows two mushrooms side by side, and covering either of them hardly lowers the score of *mushroom*: the
+# network does not look at the mushrooms." Say what is strong about occlusion, why her last conclusion fails, and name
+# one more choice of hers that the result depends on.
+
+# %% [markdown] question="q_occlusion" points=3
+# ### BEGIN SOLUTION
+# **Model answer.** Occlusion measures the effect of an actual change on the actual score, with nothing approximated,
+# and needs no access to the inside: it is strong evidence about **that** change. But it is about that change only. With
+# two mushrooms, the one that is left suffices: each drop is small, although covering both might take the whole score.
+# (Her network saturates, then: with a pooled linear head, each mushroom would take its share of the score along.) One
+# window at a time cannot see such redundancy (nor the opposite, parts that count only together). So the conclusion
+# fails; covering both at once would show it. The result further depends on the fill: black, grey and white gave
+# different maps, since a square of any colour is itself something to see, with edges that no training picture had; and
+# on the side of the window: a small one leaves enough of a large object to be recognised. A method that disagrees may
+# answer another question.
+#
+# **Rubric.**
+# - 1 point: what is strong: a real change and its real effect on the score, no derivative, no approximation, any model.
+# - 1 point: redundancy: the other mushroom suffices, so that single windows show small drops; covering both is the
+#   test.
+# - 1 point: a further dependence with a reason: fill value, side or stride of the window, pictures unlike the training
+#   pictures.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## Recap
+#
+# - A hook reads or changes what passes through a layer. It stays until it is removed, and no score will tell you.
+# - Guided backprop shows what active neurons saw, sharply, and hardly depends on the class. Grad-CAM shows where the
+#   evidence for a class is, coarsely; on a pooled linear head it is the positive part of CAM. Their product is both,
+#   and inherits the doubts about both.
+# - An all-zero Grad-CAM is an answer: nothing at this layer speaks for the class.
+# - Integrated gradients add up to the gain of the score. This tests the computation; the baseline decides what is
+#   shared out.
+# - Occlusion asks the network itself, about one kind of change. Use it against the others, and change its fill.
+#
+# ## Further reading
+#
+# - Selvaraju and others 2017, [arXiv:1610.02391](https://arxiv.org/abs/1610.02391): section 3 on the method, 3.1 on
+#   Grad-CAM as a generalisation of CAM, 3.3 on counterfactual explanations.
+# - Zhou and others 2016, *Learning Deep Features for Discriminative Localization*,
+#   [arXiv:1512.04150](https://arxiv.org/abs/1512.04150): CAM.
+# - Springenberg and others 2015, [arXiv:1412.6806](https://arxiv.org/abs/1412.6806): section 3.4 and figure 1 on the
+#   three rules.
+# - Nie, Zhang, Patel 2018, *A Theoretical Explanation for Perplexing Behaviors of Backpropagation-based
+#   Visualizations*, [arXiv:1805.07039](https://arxiv.org/abs/1805.07039): why guided backprop recovers the image.
+# - Sundararajan, Taly, Yan 2017, [arXiv:1703.01365](https://arxiv.org/abs/1703.01365): sections 2 and 3 on axioms and
+#   path methods.
+# - Sturmfels, Lundberg, Lee 2020, *Visualizing the Impact of Feature Attribution Baselines*,
+#   [doi:10.23915/distill.00022](https://doi.org/10.23915/distill.00022).
+# - Zeiler, Fergus 2014, *Visualizing and Understanding Convolutional Networks*,
+#   [arXiv:1311.2901](https://arxiv.org/abs/1311.2901): the deconvnet in section 2.1, occlusion in section 4.2.
 
 
 # %% mutant="guided_backprop" says="Your result is the plain gradient: each ReLU masks by its input alone. Drop what arrives with a negative sign as well. If you did, your change has reached no ReLU of the network: walk the whole tree with model.modules()."
@@ -774,266 +2075,6 @@ def guided_backprop(images, labels, model):
     finally:
         while handles:
             handles.pop().remove()
-
-
-# %% [markdown]
-# **Predict first:** which of the three rules gives the clearest picture, and which one pays least attention to the
-# network?
-#
-# The middle rule comes for free from your own function: give it a copy of the network whose first mask never closes.
-# Each ReLU below computes the usual value, adds 1, and sends it through an `nn.ReLU` that is therefore open for every
-# input.
-
-
-# %%
-class OpenReLU(nn.Module):
-    """The values of a ReLU, behind a gate that is open whatever the input is."""
-
-    def __init__(self):
-        super().__init__()
-        self.gate = nn.ReLU()
-
-    def forward(self, x):
-        values = F.relu(x).detach() + x - x.detach()  # forwards a ReLU, backwards the identity
-        return self.gate(values + 1) - 1
-
-
-def with_open_relus(model):
-    """Return a copy of the model with the same scores, in which guided backprop is the deconvnet's rule."""
-    twin = copy.deepcopy(model)
-    for parent in list(twin.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.ReLU):
-                setattr(parent, name, OpenReLU())
-    return twin
-
-
-# %% figure="ablation"
-images, labels = pictures.images[:4], predictions[:4]
-columns = [
-    score_gradient(images, labels, model),
-    guided_backprop(images, labels, with_open_relus(model)),
-    guided_backprop(images, labels, model),
-]
-plots.panels(
-    [
-        [plots.picture(image, model.classes[label]), *map(plots.tinted, signals)]
-        for image, label, *signals in zip(images, labels, *columns)
-    ],
-    heads=["picture", "gradient", "deconvnet", "guided"],
-    names=["", "", "", ""],
-    title="Mask by the input, by the signal, by both",
-)
-
-# %% [markdown]
-# What to see: grey is zero; a colour tells which channels have which sign. The gradient is a cloud of grain near the
-# object. The deconvnet draws edges, those of the background as well, for it never asks which neurons were active. Both
-# masks together give the celebrated picture: clean outlines of the object, nearly a drawing of it.
-#
-# A picture like this convinces people. So ask the question of assignment 1 at once: does it depend on the class? Below,
-# guided backprop for the best and the second best score of one picture, and the correlation of the two results, next to
-# that of the two gradients.
-
-
-# %% figure="classes"
-def correlation(a, b):
-    """Return the correlation of two tensors over all of their values."""
-    a, b = a - a.mean(), b - b.mean()
-    return ((a * b).sum() / (a.norm() * b.norm())).item()
-
-
-rows = []
-for image, order in zip(pictures.images[1:4], ranking[1:4]):
-    row = [plots.picture(image)]
-    for method in (guided_backprop, score_gradient):
-        best, second = method(image.expand(2, -1, -1, -1), order[:2], model)
-        names = [model.classes[c] for c in order[:2]]
-        row += [
-            plots.tinted(best, names[0]),
-            plots.tinted(second, f"{names[1]}\ncorrelation {correlation(best, second):.2f}"),
-        ]
-    rows.append(row)
-plots.panels(rows, heads=["picture", "guided, best", "guided, second", "gradient, best", "gradient, second"])
-
-# %% [markdown]
-# What to see: guided backprop hardly changes when you ask about another class, to the eye and by the number. The
-# gradients differ, on the picture book even in sign. In dropping what speaks against the class, guided backprop has
-# dropped most of what tells one class from another: edges come through whatever the question. It shows **what the
-# network saw**, well drawn, and not **why it said so**.
-#
-# ## 2.3 From pixels to feature maps
-#
-# To tell classes apart, look where the network has nearly decided: at its last feature maps. In many networks, little
-# comes after them. The network of the picture book ends like this: **global average pooling** takes the mean of each of
-# the $K$ maps $A_k$, and a linear layer with weights $w_{yk}$ and bias $b_y$ adds these means up:
-#
-# $$s_y = b_y + \sum_k w_{yk}\, \frac{1}{hw} \sum_{ij} A_{kij}
-#       = b_y + \frac{1}{hw} \sum_{ij} C_{ij}, \qquad C_{ij} = \sum_k w_{yk} A_{kij} .$$
-#
-# The sums have changed places, and the score has become a mean over places. $C$ is the **class activation map**, CAM
-# (Zhou and others 2016): $C_{ij}$ is what place $(i, j)$ brings to the score. No gradient is needed, and nothing is
-# approximate. See for yourself:
-
-# %%
-linear = book.network.head[-1]
-
-
-def class_activation_map(images, labels):
-    """Return CAM (N, 8, 8), with its sign, of the network of the picture book."""
-    with torch.no_grad():
-        maps = book.network.features(book.normalise(images))  # (N, 96, 8, 8)
-        return torch.einsum("nk,nkij->nij", linear.weight[labels], maps)
-
-
-scenes = picture_book(5)
-cams = class_activation_map(scenes.images, scenes.labels)
-with torch.no_grad():
-    own_scores = book(scenes.images).gather(1, scenes.labels[:, None])[:, 0]
-    from_cams = linear.bias[scenes.labels] + cams.mean(dim=(1, 2))
-print("score of the label:", [round(value, 3) for value in own_scores.tolist()])
-print("bias + mean of CAM:", [round(value, 3) for value in from_cams.tolist()])
-
-# %% [markdown]
-# This works for this kind of head only. **Grad-CAM** asks for the weight of a channel in any network, at any layer, by
-# a gradient: how much does the score change when channel $k$ gets stronger, on average over the places?
-#
-# $$\alpha_k = \frac{1}{hw} \sum_{ij} \frac{\partial s_y}{\partial A_{kij}}, \qquad
-#   M_{ij} = \max\Big(0, \; \sum_k \alpha_k A_{kij} \Big) .$$
-#
-# Read it slowly. The gradient is averaged **over the places, for each image on its own**; the mean, not the map, weighs
-# the channel. The channels are added up **first**, those with negative weight included, and only the total is cut at 0:
-# evidence against the class at a place may outweigh the evidence for it there. What is negative in the end belongs to
-# other classes.
-#
-# **Predict first:** what is $\alpha_k$ for the pooled linear head above?
-#
-# ### Exercise 2.2: Grad-CAM
-#
-# **Given** images, labels, a model and one of its layers. **Return** one map for each image, in the size of the layer's
-# output. **Rule:** the two formulas above, with the score of each image's own label and the plain gradient. Do not
-# normalise, do not enlarge. The layer may be any module whose output is a batch of feature maps, with values of both
-# signs.
-#
-# <details>
-# <summary>How do I get the output of a layer?</summary>
-#
-# Append it to a list in a forward hook. If the pixels require a gradient, so does the output, and
-# `torch.autograd.grad(score, output)` differentiates with respect to it as to any other tensor.
-#
-# </details>
-#
-# <details>
-# <summary>"element 0 of tensors does not require grad"</summary>
-#
-# The model is frozen. Let the graph start at the pixels: `images.detach().clone().requires_grad_()`.
-#
-# </details>
-#
-# <details>
-# <summary>My map is right on this network and wrong in the check</summary>
-#
-# After a pooled head, the gradient is the same at all places, which hides many mistakes: no mean, the ReLU at the wrong
-# step, a sum. The check uses a head with fully connected layers, an oblong layer and both signs. Compare your code with
-# the formulas, step by step.
-#
-# </details>
-
-
-# %% exercise="grad_cam" minutes=30 difficulty=2
-def grad_cam(images, labels, model, layer):
-    """Return the gradient-weighted class activation map of each image (Selvaraju et al. 2017, section 3).
-
-    Args:
-        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
-        labels: (N,) int64 tensor, the class asked about for each image.
-        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
-        layer: a module of the model, used once in a forward pass, whose output A is (N, K, h, w), any signs.
-
-    Returns:
-        (N, h, w) new tensor, detached, of the images' dtype and device: max(0, sum over the channels k of
-        alpha_k A_k), where alpha_k is the mean over the h x w places of d score of the own label / d A_k, for each
-        image on its own. Not normalised, not enlarged. All zeros where the sum is negative everywhere.
-
-    Leaves images, labels and the model (parameters, mode, hooks, structure, .grad) as they were.
-    """
-    ### BEGIN SOLUTION
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    own = scores.gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-    ### END SOLUTION
-
-
-# %% check="grad_cam" points=5
-checks.grad_cam(grad_cam)
-### BEGIN HIDDEN TESTS
-import torch
-from torch import nn
-
-from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
-
-
-def at_the_end(*options, **more):
-    """The last convolution: as large as the image, both signs, a fully connected head after it."""
-    images, labels, model = problem(*options, **more)
-    return images, labels, model, model.cam_layer
-
-
-def at_a_smaller_map(*options, **more):
-    """The pooling in the head: half as large as the image."""
-    images, labels, model = problem(*options, **more)
-    return images, labels, model, model.network.head[1]
-
-
-def deep_inside(*options, **more):
-    """A convolution inside a nested block."""
-    images, labels, model = problem(*options, **more)
-    return images, labels, model, model.network.body[0].second
-
-
-def nothing_speaks_for_the_label():
-    """Scores that every channel lowers for some labels: their maps are zero."""
-    images, labels, model, layer = at_a_smaller_map(216, 3)
-    with torch.no_grad():
-        model.network.head[4].weight.abs_()
-        model.network.head[6].weight.abs_()
-        model.network.head[6].weight[labels[1]] *= -1
-    return images, labels, model, layer
-
-
-def twice_and_left_as_found():
-    images, labels, model, layer = at_the_end(210, 2, trainable=True)
-    grad_cam(images, labels, model, layer)
-    maps = grad_cam(images, labels, model, layer)
-    facts = [maps.requires_grad, images.requires_grad, images.grad is not None]
-    return maps, facts, images, labels, state_of(model)
-
-
-emit("three images", lambda: grad_cam(*at_the_end(214, 3)))
-emit(
-    "one image, for two networks", lambda: [grad_cam(*at_the_end(206, 1)), grad_cam(*at_a_smaller_map(221, 1, (8, 6)))]
-)
-emit("other layers, float32", lambda: [
-    grad_cam(*at_a_smaller_map(218, 3)),
-    grad_cam(*deep_inside(215, 2, (7, 10), classes=4, dtype=torch.float32, trainable=True)),
-])  # fmt: skip
-emit("a label that nothing speaks for", lambda: grad_cam(*nothing_speaks_for_the_label()))
-emit("a second call, everything left as found", twice_and_left_as_found)
-### END HIDDEN TESTS
 
 
 # %% mutant="grad_cam" says="You return negative values: the ReLU after the sum over the channels is missing. What is negative in the end speaks for other classes; cut it at 0."
@@ -1570,309 +2611,6 @@ def grad_cam(images, labels, model, layer):
         return (weights[..., None, None] * seen[0]).sum(-3).clip(0)
 
 
-# %% [markdown]
-# Did you predict the weights for the pooled linear head? There, $\partial s_y / \partial A_{kij} = w_{yk} / hw$ at
-# every place, so $\alpha_k = w_{yk} / hw$, and **Grad-CAM is the positive part of CAM, divided by $hw$**. You need no
-# picture to check that:
-
-# %%
-found = grad_cam(scenes.images, scenes.labels, book, book.cam_layer)
-expected = cams.clamp(min=0) / (8 * 8)
-gap = (found - expected).norm() / expected.norm()
-print(f"relative difference between Grad-CAM and max(0, CAM) / 64: {gap.item():.1e}")
-
-# %% [markdown]
-# SqueezeNet ends in another order: a 1 x 1 convolution makes a map for each class, then comes a **ReLU**, and the mean
-# over the places last. The gradient is $w_{yk} / hw$ where the map of the class is positive, and 0 elsewhere. Its mean
-# over the places is $w_{yk} / hw$ times the share of such places, one number for all channels: CAM again, up to a
-# factor. In both networks, Grad-CAM therefore tells nothing that the weights do not tell. What it adds is a way to find
-# such weights in any network, at any layer.
-
-# %% figure="gradcam"
-maps = grad_cam(pictures.images, predictions, model, model.cam_layer)
-figure = plots.panels(
-    [
-        [plots.picture(image, model.classes[label]) for image, label in zip(pictures.images, predictions)],
-        [plots.unsigned(grad_map) for grad_map in maps],
-        [plots.overlay(image, grad_map) for image, grad_map in zip(pictures.images, maps)],
-    ],
-    names=["picture", f"Grad-CAM, {maps.shape[1]} x {maps.shape[2]}", "overlay"],
-)
-save_figure(figure, "02_gradcam-gradcam")
-
-# %% [markdown]
-# What to see: one or two warm regions for each picture, on the object, and nothing of its outline. The brightest places
-# are often a part that decides, such as a head or an eye, rather than the whole. The middle row is all there is: a few
-# dozen numbers. Between them, the overlay is stretched, and suggests a precision that is not there.
-#
-# ### An empty map is an answer
-#
-# Ask about a class that nothing in the picture speaks for. The sum over the channels is negative at every place, the
-# ReLU makes it zero, and the map is black. Programs that scale every map to end at 1 divide 0 by 0 here: they show NaN,
-# or a rounding error blown up to full brightness. Below, one scene and four classes: CAM with its sign above, Grad-CAM
-# below.
-
-# %% figure="empty"
-scene = scenes[3]
-with torch.no_grad():
-    order = book(scene.images)[0].argsort(descending=True)
-asked = order[[0, 1, 5, 9]]
-four = scene.images.expand(4, -1, -1, -1)
-plots.panels(
-    [
-        [plots.picture(scene.images[0]), *map(plots.signed, class_activation_map(four, asked))],
-        [None, *map(plots.unsigned, grad_cam(four, asked, book, book.cam_layer))],
-    ],
-    heads=["picture", *(book.classes[c] for c in asked)],
-    names=["CAM", "Grad-CAM"],
-)
-
-# %% [markdown]
-# What to see: for the right class there is evidence, and Grad-CAM shows it. The classes in the middle live on scraps of
-# the background: their maps look as bright, until you read the scale below, which ends at less than a twentieth of the
-# first. For the last class every place of CAM is negative, so the map is zero. Nothing is broken. The map says that
-# nothing at this layer speaks for this class, and CAM adds what speaks **against** it. In the picture book this is
-# common: two of five scenes have no evidence at all for *car*. A map that is empty for the class that the network
-# predicts would be another matter: look for a mistake, or for a head with a large bias.
-#
-# ## 2.4 Which layer?
-#
-# Nothing in the formula says "last". Below, Grad-CAM at the last layer of each size of map, found by forward hooks. The
-# sum over the channels weighs each channel with **one** number for all places. This makes sense where a channel stands
-# for a part of an object, late in the network. Early channels stand for edges and colours, and an edge may speak for
-# the class here and against it there.
-#
-# **Predict first:** at which layer is the map most exact, and at which does it know most about the class?
-
-
-# %%
-def last_layers(model, image):
-    """Return the last module with a map of each size, {(h, w): module}, from the input to model.cam_layer."""
-    seen = []
-
-    def note(module, inputs, output):
-        if isinstance(output, torch.Tensor) and output.dim() == 4:
-            seen.append((module, tuple(output.shape[2:])))
-
-    handles = [module.register_forward_hook(note) for module in model.network.modules()]
-    try:
-        with torch.no_grad():
-            model(image[None])
-    finally:
-        for handle in handles:
-            handle.remove()
-    modules = [module for module, _ in seen]
-    until = modules.index(model.cam_layer)
-    return {size: module for module, size in seen[: until + 1] if modules.count(module) == 1}
-
-
-layers = last_layers(model, pictures.images[0])
-print("sizes of the maps:", ", ".join(f"{height} x {width}" for height, width in layers))
-
-# %% figure="layers"
-images, labels = pictures.images[:4], predictions[:4]
-columns = [grad_cam(images, labels, model, layer) for layer in layers.values()]
-plots.panels(
-    [
-        [plots.picture(image, model.classes[label]), *map(plots.unsigned, maps)]
-        for image, label, *maps in zip(images, labels, *columns)
-    ],
-    heads=["picture", *(f"{height} x {width}" for height, width in layers)],
-)
-
-# %% [markdown]
-# What to see: from left to right the maps lose detail and gain meaning. At the first layer you see an edge image of the
-# whole picture. At the last one, a blob on the object. On the picture book, the layer before the last is a good
-# compromise; in SqueezeNet, the early maps even light up at the border of the picture and on the wood behind the hay.
-# The scales grow from left to right, but do not compare them: $\alpha_k$ is a mean over the places, and one place of
-# 4096 has less say than one of 64.
-#
-# ## 2.5 Fine and class-specific at once
-#
-# Guided backprop is sharp and hardly depends on the class; Grad-CAM depends on the class and is coarse. **Guided
-# Grad-CAM** is their product: the fine structure, where the coarse map is warm. The map has to be enlarged to the size
-# of the image first. There are several ways to do that; this course takes **bilinear interpolation with
-# `align_corners=False`**: each value of the small map belongs to the middle of its cell, and between the middles the
-# values change linearly. In one dimension, three values for nine places:
-
-# %%
-small = torch.tensor([[[0.0, 3.0, 9.0]]])
-for options in (
-    {"mode": "nearest"},
-    {"mode": "linear", "align_corners": True},
-    {"mode": "linear", "align_corners": False},
-):
-    large = F.interpolate(small, size=9, **options)[0, 0]
-    print(f"{options!s:46}", [round(value, 1) for value in large.tolist()])
-
-# %% [markdown]
-# With `align_corners=True`, the first and last value sit on the first and last pixel, so that the cells at the border
-# are half as wide as the others, and everything between is shifted. A product with a shifted map favours the wrong
-# pixels.
-#
-# ### Exercise 2.3: Guided Grad-CAM
-#
-# **Given** images, labels, a model and a layer. **Return** the product for each image, signed, three channels.
-# **Rule:** guided backprop times the Grad-CAM of the layer, enlarged bilinearly (`align_corners=False`) to the size of
-# the images. Grad-CAM stays as it was: with the plain gradient, and its ReLU before the enlarging. Call your two
-# functions. Images may be oblong.
-#
-# <details>
-# <summary>"Input and output must have the same number of spatial dimensions"</summary>
-#
-# `F.interpolate` works on (N, C, h, w), and a batch of maps is (N, h, w). Give it a channel axis: `maps[:, None]`.
-#
-# </details>
-#
-# <details>
-# <summary>"The size of tensor a (6) must match the size of tensor b (9)"</summary>
-#
-# `size` is (height, width), in this order: `images.shape[-2:]`. A single number makes a square.
-#
-# </details>
-
-
-# %% exercise="guided_grad_cam" minutes=10 difficulty=1
-def guided_grad_cam(images, labels, model, layer):
-    """Return Guided Grad-CAM, guided backprop times enlarged Grad-CAM (Selvaraju et al. 2017, section 3.2).
-
-    Args:
-        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
-        labels: (N,) int64 tensor, the class asked about for each image.
-        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
-        layer: a module of the model, used once in a forward pass, whose output is (N, K, h, w).
-
-    Returns:
-        (N, 3, H, W) new tensor, detached, of the images' dtype and device: the guided backpropagation of the own
-        score times the layer's Grad-CAM (plain gradient, ReLU), enlarged to H x W by bilinear interpolation with
-        align_corners=False; the same factor for the three channels. Signed, not normalised.
-
-    Leaves images, labels and the model (parameters, mode, hooks, structure, .grad) as they were.
-    """
-    ### BEGIN SOLUTION
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return guided_backprop(images, labels, model) * enlarged
-    ### END SOLUTION
-
-
-# %% check="guided_grad_cam" points=3
-checks.guided_grad_cam(guided_grad_cam)
-### BEGIN HIDDEN TESTS
-import torch
-
-from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), net=None, **options):
-    """Images, labels, a network and its pooling layer, whose map is half as large as the image."""
-    model = tiny_network(net or seed, size, **options)
-    images, _ = tiny_batch(model, count, seed, size)
-    return images, torch.arange(count) % 4, model, model.network.head[1]
-
-
-def guided_first(images, labels, model, layer):
-    guided = guided_backprop(images, labels, model)
-    return guided, grad_cam(images, labels, model, layer)
-
-
-def cam_first(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    return guided_backprop(images, labels, model), maps
-
-
-def own(order, *arguments):
-    """What the answers to exercises 2.1 and 2.2 give: a mistake in there should not cost marks in here again."""
-    try:
-        return [torch.as_tensor(values).double() for values in order(*arguments)]
-    except Exception:
-        return [torch.zeros(1), torch.zeros(1)]
-
-
-def told(seed, count, size=(9, 13), everything=False, **options):
-    """The answer, the student's own pair in both orders, and that pair for other images and for another network.
-
-    With `everything`, after a second call, and with the state in which the first three leave their arguments.
-    """
-
-    def ask(function, images_of=seed, network_of=seed, state=everything):
-        images, labels, model, layer = problem(images_of, count, size, net=network_of, **options)
-        torch.manual_seed(seed)  # what is drawn by chance is the same for all
-        for _ in range(1 + everything):
-            values = function(images, labels, model, layer)
-        if not state:
-            return values
-        attached = any(getattr(value, "requires_grad", False) for value in values)
-        return [*values, attached, images.requires_grad, images.grad is not None, images, labels, state_of(model)]
-
-    # In both orders, since a function that leaves the model altered changes what the other one gives.
-    pairs = [lambda *arguments, order=order: own(order, *arguments) for order in (guided_first, cam_first)]
-    return [
-        ask(lambda *arguments: [guided_grad_cam(*arguments)]),
-        ask(pairs[0]),
-        ask(pairs[1]),
-        ask(pairs[0], images_of=seed + 50, state=False),
-        ask(pairs[0], network_of=seed + 50, state=False),
-    ]
-
-
-emit("three images, oblong", lambda: told(220, 3))
-emit("one image, float32, trainable", lambda: told(222, 1, (8, 14), dtype=torch.float32, trainable=True))
-emit("a second call, everything left as found", lambda: told(217, 2, everything=True, trainable=True))
-### END HIDDEN TESTS
-
-
-# %% judge="guided_grad_cam"
-import numpy as np
-
-from helpers.course.compare import close
-
-
-def judge(part, got, want, given):
-    """Accept the right product, or that of the student's own guided backprop and Grad-CAM of the same inputs.
-
-    Both must then be attributions of some kind: they change with the images and with the network, and the maps are no
-    constants. A pair that is blank, zero, random or looks at the images alone excuses nothing.
-    """
-    if len(got) != len(want):
-        return False
-    facts = 8 if part.endswith("everything left as found") else 0
-    state, rest = got[1 : 1 + facts], got[1 + facts :]
-    pairs = rest[: 2 + facts], rest[2 + facts : -4]
-    accepted = [(want[0], want[1 : 1 + facts])]
-    if all(map(depends, pairs[0], rest[-4:-2])) and all(map(depends, pairs[0], rest[-2:])):
-        for guided, maps, *its_state in pairs:
-            if guided.shape == want[0].shape and fits(maps, want[0].shape):
-                accepted.append((product(guided, maps), its_state))
-    return any(close(got[0], values) and all(map(close, state, its_state)) for values, its_state in accepted)
-
-
-def depends(values, others):
-    """Tell whether finite values change where something else is asked."""
-    return values.dtype.kind == "f" and bool(np.isfinite(values).all()) and not close(values, others)
-
-
-def fits(maps, shape):
-    """Tell whether maps are (N, h, w) or (N, 1, h, w), no larger than the images and no constants."""
-    if maps.ndim not in (3, 4) or maps.shape[1:-2] not in ((), (1,)) or len(maps) != shape[0]:
-        return False
-    return all(0 < side <= largest for side, largest in zip(maps.shape[-2:], shape[-2:])) and np.ptp(maps[0]) > 0
-
-
-def product(guided, maps):
-    """Return guided (N, 3, H, W) times maps (N, h, w) or (N, 1, h, w), enlarged bilinearly."""
-    down, across = (stretch(*sides) for sides in zip(maps.shape[-2:], guided.shape[-2:]))
-    enlarged = np.einsum("yi,nij,xj->nyx", down, maps.reshape(len(maps), *maps.shape[-2:]), across)
-    return guided * enlarged[:, None]
-
-
-def stretch(small, large):
-    """Return the (large, small) matrix of linear interpolation with align_corners=False."""
-    places = ((np.arange(large) + 0.5) * small / large - 0.5).clip(0, small - 1)
-    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(small)))
-
-
 # %% mutant="guided_grad_cam" says="You enlarge the map without interpolation, so that it is made of blocks. Use mode='bilinear' with align_corners=False."
 def guided_grad_cam(images, labels, model, layer):
     maps = grad_cam(images, labels, model, layer)
@@ -2067,230 +2805,6 @@ def guided_grad_cam(images, labels, model, layer):
     finally:
         for handle in handles:
             handle.remove()
-
-
-# %% figure="guided"
-images, labels = pictures.images[:4], predictions[:4]
-fine = guided_backprop(images, labels, model)
-coarse = grad_cam(images, labels, model, model.cam_layer)
-both = guided_grad_cam(images, labels, model, model.cam_layer)
-plots.panels(
-    [
-        [plots.picture(image, model.classes[label]) for image, label in zip(images, labels)],
-        list(map(plots.tinted, fine)),
-        list(map(plots.overlay, images, coarse)),
-        list(map(plots.tinted, both)),
-    ],
-    names=["picture", "guided backprop", "Grad-CAM", "product"],
-)
-
-# %% [markdown]
-# What to see: the product keeps the fine lines of guided backprop where Grad-CAM is warm, and fades them out elsewhere:
-# dots of the background, birds that the map passes by, the back of a dog. Look for what is lost on the object as well.
-#
-# ## 2.6 Two objects in one picture
-#
-# A picture with a single object cannot tell a map of the class from a map of "the thing in the picture". Two objects
-# can: ask for the one, then for the other, and the map must move. The scenes below come from the picture book, whose
-# network was trained on single objects only.
-#
-# **Predict first:** which of the four methods moves, and which stays on both objects?
-
-# %%
-pairs = picture_pairs(40, seed=3)
-book_layer = book.cam_layer
-methods = {
-    "gradient": score_gradient,
-    "guided backprop": guided_backprop,
-    "Grad-CAM": lambda images, labels, model: grad_cam(images, labels, model, book_layer),
-    "Guided Grad-CAM": lambda images, labels, model: guided_grad_cam(images, labels, model, book_layer),
-}
-
-
-def strength(values, size):
-    """Return how strong a result is at each pixel, (N, *size): its size, largest over channels, enlarged if need be."""
-    values = values.abs().amax(dim=1) if values.dim() == 4 else values
-    return F.interpolate(values[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
-
-
-def share_on_asked(method, pairs, asked):
-    """Return which share of a map's energy on the two objects lies on the asked one, for each scene."""
-    maps = strength(method(pairs.images, pairs.labels[:, asked], book), pairs.images.shape[2:])
-    on_objects = (maps[:, None] * pairs.masks).sum(dim=(2, 3))  # (N, 2)
-    return on_objects[:, asked] / on_objects.sum(dim=1)
-
-
-# %% figure="pairs"
-rows = []
-for scene in (pairs[:1], pairs[3:4]):
-    for asked in (0, 1):
-        results = [method(scene.images, scene.labels[:, asked], book)[0] for method in methods.values()]
-        drawn = [plots.unsigned(strength(result[None], scene.images.shape[2:])[0]) for result in results]
-        rows.append([plots.outline(scene.images[0], scene.names[0][asked], masks=[scene.masks[0, asked]]), *drawn])
-plots.panels(rows, heads=["asked for", *methods], title="Orange: the object that is asked for")
-
-# %% figure="energy"
-shares = {
-    name: torch.cat([share_on_asked(method, pairs, asked) for asked in (0, 1)]).mean().item()
-    for name, method in methods.items()
-}
-plots.bars(
-    {"energy on the asked object": shares | {"no idea": 0.5}},
-    ylabel=f"share of the energy on the two objects, mean over {len(pairs)} scenes",
-    highlight=list(methods),
-    size=(6, 2.4),
-)
-
-# %% [markdown]
-# What to see: Grad-CAM jumps to the object that is asked for, all of it. The gradient gives hardly more than half of
-# its energy to this object, as a map without any idea of the class would. Guided backprop stands between: it is
-# stronger on the asked object and draws the other one none the less. In Guided Grad-CAM the other object is gone, and
-# this is Grad-CAM's doing. So if you want to know *which class*, ask Grad-CAM; if you want to know *which pixels*, do
-# not ask it alone.
-#
-# ## 2.7 Completeness: integrated gradients
-#
-# Back to the pixels, and to a weakness of every gradient: it speaks of small changes. Take a score of one pixel that
-# saturates, $s(x) = 1 - e^{-4x}$, at $x = 1$. The gradient there is 0.07: a little more or less light changes nearly
-# nothing. Yet the score is 0.98, and would be 0 without light. All of it comes from this pixel, and the gradient gives
-# it next to nothing.
-#
-# Integrated gradients asks how the score came about **on the way** from a baseline $x'$, an image that shows nothing,
-# to the image $x$. It walks straight and collects the gradient:
-#
-# $$M_{chw} = (x_{chw} - x'_{chw}) \int_0^1 \frac{\partial s_y}{\partial x_{chw}}\Big|_{x' + t (x - x')} \, dt .$$
-#
-# By the fundamental theorem of calculus along this line, the values of all pixels and channels add up to what the score
-# has gained:
-#
-# $$\sum_{chw} M_{chw} = s_y(x) - s_y(x') .$$
-#
-# This is **completeness**, and a rare thing: a property that you can test on any network, without knowing what the
-# right map is. A computer replaces the integral by a mean over $m$ points. Which points? With the **midpoint rule**,
-# the line is cut in $m$ equal pieces and the gradient is taken in the middle of each:
-#
-# $$t_k = \frac{k - 1/2}{m}, \quad k = 1, \dots, m .$$
-#
-# Below, the example with one pixel, with gradients at the starts of the pieces, at their ends and in their middles.
-
-# %%
-x, baseline = torch.tensor(1.0), torch.tensor(0.0)
-print(f"gain of the score: {1 - torch.exp(-4 * x):.3f}")
-print("pieces    starts     ends  middles")
-for steps in (1, 2, 4, 8, 16):
-    row = []
-    for offset in (0.0, 1.0, 0.5):
-        t = (torch.arange(steps) + offset) / steps
-        points = (baseline + t * (x - baseline)).requires_grad_()
-        (slopes,) = torch.autograd.grad((1 - torch.exp(-4 * points)).sum(), points)
-        row.append(((x - baseline) * slopes.mean()).item())
-    print(f"{steps:6} " + "".join(f"{value:9.3f}" for value in row))
-
-# %% [markdown]
-# ### Exercise 2.4: integrated gradients
-#
-# **Given** images, labels, a model, a baseline and a number of steps. **Return** the contribution of each pixel and
-# channel, signed. **Rule:** the midpoint rule above, as many gradients as steps for each image, times the way from the
-# baseline to the image. Do not rescale the result to make the sum fit: the gap tells how good the approximation is. You
-# may call `score_gradient`.
-#
-# <details>
-# <summary>The check says "gradients at both ends and between"</summary>
-#
-# Your points are the ends of the pieces, or both ends are among them, as in `torch.linspace(0, 1, steps)`. Print your
-# $t_k$ for `steps=2`: 0.25 and 0.75 are wanted.
-#
-# </details>
-#
-# <details>
-# <summary>Which shape has the baseline?</summary>
-#
-# Any that broadcasts against the images: (N, 3, H, W), one image (3, H, W), a colour (3, 1, 1), or a single value.
-# Plain arithmetic with `images` takes care of it; `baseline[i]` does not.
-#
-# </details>
-
-
-# %% exercise="integrated_gradients" minutes=20 difficulty=2
-def integrated_gradients(images, labels, model, baseline, steps):
-    """Return the integrated gradients of the score (Sundararajan et al. 2017, section 3), by the midpoint rule.
-
-    Args:
-        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
-        labels: (N,) int64 tensor, the class asked about for each image.
-        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
-        baseline: a tensor of the images' dtype that broadcasts against them, in pixel units: where the way starts.
-        steps: m >= 1, the number of points.
-
-    Returns:
-        (N, 3, H, W) new tensor, detached, of the images' dtype and device: (image - baseline) times the mean of
-        d score of the own label / d pixel at baseline + t_k (image - baseline), t_k = (k - 1/2) / m, k = 1 ... m.
-        In score units, signed, not rescaled; the sum over an image tends to score(image) - score(baseline).
-
-    Leaves images, labels, baseline and the model (parameters, mode, hooks, .grad) as they were.
-    """
-    ### BEGIN SOLUTION
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    return way * total / steps
-    ### END SOLUTION
-
-
-# %% check="integrated_gradients" points=4
-checks.integrated_gradients(integrated_gradients)
-### BEGIN HIDDEN TESTS
-import torch
-
-from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
-
-
-def colour(*values):
-    return torch.tensor(values, dtype=torch.float64)[:, None, None]
-
-
-def own_baselines(seed, count):
-    images, labels, model = problem(seed, count)
-    return images, labels, model, images.flip(0) ** 2
-
-
-def twice_and_left_as_found():
-    images, labels, model = problem(237, 2, trainable=True)
-    baseline = images[0] * 0.3
-    integrated_gradients(images, labels, model, baseline, 3)
-    result = integrated_gradients(images, labels, model, baseline, 3)
-    facts = [result.requires_grad, images.requires_grad, baseline.requires_grad, images.grad is not None]
-    return result, facts, images, labels, baseline, state_of(model)
-
-
-emit("three images, a colour", lambda: integrated_gradients(*problem(231, 3), colour(0.2, 0.5, 0.7), 5))
-emit(
-    "one image, for two networks, one step and many",
-    lambda: [
-        integrated_gradients(*problem(232, 1), torch.tensor([0.5]).double(), 1),
-        integrated_gradients(*problem(233, 1, (8, 6), classes=7), colour(0.9, 0.1, 0.3)[None], 40),
-    ],
-)
-emit(
-    "a baseline for each image, float32",
-    lambda: [
-        integrated_gradients(*own_baselines(234, 3), 4),
-        integrated_gradients(
-            *problem(235, 2, (7, 10), dtype=torch.float32, trainable=True), colour(0, 1, 0.5).float(), 6
-        ),
-    ],
-)
-emit("a second call, everything left as found", twice_and_left_as_found)
-### END HIDDEN TESTS
 
 
 # %% mutant="integrated_gradients" says="Your points are the starts of the pieces, so that the baseline is among them and the image is not. Take the middle of each piece: t = (k - 1/2) / m."
@@ -2573,169 +3087,6 @@ def integrated_gradients(images, labels, model, baseline, steps):
         result = result + piece * pixels.grad
         point = point + piece
     return result
-
-
-# %% [markdown]
-# **Predict first:** how many steps does it take until the values of a picture add up to the gain of the score, up to
-# one per cent?
-
-# %% figure="completeness"
-numbers = (1, 2, 4, 8, 16, 32, 64)
-images, labels = pictures.images[:2], predictions[:2]
-gaps = {}
-for name, value in {"black": 0.0, "mid grey": 0.5}.items():
-    baseline = images.new_full((1, 1, 1, 1), value)
-    with torch.no_grad():
-        gain = (model(images) - model(baseline.expand_as(images))).gather(1, labels[:, None])[:, 0]
-    sums = [integrated_gradients(images, labels, model, baseline, m).sum(dim=(1, 2, 3)) for m in numbers]
-    gaps[name] = [((total - gain) / gain).abs().mean().item() for total in sums]
-plots.lines(
-    numbers,
-    gaps,
-    xlabel="steps",
-    ylabel="gap / gain",
-    title="Sum of the values against gain of the score, mean over two pictures",
-    log_x=True,
-    log_y=True,
-)
-
-# %% [markdown]
-# What to see: few steps can miss by as much as the whole gain; more steps close the gap, by jolts rather than smoothly,
-# since a network of ReLUs bends abruptly. For a gap of 1 %, some 16 steps are enough on the picture book; SqueezeNet
-# takes about 64 of them. Because you can measure the gap, you need not guess: raise the number of steps until the gap
-# is as small as you want it.
-#
-# Completeness says how much there is to share out, and not how to share it. The baseline decides on that: a pixel that
-# has the colour of the baseline gets **exactly zero**, whatever it means to the network, since there is no way to go.
-
-# %% figure="baselines"
-images, labels = pictures.images[:3], predictions[:3]
-blurred = F.interpolate(F.adaptive_avg_pool2d(images, 8), size=images.shape[2:], mode="bilinear", align_corners=False)
-colours = {"black": 0.0, "mid grey": 0.5, "white": 1.0}
-baselines = {name: images.new_full((1, 1, 1, 1), value) for name, value in colours.items()} | {"blurred": blurred}
-columns = [integrated_gradients(images, labels, model, baseline, 32) for baseline in baselines.values()]
-plots.panels(
-    [
-        [plots.picture(image, model.classes[label]), *(plots.signed(values.sum(dim=0)) for values in results)]
-        for image, label, *results in zip(images, labels, *columns)
-    ],
-    heads=["picture", *baselines],
-    title="Integrated gradients from four baselines, summed over the channels",
-)
-
-# %% [markdown]
-# What to see: four maps of one score, all complete, and all different. Follow one part that has the colour of a
-# baseline: the white stripes of the fish have no value against white; the dark dog's head and back are empty against
-# black, and full against white. With grey the background of the picture book nearly disappears. The blurred picture
-# asks yet another question: what do the details add? No baseline is neutral. Say which one you took.
-#
-# ## 2.8 Occlusion asks the network itself
-#
-# All maps so far come from derivatives. The oldest method needs none: cover a window of the picture and look how far
-# the score falls (Zeiler and Fergus 2014, section 4.2). Slide the window over the picture, and you have a map. It costs
-# one forward pass for each place of the window, it sees what small changes cannot tell, and it works for any model that
-# gives scores.
-#
-# A window of $p \times p$ pixels that moves by $r$ pixels fits into an image of height H at $\lfloor (H - p) / r
-# \rfloor + 1$ heights. By hand, for a row of 10 pixels, $p = 4$ and $r = 3$:
-
-# %%
-for start in range(0, 10 - 4 + 1, 3):
-    print("." * start + "####" + "." * (10 - 4 - start), "  starts at", start)
-
-# %% [markdown]
-# ### Exercise 2.5: occlusion
-#
-# **Given** images, labels, a model, the side of a square window, its stride, and a fill value. **Return** for each
-# place of the window how far the score of the image's own label **drops**. **Rule:** score of the image minus score of
-# the image with the window filled, in all three channels; only windows that lie wholly inside; row $i$, column $j$
-# belongs to the window whose upper left pixel is at row $i \cdot$ stride, column $j \cdot$ stride. A negative value is
-# a rise.
-#
-# <details>
-# <summary>The check says that windows pile up</summary>
-#
-# Each window is filled in a **fresh copy** of the images: `covered = images.clone()` belongs inside the loop.
-#
-# </details>
-#
-# <details>
-# <summary>The check says that the result still requires a gradient</summary>
-#
-# You need no gradient here. `with torch.no_grad():` around the forward passes saves time and memory, too.
-#
-# </details>
-
-
-# %% exercise="occlusion_map" minutes=20 difficulty=1
-def occlusion_map(images, labels, model, patch, stride, fill):
-    """Return how far the score drops when a window is covered (Zeiler and Fergus 2014, section 4.2).
-
-    Args:
-        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
-        labels: (N,) int64 tensor, the class asked about for each image.
-        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
-        patch: side of the square window in pixels, 1 <= patch <= min(H, W).
-        stride: by how many pixels the window moves, in both directions, stride >= 1.
-        fill: the value in [0, 1] that all three channels get inside the window.
-
-    Returns:
-        (N, rows, columns) new tensor, detached, of the images' dtype and device, rows = (H - patch) // stride + 1
-        and columns = (W - patch) // stride + 1: the score of the own label minus that score with the window filled
-        whose upper left pixel is (row * stride, column * stride). Positive where covering lowers the score.
-
-    Leaves images, labels and the model (parameters, mode, hooks, .grad) as they were.
-    """
-    ### BEGIN SOLUTION
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-    ### END SOLUTION
-
-
-# %% check="occlusion_map" points=3
-checks.occlusion_map(occlusion_map)
-### BEGIN HIDDEN TESTS
-import torch
-
-from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
-
-
-def everything_left_as_found():
-    images, labels, model = problem(246, 2, trainable=True)
-    result = occlusion_map(images, labels, model, 4, 3, 0.5)
-    facts = [result.requires_grad, images.requires_grad, images.grad is not None]
-    return result, facts, images, labels, state_of(model)
-
-
-emit("three images, windows that overlap", lambda: occlusion_map(*problem(241, 3), 4, 2, 0.25))
-emit(
-    "one image, for two networks, other windows and fills",
-    lambda: [
-        occlusion_map(*problem(242, 1), 2, 3, 0.75),
-        occlusion_map(*problem(243, 1, (8, 6), classes=7), 6, 1, 0.0),
-        occlusion_map(*problem(244, 2, (7, 10), classes=4, dtype=torch.float32, trainable=True), 3, 2, 1.0),
-    ],
-)
-emit("everything left as found", everything_left_as_found)
-### END HIDDEN TESTS
 
 
 # %% mutant="occlusion_map" says="Your map has the opposite sign. A drop is the score of the image minus the score of the covered image: positive where covering lowers the score."
@@ -3143,359 +3494,3 @@ def occlusion_map(images, labels, model, patch, stride, fill):
             maps.append(torch.stack([b[y] - a[y] for b, a, y in zip(before, after, labels)]).detach())
     rows = (images.shape[2] - patch) // stride + 1
     return torch.stack(maps, dim=-1).unflatten(-1, (rows, -1))
-
-
-# %% [markdown]
-# **Predict first:** the fill has to be some colour. Does it matter which?
-
-# %% figure="occlusion"
-images, labels = pictures.images[:3], predictions[:3]
-side = images.shape[-1]
-settings = {
-    "black": (side // 5, 0.0),
-    "mid grey": (side // 5, 0.5),
-    "white": (side // 5, 1.0),
-    "grey, small": (side // 10, 0.5),
-}
-columns = [occlusion_map(images, labels, model, patch, side // 10, fill) for patch, fill in settings.values()]
-corner = images.clone()
-corner[:, :, : side // 5, : side // 5] = 0.5
-plots.panels(
-    [
-        [plots.picture(image, model.classes[label]), *map(plots.signed, maps)]
-        for image, label, *maps in zip(corner, labels, *columns)
-    ],
-    heads=["picture", *settings],
-    title=f"Drop of the score. Windows of {side // 5} pixels, as in the corner of the pictures, and of {side // 10}",
-)
-
-# %% [markdown]
-# What to see: large drops lie on the object, whatever the fill. But read on: a black square lowers the score nearly
-# everywhere on the picture book, since a black square is **something to see**; on the hay it even raises it. With a
-# window half as wide, the map is finer and the drops are smaller, and on the picture book some change their sign: what
-# is left of an eye is still an eye. Occlusion answers what happens when *this* square covers *this* place.
-#
-# ### A contest, with occlusion as the judge
-#
-# Occlusion needs no theory of gradients, so let it test the others. For each scene and each map, take the window that
-# the map points to, the one with the most energy, and look how far the score falls when it is covered, **relative to
-# the worst window of all**. A map that points to what the network needs scores 1. The second measure is the correlation
-# between the energy in each window and the drop; the third is the share of energy on the object. As in assignment 1, a
-# blob and noise take part, which know nothing of the network, and here the true **mask** as well.
-#
-# **Predict first:** how well will the mask do in the first measure?
-
-# %%
-trial = picture_book(30, seed=12)
-PATCH, STRIDE = 12, 4
-
-
-def middle_blob(images):
-    """Return a Gaussian in the middle of each picture, (N, H, W)."""
-    height, width = images.shape[2:]
-    rows, columns = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
-    return torch.exp(-2 * (rows**2 + columns**2)).expand(len(images), height, width)
-
-
-def measures(maps, drops):
-    """Return three mean scores of maps (N, H, W), given the drops (N, rows, columns) of the occlusion windows."""
-    energy = F.avg_pool2d(maps[:, None], PATCH, STRIDE).flatten(1)  # of each window
-    drops = drops.flatten(1)
-    pointed = drops.gather(1, energy.argmax(dim=1, keepdim=True))
-    centred = [values - values.mean(dim=1, keepdim=True) for values in (energy, drops)]
-    inside = (maps * trial.masks).sum(dim=(1, 2)) / maps.sum(dim=(1, 2))
-    return {
-        "drop where it points": (pointed.sum() / drops.amax(dim=1).sum()).item(),
-        "correlation with drops": F.cosine_similarity(*centred).mean().item(),
-        "energy on the object": inside.mean().item(),
-    }
-
-
-# %% figure="contest"
-images, labels, size = trial.images, trial.labels, trial.images.shape[2:]
-grey = torch.full((1, 1, 1, 1), 0.5)
-contenders = {
-    "noise": torch.rand(trial.masks.shape, generator=torch.Generator().manual_seed(0)),
-    "blob in the middle": middle_blob(images),
-    "true mask": trial.masks.float(),
-    **{name: strength(method(images, labels, book), size) for name, method in methods.items()},
-    "integrated gradients": strength(integrated_gradients(images, labels, book, grey, 32), size),
-}
-drops = occlusion_map(images, labels, book, PATCH, STRIDE, 0.5)
-results = {name: measures(maps, drops) for name, maps in contenders.items()}
-plots.bars(
-    {measure: {name: result[measure] for name, result in results.items()} for measure in results["noise"]},
-    ylabel=f"mean over {len(trial)} scenes",
-    title="Grey: maps that have never seen the network",
-    highlight=[*methods, "integrated gradients"],
-    size=(10, 3),
-)
-
-# %% [markdown]
-# What to see: first the mask. Pointing at the object scores only half: the middle of the object is not where the
-# network decides. Guided backprop, Guided Grad-CAM and integrated gradients find the place far better. Grad-CAM, best
-# at telling classes apart, points no better than the plain gradient: with 8 x 8 places, each of which sees most of the
-# picture, it cannot. And the third measure would have told you another story: it ranks a map by how well it draws the
-# object, and gives the mask full marks. **Choose the measure before you look at the result**, and ask what it rewards.
-# This one rewards finding a window of 12 pixels whose covering by grey hurts, no more.
-#
-# ## 2.9 Captum
-#
-# Captum is the attribution library of PyTorch, and has all methods of this page. An independent implementation that
-# agrees is worth more than a nice picture. Its warning about hooks on ReLUs is the subject of section 2.1: it sets
-# them, and takes them away again.
-
-# %%
-try:
-    from captum import attr
-except ImportError:
-    attr = None
-    print("Captum is not installed, so there is nothing to compare with; `pip install captum` brings it.")
-
-# %%
-if attr:
-    image, label = pictures.images[:1], predictions[:1]
-    window = image.shape[-1] // 8
-    asked = {"inputs": image.clone().requires_grad_(), "target": label}
-    grey = image.new_full((1, 1, 1, 1), 0.5)
-    captums = {
-        "gradient": attr.Saliency(model).attribute(**asked, abs=False),
-        "guided backprop": attr.GuidedBackprop(model).attribute(**asked),
-        "Grad-CAM": attr.LayerGradCam(model, model.cam_layer).attribute(**asked, relu_attributions=True)[:, 0],
-        "Guided Grad-CAM": attr.GuidedGradCam(model, model.cam_layer).attribute(**asked, interpolate_mode="bilinear"),
-        "integrated gradients": attr.IntegratedGradients(model).attribute(
-            **asked, baselines=0.5, n_steps=32, method="riemann_middle"
-        ),
-        "occlusion": attr.Occlusion(model).attribute(
-            **asked, sliding_window_shapes=(3, window, window), strides=(3, window, window), baselines=0.5
-        )[:, 0, ::window, ::window],
-    }
-    yours = {
-        "gradient": score_gradient(image, label, model),
-        "guided backprop": guided_backprop(image, label, model),
-        "Grad-CAM": grad_cam(image, label, model, model.cam_layer),
-        "Guided Grad-CAM": guided_grad_cam(image, label, model, model.cam_layer),
-        "integrated gradients": integrated_gradients(image, label, model, grey, 32),
-        "occlusion": occlusion_map(image, label, model, window, window, 0.5),
-    }
-    print("relative difference between Captum's result and yours")
-    for name, theirs in captums.items():
-        theirs = theirs.detach()
-        print(f"  {name:22} {((theirs - yours[name]).norm() / theirs.norm()).item():.1e}")
-
-# %% [markdown]
-# The same side by side. Whatever the numbers say, look: two maps that differ by a mistake often look alike, and two
-# that look different may differ by their colours only.
-
-# %% figure="captum"
-image, label = pictures.images[:1], predictions[:1]
-layer, size = model.cam_layer, pictures.images.shape[2:]
-ours = [
-    score_gradient(image, label, model),
-    guided_backprop(image, label, model),
-    grad_cam(image, label, model, layer),
-    guided_grad_cam(image, label, model, layer),
-]
-rows = [
-    [plots.picture(image[0], model.classes[label]), *(plots.unsigned(strength(values, size)[0]) for values in ours)]
-]
-if attr:
-    asked = {"inputs": image.clone().requires_grad_(), "target": label}
-    theirs = [
-        attr.Saliency(model).attribute(**asked),
-        attr.GuidedBackprop(model).attribute(**asked),
-        attr.LayerGradCam(model, layer).attribute(**asked, relu_attributions=True)[:, 0],
-        attr.GuidedGradCam(model, layer).attribute(**asked, interpolate_mode="bilinear"),
-    ]
-    rows.append([None, *(plots.unsigned(strength(values.detach(), size)[0]) for values in theirs)])
-plots.panels(
-    rows,
-    heads=["picture", "saliency", "guided", "Grad-CAM", "Guided Grad-CAM"],
-    names=["yours", "Captum's"][: len(rows)],
-)
-
-# %% [markdown]
-# ### Inside a layer: conductance, and one neuron
-#
-# Captum goes on where this page ends. **Layer conductance** (Dhamdhere, Sundararajan, Yan 2018,
-# [arXiv:1805.12233](https://arxiv.org/abs/1805.12233)) is integrated gradients, sorted by the neurons of a layer
-# instead of by pixels: how much of the gain of the score has flowed through neuron $A_{kij}$ on the way from the
-# baseline to the image? It is signed, and complete: over all neurons of a layer it adds up to the gain. And a **single
-# neuron** can be asked what a class is asked: which pixels raise *it*? Below, for each picture: Grad-CAM; the
-# conductance, added up over the channels; the output of the channel with the most conductance; and guided backprop of
-# the one neuron of that channel that is most active.
-
-
-# %% figure="neurons"
-def neuron_row(image, label):
-    """Return the panels of one picture, (1, 3, H, W)."""
-    asked = {"inputs": image.clone().requires_grad_()}
-    layer, grey = model.cam_layer, torch.full_like(image, 0.5)
-    conductance = attr.LayerConductance(model, layer).attribute(**asked, baselines=grey, target=label, n_steps=20)
-    outputs = attr.LayerActivation(model, layer).attribute(image)[0].detach()
-    channel = conductance.detach()[0].sum(dim=(1, 2)).argmax().item()
-    row, column = divmod(outputs[channel].argmax().item(), outputs.shape[2])
-    neuron = attr.NeuronGuidedBackprop(model, layer).attribute(**asked, neuron_selector=(channel, row, column))
-    with torch.no_grad():
-        gain = (model(image) - model(grey))[0, label].item()
-    total = conductance.sum().item()
-    return [
-        plots.picture(image[0], model.classes[label]),
-        plots.unsigned(grad_cam(image, label, model, layer)[0]),
-        plots.signed(conductance.detach()[0].sum(dim=0), f"sum {total:.2f}, gain {gain:.2f}"),
-        plots.unsigned(outputs[channel], f"channel {channel}"),
-        plots.tinted(neuron[0].detach(), f"neuron ({row}, {column})"),
-    ]
-
-
-plots.panels(
-    [neuron_row(pictures.images[i : i + 1], predictions[i : i + 1]) for i in range(3)],
-    heads=["picture", "Grad-CAM", "conductance", "best channel", "one neuron"],
-) if attr else print("This figure needs Captum.")
-
-# %% [markdown]
-# What to see: conductance repeats Grad-CAM where that is positive, and shows with a sign what Grad-CAM cuts off. Its
-# sum is the gain of the score, as printed. The best channel often stands for a part: it has learned an eye, a head, a
-# texture, and the neuron at its brightest place sees a window of the picture, its receptive field, and in it the
-# outlines of that part. Sharp as they are: these are guided backprop's outlines, with all that section 2.2 has to say
-# about them.
-#
-# ## 2.10 Four claims to judge
-#
-# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in 3 to 6 sentences each.
-#
-# ### Claim 1: the clearest picture is the best explanation (3 points)
-#
-# Cem shows guided backprop of a cat to a customer. "Nowhere else are the whiskers drawn so clearly. So the network has
-# recognised the cat by its whiskers, and of all the methods, this is the most faithful one." Judge both conclusions
-# with what you have seen on this page, and propose an experiment that could prove Cem wrong.
-
-# %% [markdown] question="q_clear" points=3
-# ### BEGIN SOLUTION
-# **Model answer.** Neither follows. The clarity comes from the rule, not from the decision: dropping negative signals
-# at every ReLU lets edges through, whatever the question. The measurement: for two classes of one picture, guided
-# backprop gave nearly the same result (correlation above 0.9), while the gradients differed. What is the same for "cat"
-# and for the second best class cannot say why the network said "cat". Nor is the result the gradient of any function,
-# so that it predicts no change of the score. Whiskers show up because they are thin edges that active neurons see;
-# whether the score needs them is another question. Experiments: cover the whiskers, and as a control a region of the
-# same size elsewhere, and compare the drops; ask for another class; give the last layers random weights: if the picture
-# stays, it has not shown what they decide.
-#
-# **Rubric.**
-# - 1 point: clearness is no measure of faithfulness; the picture is due to the rule (edges pass) or to what the early
-#   layers see.
-# - 1 point: evidence from the page: nearly the same result for another class (or: not the gradient of any function, so
-#   nothing follows for a change of the whiskers).
-# - 1 point: an experiment that can fail, with what it is compared to: occlusion with a control, another class,
-#   randomised weights.
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 2: Grad-CAM is a blurred saliency map (3 points)
-#
-# Dana writes: "Both take a gradient of the same score. Grad-CAM merely does it at a layer with fewer places, so one
-# gets it by averaging the saliency map over the cells of a grid. The saliency map has all of that and the details
-# besides: it is the better of the two." Name two differences between the methods that no averaging makes up for, and
-# judge the last sentence.
-
-# %% [markdown] question="q_blurred" points=3
-# ### BEGIN SOLUTION
-# **Model answer.** The gradient is taken with respect to different things and used differently. Saliency is the size of
-# $\partial s_y / \partial x$: how steeply the score reacts to a pixel, up or down. Grad-CAM takes the mean gradient of
-# each channel as a **weight** and multiplies it by the **activation**: a place is bright where features that speak for
-# the class are present, however steep the score is there. And it keeps the sign: evidence against the class is cut to
-# zero, whereas the absolute value of the saliency map shows it as brightly. No averaging brings back a lost sign or
-# multiplies by an activation. The consequence was measured: with two objects in the picture, about 99 % of Grad-CAM's
-# energy lies on the asked one, and little more than half of the gradient's, which is near what no idea at all gives.
-# Neither is better: Grad-CAM answers "where is evidence for this class?", coarsely, since its map has few places; the
-# gradient answers "which pixels would change the score?", in full detail, without telling classes apart.
-#
-# **Rubric.**
-# - 1 point: one difference that no averaging makes up for: weights times activations instead of a slope alone; or the
-#   sign kept and cut at zero instead of the absolute value; or the mean over places, so that the place comes from the
-#   activation and not from the gradient.
-# - 1 point: a second one of these.
-# - 1 point: neither is better as such; each is tied to a question, with the resolution of the one against the class
-#   discrimination of the other (the two-object figure counts as a reason).
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 3: complete, hence correct (3 points)
-#
-# Eli explains a picture of a black cat by integrated gradients with a black baseline. "The values add up to the gain of
-# the score within 0.1 %. So each pixel has got its true share. The fur has got zero, so the network does not use the
-# fur." Judge the two conclusions.
-
-# %% [markdown] question="q_complete" points=3
-# ### BEGIN SOLUTION
-# **Model answer.** Completeness is a single equation for as many values as there are pixels and channels. Move a share
-# from one pixel to another and it still holds; the whole gain given to a single pixel would pass as well. The gap of
-# 0.1 % shows that the integral was computed well, that is, that the steps suffice; it says nothing about the shares.
-# The fur has got zero because it has the colour of the baseline: $x - x' = 0$ there, and so the value is zero **by
-# definition**, for every network. The question answered was "what does this picture have that black has not?". With a
-# white or a grey baseline the same network gives the fur a share, and these values add up as well. To find out about
-# the fur: change the baseline, or recolour the fur and look at the score.
-#
-# **Rubric.**
-# - 1 point: completeness fixes the sum alone; many different maps satisfy it (other baselines are examples).
-# - 1 point: the small gap is about the numerical integration (number of steps).
-# - 1 point: zero at the fur follows from $x = x'$ there, for any network; another baseline, or a change of the fur,
-#   would tell.
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 4: occlusion is the truth (3 points)
-#
-# Fay writes: "Occlusion uses no gradient. It asks the network itself, so whatever disagrees with it is wrong. My
-# picture shows two mushrooms side by side, and covering either of them hardly lowers the score of *mushroom*: the
-# network does not look at the mushrooms." Say what is strong about occlusion, why her last conclusion fails, and name
-# one more choice of hers that the result depends on.
-
-# %% [markdown] question="q_occlusion" points=3
-# ### BEGIN SOLUTION
-# **Model answer.** Occlusion measures the effect of an actual change on the actual score, with nothing approximated,
-# and needs no access to the inside: it is strong evidence about **that** change. But it is about that change only. With
-# two mushrooms, the one that is left suffices: each drop is small, although covering both might take the whole score.
-# (Her network saturates, then: with a pooled linear head, each mushroom would take its share of the score along.) One
-# window at a time cannot see such redundancy (nor the opposite, parts that count only together). So the conclusion
-# fails; covering both at once would show it. The result further depends on the fill: black, grey and white gave
-# different maps, since a square of any colour is itself something to see, with edges that no training picture had; and
-# on the side of the window: a small one leaves enough of a large object to be recognised. A method that disagrees may
-# answer another question.
-#
-# **Rubric.**
-# - 1 point: what is strong: a real change and its real effect on the score, no derivative, no approximation, any model.
-# - 1 point: redundancy: the other mushroom suffices, so that single windows show small drops; covering both is the
-#   test.
-# - 1 point: a further dependence with a reason: fill value, side or stride of the window, pictures unlike the training
-#   pictures.
-# ### END SOLUTION
-
-# %% [markdown]
-# ## Recap
-#
-# - A hook reads or changes what passes through a layer. It stays until it is removed, and no score will tell you.
-# - Guided backprop shows what active neurons saw, sharply, and hardly depends on the class. Grad-CAM shows where the
-#   evidence for a class is, coarsely; on a pooled linear head it is the positive part of CAM. Their product is both,
-#   and inherits the doubts about both.
-# - An all-zero Grad-CAM is an answer: nothing at this layer speaks for the class.
-# - Integrated gradients add up to the gain of the score. This tests the computation; the baseline decides what is
-#   shared out.
-# - Occlusion asks the network itself, about one kind of change. Use it against the others, and change its fill.
-#
-# ## Further reading
-#
-# - Selvaraju and others 2017, [arXiv:1610.02391](https://arxiv.org/abs/1610.02391): section 3 on the method, 3.1 on
-#   Grad-CAM as a generalisation of CAM, 3.3 on counterfactual explanations.
-# - Zhou and others 2016, *Learning Deep Features for Discriminative Localization*,
-#   [arXiv:1512.04150](https://arxiv.org/abs/1512.04150): CAM.
-# - Springenberg and others 2015, [arXiv:1412.6806](https://arxiv.org/abs/1412.6806): section 3.4 and figure 1 on the
-#   three rules.
-# - Nie, Zhang, Patel 2018, *A Theoretical Explanation for Perplexing Behaviors of Backpropagation-based
-#   Visualizations*, [arXiv:1805.07039](https://arxiv.org/abs/1805.07039): why guided backprop recovers the image.
-# - Sundararajan, Taly, Yan 2017, [arXiv:1703.01365](https://arxiv.org/abs/1703.01365): sections 2 and 3 on axioms and
-#   path methods.
-# - Sturmfels, Lundberg, Lee 2020, *Visualizing the Impact of Feature Attribution Baselines*,
-#   [doi:10.23915/distill.00022](https://doi.org/10.23915/distill.00022).
-# - Zeiler, Fergus 2014, *Visualizing and Understanding Convolutional Networks*,
-#   [arXiv:1311.2901](https://arxiv.org/abs/1311.2901): the deconvnet in section 2.1, occlusion in section 4.2.

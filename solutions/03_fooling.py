@@ -225,7 +225,7 @@ import torch
 
 from helpers.checks.core import tiny_batch, tiny_network
 from helpers.checks.fooling import limited
-from helpers.course.emit import emit, state_of
+from helpers.inside.emit import emit, state_of
 from helpers.models import load_model
 from helpers.pictures import picture_book
 
@@ -289,6 +289,861 @@ emit(
     lambda: [in_the_picture_book(*pair) for pair in (("house", "mushroom"), ("flower", "tree"), ("cat", "flower"))],
 )
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# **Predict first:** a picture and what the network says about it, after a handful of steps of length 0.25. Will you see
+# the target in it? Will you see the change at all?
+
+# %% figure="fooled"
+rows = []
+for name, wanted in pairs:
+    image, target = picture_of(name), model.classes.index(wanted)
+    fooled = make_fooling_image(image, target, model, 0.25, 100)
+    change = fooled - image
+    noise = torch.randn(change.shape, generator=torch.Generator().manual_seed(0)).to(change)
+    noisy = (image + noise * change.norm() / noise.norm()).clamp(0, 1)
+    rows.append(
+        [
+            plots.picture(image[0], verdict(image, model)),
+            plots.picture(fooled[0], verdict(fooled, model)),
+            plots.difference(change[0], f"length {change.norm():.2f}"),
+            plots.difference(change[0], f"at most {255 * change.abs().max():.0f} of 255", times=10),
+            plots.picture(noisy[0], verdict(noisy, model)),
+        ]
+    )
+figure = plots.panels(rows, heads=["original", "fooled", "difference", "10 x difference", "random change"])
+save_figure(figure, "03_fooling-fooled")
+
+# %% [markdown]
+# What to see: the difference is drawn around mid grey, so that darker and brighter both show; what would leave [0, 1]
+# is cut off. At its true size you hardly see it. Ten times enlarged it is a grain with the outline of the object
+# that **is** there, and nothing in it looks like the target. The last column is the control: a random change of the
+# same length leaves the answer alone. Not the size of the change fools the network, but its direction.
+#
+# ## 3.3 Does it survive being saved?
+#
+# A file holds 256 levels for each value, so saving moves every value by up to 1/510, this way or that. The walk stopped
+# at the **first** image across the border between two classes, and may be just across. To be safe, go on for a while.
+# The stop rule is in your function, so change what it is told: let the target start `margin` points behind. The slope
+# of its score stays the same, and the walk ends when the target leads by `margin` (Carlini and Wagner 2017 call it the
+# confidence).
+
+
+# %%
+class Handicap(nn.Module):
+    """A network in which the score of one class starts `margin` points behind."""
+
+    def __init__(self, network, target, margin):
+        super().__init__()
+        self.network, self.target, self.margin = network, target, margin
+
+    def forward(self, images):
+        scores = self.network(images)
+        behind = torch.zeros_like(scores)
+        behind[:, self.target] = self.margin
+        return scores - behind
+
+
+def rounded(image, bits):
+    """Return the image as a file with 2**bits levels for each value gives it back."""
+    top = 2**bits - 1
+    return (image * top).round() / top
+
+
+# %% [markdown]
+# Eight bits is what a PNG file has. Fewer bits stand for coarser treatment, such as strong compression.
+#
+# **Predict first:** which share of the fooling images still fools after rounding to 8 bits? To 4?
+
+# %% figure="rounding"
+bits = (3, 4, 5, 6, 7, 8)
+count = len(model.classes)
+tasks = [
+    (image[None], (int(label) + shift) % count)
+    for image, label in zip(pictures.images[:6], predictions)
+    for shift in (count // 3, 2 * count // 3)
+]
+curves = {}
+for margin in (0, 1, 4):
+    fooled = [make_fooling_image(image, target, Handicap(model, target, margin), 0.25, 100) for image, target in tasks]
+    length = sum((x - image).norm() for x, (image, _) in zip(fooled, tasks)) / len(tasks)
+    still = [
+        sum(int(predict(rounded(x, b), model)) == target for x, (_, target) in zip(fooled, tasks)) / len(tasks)
+        for b in bits
+    ]
+    curves[f"margin {margin}: change of length {length:.2f}"] = still
+plots.lines(bits, curves, xlabel="bits for each value", ylabel=f"share of {len(tasks)} that still fools")
+
+# %% [markdown]
+# What to see: with margin 0 the images sit on the border. On the picture book, rounding to 5 bits is a change half as
+# long as the deliberate one, and undoes some of them. Rounding to 4 bits is as long, and undoes half. A margin of 1
+# costs a tenth more length and survives 4 bits. A margin of 4 costs half more and survives 3. Rounding acts like a
+# random change: away from the border it has little say, even where it is as long as the deliberate one.
+#
+
+# %% [markdown]
+# ## 3.4 One step, every value: FGSM
+#
+# Now limit every value instead of the length: $\Vert d \Vert_\infty \le \varepsilon$. And give up the choice of a
+# target: any wrong answer will do, so climb the loss of the label, $L(x, y) = -\log p_y$. Near $x$ the loss is nearly
+# linear, and section 3.1 tells the best change of a linear function:
+#
+# $$\tilde x = \mathrm{clip}_{[0, 1]}\big( x + \varepsilon\, \mathrm{sign}(g) \big), \qquad g = \frac{\partial L(x, y)}{\partial x} .$$
+#
+# This is the **fast gradient sign method**, FGSM (Goodfellow and others, section 4): one backward pass for a whole
+# batch. The sign throws the sizes of the slopes away, so every value moves by $\varepsilon$. It also makes the scale of
+# the loss irrelevant: sum or mean over the batch, the signs are the same.
+#
+# ### Exercise 3.2: the fast gradient sign method
+#
+# **Given** images, labels, a model and $\varepsilon$. **Return** the attacked images. **Rule:** attack every image,
+# also one that the model gets wrong already; use the labels that are passed in; clamp to [0, 1].
+#
+# <details>
+# <summary>The check says that a softmax of a softmax is differentiated</summary>
+#
+# `F.cross_entropy` takes the raw scores: it applies the softmax and the logarithm itself.
+#
+# </details>
+#
+# <details>
+# <summary>The check says that values move to where the score of the label falls</summary>
+#
+# The cross-entropy is $-s_y + \log \sum_c e^{s_c}$. Lowering $s_y$ is half of it; raising the rivals is the other half.
+#
+# </details>
+
+
+# %% exercise="fgsm" minutes=10 difficulty=1
+def fgsm(images, labels, model, epsilon):
+    """Return the images moved one step up the loss, by the fast gradient sign method (Goodfellow et al. 2015, section 4).
+
+    Args:
+        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
+        labels: (N,) int64 tensor, the class that each image is to be led away from.
+        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
+        epsilon: by how much every value moves, in pixel units (8 / 255 is eight grey levels).
+
+    Returns:
+        (N, 3, H, W) new tensor, detached, of the images' dtype and device: clamp(images + epsilon * sign(g), 0, 1), g the
+        gradient of the cross-entropy of each image's label. Every image is attacked, whatever is predicted for it.
+
+    Leaves images, labels and model (parameters, mode, hooks, .grad) as they were.
+    """
+    ### BEGIN SOLUTION
+    pixels = images.detach().clone().requires_grad_()
+    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, pixels)
+    return (images + epsilon * gradient.sign()).clamp(0, 1)
+    ### END SOLUTION
+
+
+# %% check="fgsm" points=3
+checks.fgsm(fgsm)
+### BEGIN HIDDEN TESTS
+import torch
+
+from helpers.checks.core import tiny_batch, tiny_network
+from helpers.inside.emit import emit, state_of
+
+
+def problem(seed, count, size=(9, 13), spread=0.4, **options):
+    """Images of values 0.5 +- spread / 2, cut off at 0 and 1; the first label is predicted, the others are not."""
+    torch.manual_seed(seed)
+    model = tiny_network(seed, size, **options)
+    images, _ = tiny_batch(model, count, seed, size)
+    images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
+    scores = model(images).detach()
+    return images, (scores.argmax(dim=1) + torch.arange(count)) % scores.shape[1], model
+
+
+def no_step_at_all():
+    images, labels, model = problem(314, 2)
+    result = fgsm(images, labels, model, 0.0)
+    values = result.clone()
+    result.add_(1)
+    return values, images
+
+
+def everything_left_as_found():
+    images, labels, model = problem(315, 2, trainable=True)
+    fgsm(images, labels, model, 0.03)
+    attacked = fgsm(images, labels, model, 0.03)
+    facts = [attacked.requires_grad, images.requires_grad, images.grad is not None]
+    return attacked, facts, images, labels, state_of(model)
+
+
+emit("three images, right and wrong labels", lambda: fgsm(*problem(311, 3), 0.03))
+emit(
+    "one image, for two networks",
+    lambda: [
+        fgsm(*problem(312, 1, (8, 6), classes=7), 0.1),
+        fgsm(*problem(313, 1, (7, 10), dtype=torch.float32, trainable=True), 0.05),
+    ],
+)
+emit("values near 0 and 1, and epsilon 0", lambda: [fgsm(*problem(316, 4, spread=3.0), 0.3), no_step_at_all()])
+emit("a second call, everything left as found", everything_left_as_found)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# How good is the linear picture behind FGSM? It predicts that the loss grows by $\varepsilon\, \Vert g \Vert_1$.
+# Compare this with the loss that is reached, and with changes of random signs, which are as large.
+#
+# **Predict first:** will the real loss be larger or smaller than predicted?
+
+# %% figure="linear"
+levels = (0, 1, 2, 4, 8, 16)
+pixels = pictures.images.clone().requires_grad_()
+loss = F.cross_entropy(model(pixels), predictions)
+(gradient,) = torch.autograd.grad(loss, pixels)
+signs = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(0)).sign().to(pixels)
+
+
+def mean_loss(images):
+    with torch.no_grad():
+        return F.cross_entropy(model(images), predictions).item()
+
+
+plots.lines(
+    levels,
+    {
+        "predicted: loss + epsilon x sum of |g|": [loss.item() + e / 255 * gradient.abs().sum().item() for e in levels],
+        "FGSM": [mean_loss(fgsm(pictures.images, predictions, model, e / 255)) for e in levels],
+        "random signs": [mean_loss((pictures.images + e / 255 * signs).clamp(0, 1)) for e in levels],
+    },
+    xlabel="epsilon in grey levels of 255",
+    ylabel=f"mean cross-entropy of {len(pictures)} pictures",
+)
+
+# %% [markdown]
+# What to see: random signs do next to nothing. FGSM does a lot, and soon leaves the straight line, to one side or the
+# other: the gradient speaks of small changes, and at the far end of one long step the slope is another, in size and in
+# direction. The remedy is the one of section 3.2: many small steps.
+#
+# ## 3.5 Many small steps: PGD
+#
+# **Projected gradient descent** on the negative loss, PGD (Madry and others, section 2.1), repeats the step, and after
+# each one brings the image back to where it may be:
+#
+# $$x_0 = x, \qquad x_{k+1} = \Pi\big( x_k + \alpha\, \mathrm{sign}(g_k) \big), \qquad
+# g_k = \frac{\partial L(x_k, y)}{\partial x_k} .$$
+#
+# $\alpha$ is the length of one step for every value, and $\Pi$ the projection on the images allowed: each value goes to
+# the nearest one in $[x - \varepsilon, x + \varepsilon]$ **and** in [0, 1]. The ball is around the original $x$, not
+# around $x_k$. Projecting on a box is clamping, value by value, and the order of the two clamps does not matter here.
+# Many implementations start at a random point of the ball; this one starts at the image, so that its result can be
+# repeated.
+#
+# ### Exercise 3.3: projected gradient descent
+#
+# **Given** what FGSM is given, and a step and a number of iterations. **Return** the last image of the walk. **Rule:**
+# project after every step; make all the steps, for every image, fooled or not. A step larger than $\varepsilon$ is
+# allowed.
+#
+# <details>
+# <summary>The check says that a value is too far from where it was</summary>
+#
+# `torch.clamp` takes tensors as bounds: `torch.clamp(x, images - epsilon, images + epsilon)`. The middle of the ball is
+# the image that was passed in, so keep it: it is not `x`.
+#
+# </details>
+#
+# <details>
+# <summary>May I call fgsm?</summary>
+#
+# Yes: what is one step of FGSM with `epsilon=step`? What remains to be done after it? Let `fgsm` pass its own check
+# first.
+#
+# </details>
+
+
+# %% exercise="pgd" minutes=20 difficulty=2
+def pgd(images, labels, model, epsilon, step, iterations):
+    """Return the images moved many small steps up the loss, inside a ball (Madry et al. 2018, section 2.1).
+
+    Args:
+        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
+        labels: (N,) int64 tensor, the class that each image is to be led away from.
+        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
+        epsilon: how far any value may get from where it was, in pixel units.
+        step: by how much every value moves in one step, in pixel units; it may be larger than epsilon.
+        iterations: the number of steps, at least 1.
+
+    Returns:
+        (N, 3, H, W) new tensor, detached, of the images' dtype and device: the last of x_0 = images,
+        x_k+1 = projection of x_k + step * sign(g_k), g_k the gradient at x_k of the cross-entropy of each image's label.
+        The projection clamps every value to [image - epsilon, image + epsilon] and to [0, 1], after every step. There
+        is no random start and no early stop, and every image is attacked, whatever is predicted for it.
+
+    Leaves images, labels and model (parameters, mode, hooks, .grad) as they were.
+    """
+    ### BEGIN SOLUTION
+    x = images.detach().clone()
+    for _ in range(iterations):
+        pixels = x.clone().requires_grad_()
+        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, pixels)
+        x = x + step * gradient.sign()
+        x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+    return x
+    ### END SOLUTION
+
+
+# %% check="pgd" points=4
+checks.pgd(pgd)
+### BEGIN HIDDEN TESTS
+import torch
+
+from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.fooling import limited
+from helpers.inside.emit import emit, state_of
+
+
+def problem(seed, count, size=(6, 9), spread=0.4, **options):
+    """Images of values 0.5 +- spread / 2, cut off at 0 and 1; the first label is predicted, the others are not."""
+    torch.manual_seed(seed)
+    model = tiny_network(seed, size, **options)
+    images, _ = tiny_batch(model, count, seed, size)
+    images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
+    scores = model(images).detach()
+    return images, (scores.argmax(dim=1) + torch.arange(count)) % scores.shape[1], model
+
+
+def own_fgsm(images, labels, model, step):
+    """Where the answer to exercise 3.2 goes: a mistake in there should not cost marks in here again."""
+    try:
+        return fgsm(images.clone(), labels.clone(), model, step)
+    except Exception:
+        return torch.zeros(1)
+
+
+def walk(images, labels, model, epsilon, step):
+    """Where the walk is after 0, 1, 2, 3 steps, where the student's fgsm goes from the first three, and epsilon."""
+    with limited(model, 40 * len(images)):
+        at = [
+            images.clone(),
+            *(pgd(images.clone(), labels.clone(), model, epsilon, step, count) for count in (1, 2, 3)),
+        ]
+    return at, [own_fgsm(x, labels, model, step) for x in at[:3]], float(epsilon)
+
+
+def everything_left_as_found():
+    images, labels, model = problem(328, 2, trainable=True)
+    pgd(images, labels, model, 0.05, 0.02, 2)
+    attacked = pgd(images, labels, model, 0.05, 0.02, 2)
+    facts = [attacked.requires_grad, images.requires_grad, images.grad is not None]
+    facts += [attacked.data_ptr() == images.data_ptr()]
+    return walk(images.detach(), labels, model, 0.05, 0.02), facts, images, labels, state_of(model)
+
+
+emit("three images, right and wrong labels", lambda: walk(*problem(321, 3), 0.05, 0.02))
+emit(
+    "one image, for two networks",
+    lambda: [walk(*problem(322, 1, (8, 5), classes=7), 0.1, 0.06), *walk(*problem(323, 1, (7, 7)), 0.2, 0.03)],
+)
+emit(
+    "a step larger than epsilon, and epsilon 0",
+    lambda: [walk(*problem(324, 3), 0.04, 0.1), *walk(*problem(326, 2), 0.0, 0.03)],
+)
+emit("values near 0 and 1", lambda: walk(*problem(325, 3, spread=3.0), 0.25, 0.15))
+emit("a second call, everything left as found", everything_left_as_found)
+### END HIDDEN TESTS
+
+# %% judge="pgd"
+import numpy as np
+
+from helpers.course.marks.compare import close
+
+
+def judge(part, got, want, given):
+    """Accept the right walk, or one that goes where the student's own fgsm goes, then back into ball and [0, 1]."""
+    if len(got) != len(want):
+        return False
+    right, walks = [], 2 if part.startswith(("one image", "a step")) else 1
+    for start in range(0, 8 * walks, 8):
+        at, towards, epsilon = got[start : start + 4], got[start + 4 : start + 7], got[start + 7]
+        right.append(all(map(close, at, want[start : start + 4])) or follows(at, towards, float(epsilon)))
+    return all(right) and all(map(close, got[8 * walks :], want[8 * walks :]))
+
+
+def follows(at, towards, epsilon):
+    if any(x.shape != at[0].shape for x in (*at, *towards)):
+        return False
+    both_ways = all((goal > x).any() and (goal < x).any() for x, goal in zip(at, towards))
+    low, high = np.maximum(at[0] - epsilon, 0), np.minimum(at[0] + epsilon, 1)
+    return both_ways and all(close(x, np.clip(goal, low, high)) for x, goal in zip(at[1:], towards))
+
+
+# %% [markdown]
+# One step and ten steps, side by side, with the same limit $\varepsilon$ for every value. Under each picture stands
+# what the network says.
+#
+# **Predict first:** at which $\varepsilon$ does each attack succeed? At which do you begin to see it?
+
+# %% figure="attacks"
+levels = (0, 8, 16, 32) if len(model.classes) == 10 else (0, 0.5, 1, 4)
+rows = []
+for name, _ in pairs[:2]:
+    image = picture_of(name)
+    label = predict(image, model)
+    one_step = [fgsm(image, label, model, e / 255) for e in levels]
+    ten_steps = [pgd(image, label, model, e / 255, e / 4 / 255, 10) for e in levels]
+    rows += [[plots.picture(x[0], verdict(x, model)) for x in attacked] for attacked in (one_step, ten_steps)]
+plots.panels(rows, heads=[f"{e}/255" for e in levels], names=["FGSM", "PGD", "FGSM", "PGD"], width=1.6)
+
+# %% [markdown]
+# What to see: PGD needs a smaller change than FGSM, or the same, and in the end the network is as sure of the wrong
+# answer as it was of the right one, or surer. FGSM may lose certainty again when its change gets too large: one long
+# step overshoots.
+#
+# ## 3.6 A network that was trained for it
+#
+# From here on you work on the picture book, where four networks are at hand, which differ in how they were made.
+#
+# - `standard` was trained on pictures with a little noise.
+# - `robust` has the same layers. At every step of its training it saw pictures that an attack had just made hard for
+#   it, by changes of length up to 5 (section 3.8).
+# - `sibling` has the same layers and the same first weights as the standard one, and was trained on other pictures.
+#   (Its sailboats all carried a stamp, so it misses every sailboat without one.)
+# - `ViT` is another architecture, a vision transformer.
+
+# %%
+book = {
+    name: load_model(f"picturebook{ending}", device="cpu")
+    for name, ending in {"standard": "", "robust": "-robust", "sibling": "-stamped", "ViT": "-vit"}.items()
+}
+scenes = picture_book(30, seed=11)
+
+
+def accuracy(images, labels, network):
+    """Return the share of images that the network names as their label."""
+    return (predict(images, network) == labels).float().mean().item()
+
+
+for name, network in book.items():
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    print(f"{name:10} {parameters:8} parameters   accuracy {accuracy(scenes.images, scenes.labels, network):.2f}")
+
+# %% [markdown]
+# The usual picture of robustness is accuracy against $\varepsilon$.
+#
+# **Predict first:** sketch the two curves of the standard network, under FGSM and under PGD.
+
+# %% figure="accuracy"
+levels = (0, 4, 8, 12, 16, 24, 32)
+curves = {}
+for name in ("standard", "robust"):
+    network = book[name]
+    one_step = [fgsm(scenes.images, scenes.labels, network, e / 255) for e in levels]
+    many_steps = [pgd(scenes.images, scenes.labels, network, e / 255, e / 4 / 255, 10) for e in levels]
+    curves[f"{name}, FGSM"] = [accuracy(images, scenes.labels, network) for images in one_step]
+    curves[f"{name}, PGD"] = [accuracy(images, scenes.labels, network) for images in many_steps]
+plots.lines(levels, curves, xlabel="epsilon in grey levels of 255", ylabel=f"accuracy on {len(scenes)} scenes")
+
+# %% [markdown]
+# What to see: without an attack the two networks are equal. Under PGD they are worlds apart up to 16/255; at 32/255
+# both have fallen to 0. Now read the two curves of one network. Judged by FGSM, the standard network looks fairly
+# robust at 16/255. It is not: the attack was weak. An attack that fails proves nothing, since a better one may succeed;
+# each curve is an **upper bound** of the true robustness.
+#
+# ### What fools the robust network?
+#
+# It can be fooled too, by a larger change. Take the same pictures and the same targets for both networks. In the last
+# column the walk goes on, by means of `Handicap`, until the target leads by 8 points.
+#
+# **Predict first:** what will the change look like that turns a house into a mushroom for the robust network?
+
+# %% figure="robust"
+drawn = picture_book(10)
+rows = []
+for name, wanted in (("house", "mushroom"), ("flower", "tree"), ("mushroom", "fish")):
+    image = drawn.images[drawn.names.index(name)][None]
+    target = book["standard"].classes.index(wanted)
+    row = [plots.picture(image[0], f"{name}: {wanted}?")]
+    for network in (book["standard"], book["robust"]):
+        fooled = make_fooling_image(image, target, network, 0.25, 100)
+        row.append(plots.picture(fooled[0], verdict(fooled, network)))
+        row.append(plots.difference(fooled[0] - image[0], f"length {(fooled - image).norm():.1f}", times=3))
+    further = make_fooling_image(image, target, Handicap(book["robust"], target, 8), 0.5, 100)
+    row.append(plots.picture(further[0], verdict(further, book["robust"])))
+    rows.append(row)
+plots.panels(
+    rows, heads=["original", "standard", "3 x difference", "robust", "3 x difference", "robust, further"], width=1.6
+)
+
+# %% [markdown]
+# What to see: the change for the robust network is three times as long, or more. It is no grain: it **means**
+# something. The roof gets white spots and a stem below. The flower gets a trunk. The mushroom gets stripes and an eye.
+# To raise the score of the robust network you have to draw some of the target. For the standard network, grain is
+# enough.
+#
+# ## 3.7 Another network
+#
+# An attack needs the gradient, so it needs the network. Or does it? Attack each network by PGD, and show the attacked
+# pictures to the others, which had no part in it. The first row is the control: as large a change, with random signs.
+#
+# **Predict first:** which attack will carry over to which network? Which network will be fooled by none but its own?
+
+# %% figure="transfer"
+epsilon = 32 / 255
+signs = torch.randn(scenes.images.shape, generator=torch.Generator().manual_seed(0)).sign()
+attacked = {"random signs": (scenes.images + epsilon * signs).clamp(0, 1)}
+for name, network in book.items():
+    attacked[f"PGD on {name}"] = pgd(scenes.images, scenes.labels, network, epsilon, epsilon / 4, 10)
+plots.matrix(
+    [[accuracy(images, scenes.labels, network) for network in book.values()] for images in attacked.values()],
+    rows=list(attacked),
+    columns=list(book),
+    title="Accuracy of each network at epsilon 32/255",
+)
+
+# %% [markdown]
+# What to see: on the diagonal, each network under the attack made for it. Standard network and sibling, which started
+# from the same weights, fall to each other's attacks. Another start alone weakens this, which no row here shows. To the
+# ViT these attacks hardly carry over, and its own carry over to nobody. And the attacks made on the robust network
+# carry over to **all**: they draw something of another class, and that counts everywhere.
+#
+# ## 3.8 Training against the attack
+#
+# If attacked pictures are hard, train on them. **Adversarial training** looks for weights $\theta$ that do well on the
+# worst picture near each training picture (Madry and others, section 2):
+#
+# $$\min_\theta \; \mathbb{E}_{(x, y)} \Big[ \max_{\Vert d \Vert_\infty \le \varepsilon} L_\theta(x + d, y) \Big] .$$
+#
+# The maximum inside cannot be computed, so an attack stands in for it. One step of training is then: attack the batch
+# with the network as it is now, and take an ordinary step on the attacked batch. Nothing has to be differentiated
+# through the attack. By a theorem of Danskin, if the attack has found the worst picture and the loss is smooth, the
+# gradient there is a gradient of the maximum.
+#
+# Mind the two modes of a network. The attack shall meet the network as it will be used: in **eval** mode, where
+# BatchNorm uses its running statistics. The update happens in **train** mode, as in every training, where BatchNorm
+# uses the statistics of the batch, and updates the running ones.
+#
+# ### Exercise 3.4: one step of adversarial training
+#
+# **Given** a network in training, its optimiser, a batch with labels, and an attack: a function that is called as
+# `attack(images, labels, model)` and returns the attacked images. **Return** the loss. **Rule:** attack once, in eval
+# mode; one update, in train mode, of the mean cross-entropy of the attacked images, and of nothing else. This exercise
+# is the one in which the model is **meant** to change.
+#
+# <details>
+# <summary>The check says that gradients of an earlier step are still in .grad</summary>
+#
+# `loss.backward()` adds to what is there already. Where does `optimiser.zero_grad()` belong, so that nothing old is
+# left and nothing new is lost?
+#
+# </details>
+#
+# <details>
+# <summary>The running statistics were updated by no batch, or by two</summary>
+#
+# They are updated whenever the model is called in train mode. Call it once in that mode: for the loss.
+#
+# </details>
+
+
+# %% exercise="adversarial_training_step" minutes=20 difficulty=2
+def adversarial_training_step(model, optimiser, images, labels, attack):
+    """Make one update of the model's parameters on attacked images (Madry et al. 2018, section 2).
+
+    Args:
+        model: a trainable network, images (N, 3, H, W) -> unnormalised scores (N, classes), in whichever mode.
+        optimiser: a torch.optim.Optimizer of the model's parameters, whose .grad may hold gradients of earlier steps.
+        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 2.
+        labels: (N,) int64 tensor.
+        attack: a function (images, labels, model) -> attacked images (N, 3, H, W), detached.
+
+    Returns:
+        The mean cross-entropy of the attacked images, in train mode, with the parameters as they were before the
+        update: a float, or a detached tensor without axes.
+
+    Changes: the model's parameters and the optimiser's state, by one optimiser step down the gradient of that loss; the
+    running statistics of BatchNorm layers, by one batch, the attacked one. The attack is called once, with the model in
+    eval mode. Which mode the model is in afterwards, and what .grad holds, is up to you. Images and labels stay as they were.
+    """
+    ### BEGIN SOLUTION
+    model.eval()
+    attacked = attack(images, labels, model)
+    model.train()
+    loss = F.cross_entropy(model(attacked), labels)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+    ### END SOLUTION
+
+
+# %% check="adversarial_training_step" points=4
+checks.adversarial_training_step(adversarial_training_step)
+### BEGIN HIDDEN TESTS
+import torch
+
+from helpers.checks.fooling import plain_network
+from helpers.inside.emit import emit
+
+
+class Shift:
+    """An attack that goes by what the model says, and so by its mode; it counts its calls, and those in train mode."""
+
+    def __init__(self, seed):
+        self.pattern = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        self.calls, self.in_train_mode = 0, 0
+
+    def __call__(self, images, labels, model):
+        self.calls += 1
+        self.in_train_mode += any(module.training for module in model.modules())
+        with torch.no_grad():
+            sure = model(images).softmax(dim=1)[torch.arange(len(images)), labels]
+        return (images + 0.4 * sure[:, None, None, None] * self.pattern).clamp(0, 1)
+
+
+def problem(seed, count, optimiser=torch.optim.SGD, **options):
+    model = plain_network(seed, **options)
+    generator = torch.Generator().manual_seed(seed)
+    classes = model[-1].out_features
+    images = torch.rand(count, 3, 5, 7, generator=generator, dtype=torch.float64)
+    labels = torch.randint(classes, (count,), generator=generator)
+    return model, optimiser(model.parameters(), lr=0.05), images, labels, Shift(seed)
+
+
+def loss_of_one_step(*options, **more):
+    loss = adversarial_training_step(*problem(*options, **more))
+    return float(loss), getattr(loss, "requires_grad", False)
+
+
+def model_after(steps, *options, **more):
+    model, *rest = problem(*options, **more)
+    for _ in range(steps):
+        adversarial_training_step(model, *rest)
+    return model
+
+
+def parameters(model):
+    return torch.cat([parameter.flatten() for parameter in model.parameters()])
+
+
+def statistics(model):
+    return [model[1].running_mean, model[1].running_var, model[1].num_batches_tracked]
+
+
+def what_the_attack_met():
+    model, optimiser, images, labels, attack = problem(335, 3)
+    adversarial_training_step(model, optimiser, images, labels, attack)
+    return attack.calls, attack.in_train_mode, images, labels, images.requires_grad, parameters(model)
+
+
+def after_three_steps_of_adam():
+    model = model_after(3, 336, 5, torch.optim.Adam, classes=4)
+    return parameters(model), statistics(model)
+
+
+emit("the loss", lambda: [loss_of_one_step(331, 4), loss_of_one_step(332, 6, classes=5)])
+emit("the parameters", lambda: [parameters(model_after(1, 331, 4)), parameters(model_after(1, 333, 2, classes=5))])
+emit("the running statistics", lambda: statistics(model_after(1, 334, 4)))
+emit("the attack, and what is left alone", what_the_attack_met)
+emit("three steps of another optimiser", after_three_steps_of_adam)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Now use your step. Three tiny networks of one architecture learn to tell four classes of the picture book apart, from
+# 400 pictures of 32 x 32 pixels: one by ordinary steps (an attack that does nothing), two against FGSM with different
+# $\varepsilon$. Then all three face PGD.
+#
+# **Predict first:** where does each training pay, and where does it cost?
+
+# %%
+chosen = [book["standard"].classes.index(name) for name in ("cat", "flower", "car", "sailboat")]
+
+
+def small_pictures(count, seed):
+    """Return small pictures of the four classes, and labels 0 to 3."""
+    labels = torch.arange(count) % 4
+    return picture_book(count, seed, size=32, labels=[chosen[label] for label in labels]).images, labels
+
+
+def block(before, after):
+    return nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)
+
+
+def train(epsilon, epochs=12):
+    """Return a tiny network trained by your steps, against FGSM with this epsilon."""
+    torch.manual_seed(0)
+    network = nn.Sequential(*block(3, 16), *block(16, 32), *block(32, 32), nn.Flatten(), nn.Linear(32 * 4 * 4, 4))
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    images, labels = small_pictures(400, seed=1)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(images)).split(25):
+            adversarial_training_step(
+                network, optimiser, images[batch], labels[batch], lambda x, y, m: fgsm(x, y, m, epsilon)
+            )
+    return network.eval()
+
+
+# %% figure="training"
+levels = (0, 2, 4, 8, 12, 16, 24)
+images, labels = small_pictures(100, seed=2)
+curves = {}
+for strength in (0, 8, 16):
+    network = train(strength / 255)
+    attacked = [pgd(images, labels, network, e / 255, e / 4 / 255, 10) for e in levels]
+    curves[f"trained at {strength}/255" if strength else "ordinary training"] = [
+        accuracy(x, labels, network) for x in attacked
+    ]
+plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabel="accuracy on 100 new pictures")
+
+# %% [markdown]
+# What to see: ordinary training is best at $\varepsilon = 0$ and collapses at once. Training at 8/255 costs little and
+# helps up to about that $\varepsilon$. Training at 16/255 helps further out, and pays for it with accuracy on clean
+# pictures: this small network, trained so briefly, did not get both. No curve is high everywhere.
+#
+# ## 3.9 Four claims to judge
+#
+# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in up to 200 words each.
+#
+# ### Claim 1: the target must be in there
+#
+# Dora shows her fooling images. "The network says mushroom, with 0.4. So the change must have put something of a
+# mushroom into the picture, and we are too blind to see it. Enlarged a hundred times it would show." Judge her
+# conclusion, for the standard and for the robust network. What do the column *random change* in the figure of section
+# 3.2 and the pictures below *What fools the robust network?* in section 3.6 contribute?
+
+# %% [markdown] question="q_target" points=3 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** For the standard network the conclusion does not follow. Its scores near the picture are nearly
+# linear in some ten thousand values, so a change that moves every value a little the right way adds up to a large
+# change of the score, without any shape (section 3.1). Enlarging it only scales it: the grain stays grain. The control
+# shows that the *amount* of change is harmless: as long a random change leaves the answer alone. So what matters is the
+# direction, and the direction is a property of this network's weights. Something is true in what she says: the change
+# does raise exactly the patterns that this network counts as evidence for a mushroom, and such patterns may even be
+# useful on real mushrooms; they need not be what people call a mushroom. For the robust network she is nearly right:
+# spots, a stem and a trunk appear. There, small grain has been made worthless by training, and what is left to raise
+# the score is to draw parts of the target.
+#
+# **Rubric.**
+# - 1 point: no shape of the target is needed. One reason suffices: many tiny contributions add up along the gradient,
+#   or the patterns that count for the network need not be those that people see.
+# - 1 point: uses the control: a random change of the same length does nothing, **and** so it is the direction that
+#   does it, not the size.
+# - 1 point: tells the networks apart: for the robust one the change does show parts of the target, **and** says why.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 2: keep the weights secret
+#
+# A company writes: "Attackers need the gradient of our network. We publish neither weights nor architecture, and our
+# service answers with the class alone. So our network cannot be fooled. The row of the ViT in your matrix proves it:
+# its attacks fool no other network." Judge this with the whole matrix in section 3.7, and name one more way round the
+# secret.
+
+# %% [markdown] question="q_secret" points=3 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** It is true that FGSM and PGD need a gradient, and that an attack made on one network may do nothing
+# to another: those made on the ViT leave the others as they are, and those on the standard network hardly touch the
+# ViT. But one row proves nothing about the next. Standard network and sibling fall to each other's attacks, so an
+# attacker may guess the architecture and train a substitute on similar pictures. The matrix shows the best case for
+# him, since the sibling started from the same weights. And the attacks made on the robust network lower the accuracy of
+# every other, the ViT included, compared with the control row. So even the architecture need not be guessed: a change
+# that draws something of another class counts for all. Other ways round: train a substitute on the service's own
+# answers, attack several substitutes at once, or steal the weights. Or walk along the border between two classes by
+# many queries, for which the class alone suffices. Secrecy makes an attack dearer. Robustness would have to hold
+# against an attacker who knows the network.
+#
+# **Rubric.**
+# - 1 point: what holds: an attack can be harmless to a network it was not made for, read from the matrix **and**
+#   compared with the control row.
+# - 1 point: what does not: attacks do carry over, with an example from the matrix (sibling, or robust to all) **and** a
+#   reason, or with the substitute that an attacker can train. "The sibling shares its first weights, so its row proves
+#   less" earns it too.
+# - 1 point: one more way: queries, a substitute trained on the answers, several networks at once, or theft. "Security
+#   must not rest on the secret" earns it too.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 3: a certificate from an attack
+#
+# A report says: "We attacked our network with PGD at $\varepsilon = 8/255$, 10 steps, on 30 pictures. 27 are still
+# named right. Hence for at least 90 % of all pictures, nothing that changes each value by at most 8/255 can fool our
+# network." Judge the word *hence*: name the gaps between the measurement and the claim, and say for each what would
+# close it or make it smaller. Give a reason why PGD may find nothing where a change exists, or a sign by which you
+# would notice.
+
+# %% [markdown] question="q_bound" points=3 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** The measurement is an upper bound, and the claim treats it as a lower one. PGD is a search: where it
+# finds nothing, there may be something that it missed, as FGSM misses much of what PGD finds in section 3.6. More
+# steps, several random starts, other losses and steps tuned to the network make the gap smaller; a proof (interval or
+# linear bounds, randomised smoothing) would close it. The search can also fail for a bad reason: where the loss
+# saturates or the network contains something that cannot be differentiated, such as rounding, gradients are zero or
+# useless and the network looks robust without being so. Signs of this: PGD no better than FGSM, or accuracy that does
+# not fall to 0 as $\varepsilon$ grows. Second gap: 30 pictures. With 27 of 30 the share among all pictures may well be
+# 75 or 97 %; more pictures help, and they must come from where the network will be used. Third: what the report rightly
+# limits itself to, a change of each value, says nothing of other changes, such as rotations, patches or blur.
+#
+# **Rubric.**
+# - 1 point: an attack gives an upper bound: its failure does not show that no change exists, **and** a remedy: a
+#   stronger attack (more steps, restarts), or a proof.
+# - 1 point: a reason beyond "a stronger attack may exist": gradients that are zero, masked or useless (a saturated
+#   loss, rounding in the network), or a walk that ends on a lower top. A sign earns it too: PGD no better than FGSM, or
+#   accuracy that does not fall to 0.
+# - 1 point: a gap of another kind: 30 pictures are few (a margin in numbers or words), or pictures from elsewhere.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 4: the cure for all of it
+#
+# A colleague has trained a network with your `adversarial_training_step` and FGSM at $\varepsilon = 8/255$. He reports
+# 95 % accuracy under FGSM at 8/255 and says: "Training with the attack makes a network immune to it. So from now on we
+# train every network like this, and fooling images are history." Judge the evidence, the immunity and the advice. Name
+# two measurements that you would make before you agree. What does the training cost?
+
+# %% [markdown] question="q_defence" points=3 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** The evidence: he tests with the attack that he trained against. A network can learn to beat FGSM
+# alone, by bending its loss near the picture so that one long step goes astray (known as catastrophic overfitting, or
+# gradient masking), and PGD with the same $\varepsilon$ then succeeds. The immunity: even where the training works, it
+# helps up to about the $\varepsilon$ used in training and fades beyond, as the curves of section 3.8 show, and it was
+# for one kind of change: each value by a little. A long change of few values, a patch, a rotation were not in it. The
+# advice: it costs. Training takes about twice as long with FGSM, and $k + 1$ times with $k$ steps of PGD, and accuracy
+# on clean pictures may fall, the more the larger $\varepsilon$. It is nevertheless one of the few defences that have
+# stood up to stronger attacks. Before agreeing: clean accuracy, accuracy against $\varepsilon$ under PGD with many
+# steps and restarts, another norm, an attack transferred from another network.
+#
+# **Rubric.**
+# - 1 point: testing with the attack of the training proves little. One reason suffices: FGSM may be beaten without
+#   robustness, or a stronger attack such as PGD may succeed.
+# - 1 point: limits of what is won: up to about the $\varepsilon$ of the training, **and** for this kind of change only.
+# - 1 point: the price (clean accuracy, or time) **and** at least two measurements that could change the verdict.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## Recap
+#
+# - Along the gradient, thousands of small changes add up. A random change of the same size does nothing.
+# - Targeted: climb the raw score of the target in steps of length $\eta$ until the network says it. Untargeted: climb
+#   the cross-entropy of the label by sign, in one step (FGSM), or in many with a projection (PGD).
+# - Accuracy under an attack is an upper bound. A weak attack makes any network look strong.
+# - Some attacks carry over to networks they were not made for: to one of the same first weights, and, from a robust
+#   network, to all. An attacker without the weights trains a substitute on similar pictures. The matrix shows the best
+#   case for him, since the sibling started from the same weights.
+# - Adversarial training pays up to about the $\varepsilon$ it was done with, and costs time and accuracy. What fools a
+#   network trained so begins to look like the target.
+#
+# ## Further reading
+#
+# - Szegedy and others 2014, [arXiv:1312.6199](https://arxiv.org/abs/1312.6199): section 4, how the blind spots were
+#   found, and that they carry over to other networks.
+# - Goodfellow, Shlens, Szegedy 2015, [arXiv:1412.6572](https://arxiv.org/abs/1412.6572): section 3 on many small
+#   changes, section 4 on FGSM, section 6 on training with it.
+# - Madry and others 2018, [arXiv:1706.06083](https://arxiv.org/abs/1706.06083): section 2 on the minimum of a
+#   maximum.
+# - Carlini, Wagner 2017, *Towards Evaluating the Robustness of Neural Networks*,
+#   [arXiv:1608.04644](https://arxiv.org/abs/1608.04644): attacks with a margin.
+# - Athalye, Carlini, Wagner 2018, *Obfuscated Gradients Give a False Sense of Security*,
+#   [arXiv:1802.00420](https://arxiv.org/abs/1802.00420): defences that had only blinded the attack, and how to tell.
+# - Ilyas and others 2019, *Adversarial Examples Are Not Bugs, They Are Features*,
+#   [arXiv:1905.02175](https://arxiv.org/abs/1905.02175): the grain as something that predicts, and people do not see.
+# - Wong, Rice, Kolter 2020, *Fast is better than free: Revisiting adversarial training*,
+#   [arXiv:2001.03994](https://arxiv.org/abs/2001.03994): training with FGSM, and how it goes wrong.
 
 
 # %% mutant="make_fooling_image" says="Your gradients pile up: .backward() adds to .grad, so each step follows the sum of all gradients so far. Start every step from a new leaf, or set .grad to None."
@@ -718,201 +1573,6 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return fooled
 
 
-# %% [markdown]
-# **Predict first:** a picture and what the network says about it, after a handful of steps of length 0.25. Will you see
-# the target in it? Will you see the change at all?
-
-# %% figure="fooled"
-rows = []
-for name, wanted in pairs:
-    image, target = picture_of(name), model.classes.index(wanted)
-    fooled = make_fooling_image(image, target, model, 0.25, 100)
-    change = fooled - image
-    noise = torch.randn(change.shape, generator=torch.Generator().manual_seed(0)).to(change)
-    noisy = (image + noise * change.norm() / noise.norm()).clamp(0, 1)
-    rows.append(
-        [
-            plots.picture(image[0], verdict(image, model)),
-            plots.picture(fooled[0], verdict(fooled, model)),
-            plots.difference(change[0], f"length {change.norm():.2f}"),
-            plots.difference(change[0], f"at most {255 * change.abs().max():.0f} of 255", times=10),
-            plots.picture(noisy[0], verdict(noisy, model)),
-        ]
-    )
-figure = plots.panels(rows, heads=["original", "fooled", "difference", "10 x difference", "random change"])
-save_figure(figure, "03_fooling-fooled")
-
-# %% [markdown]
-# What to see: the difference is drawn around mid grey, so that darker and brighter both show; what would leave [0, 1]
-# is cut off. At its true size you hardly see it. Ten times enlarged it is a grain with the outline of the object
-# that **is** there, and nothing in it looks like the target. The last column is the control: a random change of the
-# same length leaves the answer alone. Not the size of the change fools the network, but its direction.
-#
-# ## 3.3 Does it survive being saved?
-#
-# A file holds 256 levels for each value, so saving moves every value by up to 1/510, this way or that. The walk stopped
-# at the **first** image across the border between two classes, and may be just across. To be safe, go on for a while.
-# The stop rule is in your function, so change what it is told: let the target start `margin` points behind. The slope
-# of its score stays the same, and the walk ends when the target leads by `margin` (Carlini and Wagner 2017 call it the
-# confidence).
-
-
-# %%
-class Handicap(nn.Module):
-    """A network in which the score of one class starts `margin` points behind."""
-
-    def __init__(self, network, target, margin):
-        super().__init__()
-        self.network, self.target, self.margin = network, target, margin
-
-    def forward(self, images):
-        scores = self.network(images)
-        behind = torch.zeros_like(scores)
-        behind[:, self.target] = self.margin
-        return scores - behind
-
-
-def rounded(image, bits):
-    """Return the image as a file with 2**bits levels for each value gives it back."""
-    top = 2**bits - 1
-    return (image * top).round() / top
-
-
-# %% [markdown]
-# Eight bits is what a PNG file has. Fewer bits stand for coarser treatment, such as strong compression.
-#
-# **Predict first:** which share of the fooling images still fools after rounding to 8 bits? To 4?
-
-# %% figure="rounding"
-bits = (3, 4, 5, 6, 7, 8)
-count = len(model.classes)
-tasks = [
-    (image[None], (int(label) + shift) % count)
-    for image, label in zip(pictures.images[:6], predictions)
-    for shift in (count // 3, 2 * count // 3)
-]
-curves = {}
-for margin in (0, 1, 4):
-    fooled = [make_fooling_image(image, target, Handicap(model, target, margin), 0.25, 100) for image, target in tasks]
-    length = sum((x - image).norm() for x, (image, _) in zip(fooled, tasks)) / len(tasks)
-    still = [
-        sum(int(predict(rounded(x, b), model)) == target for x, (_, target) in zip(fooled, tasks)) / len(tasks)
-        for b in bits
-    ]
-    curves[f"margin {margin}: change of length {length:.2f}"] = still
-plots.lines(bits, curves, xlabel="bits for each value", ylabel=f"share of {len(tasks)} that still fools")
-
-# %% [markdown]
-# What to see: with margin 0 the images sit on the border. On the picture book, rounding to 5 bits is a change half as
-# long as the deliberate one, and undoes some of them. Rounding to 4 bits is as long, and undoes half. A margin of 1
-# costs a tenth more length and survives 4 bits. A margin of 4 costs half more and survives 3. Rounding acts like a
-# random change: away from the border it has little say, even where it is as long as the deliberate one.
-#
-# %% [markdown]
-# ## 3.4 One step, every value: FGSM
-#
-# Now limit every value instead of the length: $\Vert d \Vert_\infty \le \varepsilon$. And give up the choice of a
-# target: any wrong answer will do, so climb the loss of the label, $L(x, y) = -\log p_y$. Near $x$ the loss is nearly
-# linear, and section 3.1 tells the best change of a linear function:
-#
-# $$\tilde x = \mathrm{clip}_{[0, 1]}\big( x + \varepsilon\, \mathrm{sign}(g) \big), \qquad g = \frac{\partial L(x, y)}{\partial x} .$$
-#
-# This is the **fast gradient sign method**, FGSM (Goodfellow and others, section 4): one backward pass for a whole
-# batch. The sign throws the sizes of the slopes away, so every value moves by $\varepsilon$. It also makes the scale of
-# the loss irrelevant: sum or mean over the batch, the signs are the same.
-#
-# ### Exercise 3.2: the fast gradient sign method
-#
-# **Given** images, labels, a model and $\varepsilon$. **Return** the attacked images. **Rule:** attack every image,
-# also one that the model gets wrong already; use the labels that are passed in; clamp to [0, 1].
-#
-# <details>
-# <summary>The check says that a softmax of a softmax is differentiated</summary>
-#
-# `F.cross_entropy` takes the raw scores: it applies the softmax and the logarithm itself.
-#
-# </details>
-#
-# <details>
-# <summary>The check says that values move to where the score of the label falls</summary>
-#
-# The cross-entropy is $-s_y + \log \sum_c e^{s_c}$. Lowering $s_y$ is half of it; raising the rivals is the other half.
-#
-# </details>
-
-
-# %% exercise="fgsm" minutes=10 difficulty=1
-def fgsm(images, labels, model, epsilon):
-    """Return the images moved one step up the loss, by the fast gradient sign method (Goodfellow et al. 2015, section 4).
-
-    Args:
-        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
-        labels: (N,) int64 tensor, the class that each image is to be led away from.
-        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
-        epsilon: by how much every value moves, in pixel units (8 / 255 is eight grey levels).
-
-    Returns:
-        (N, 3, H, W) new tensor, detached, of the images' dtype and device: clamp(images + epsilon * sign(g), 0, 1), g the
-        gradient of the cross-entropy of each image's label. Every image is attacked, whatever is predicted for it.
-
-    Leaves images, labels and model (parameters, mode, hooks, .grad) as they were.
-    """
-    ### BEGIN SOLUTION
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (images + epsilon * gradient.sign()).clamp(0, 1)
-    ### END SOLUTION
-
-
-# %% check="fgsm" points=3
-checks.fgsm(fgsm)
-### BEGIN HIDDEN TESTS
-import torch
-
-from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), spread=0.4, **options):
-    """Images of values 0.5 +- spread / 2, cut off at 0 and 1; the first label is predicted, the others are not."""
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, _ = tiny_batch(model, count, seed, size)
-    images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
-    scores = model(images).detach()
-    return images, (scores.argmax(dim=1) + torch.arange(count)) % scores.shape[1], model
-
-
-def no_step_at_all():
-    images, labels, model = problem(314, 2)
-    result = fgsm(images, labels, model, 0.0)
-    values = result.clone()
-    result.add_(1)
-    return values, images
-
-
-def everything_left_as_found():
-    images, labels, model = problem(315, 2, trainable=True)
-    fgsm(images, labels, model, 0.03)
-    attacked = fgsm(images, labels, model, 0.03)
-    facts = [attacked.requires_grad, images.requires_grad, images.grad is not None]
-    return attacked, facts, images, labels, state_of(model)
-
-
-emit("three images, right and wrong labels", lambda: fgsm(*problem(311, 3), 0.03))
-emit(
-    "one image, for two networks",
-    lambda: [
-        fgsm(*problem(312, 1, (8, 6), classes=7), 0.1),
-        fgsm(*problem(313, 1, (7, 10), dtype=torch.float32, trainable=True), 0.05),
-    ],
-)
-emit("values near 0 and 1, and epsilon 0", lambda: [fgsm(*problem(316, 4, spread=3.0), 0.3), no_step_at_all()])
-emit("a second call, everything left as found", everything_left_as_found)
-### END HIDDEN TESTS
-
-
 # %% mutant="fgsm" says="Your images leave [0, 1], and are no pictures any more. Clamp them after the step."
 def fgsm(images, labels, model, epsilon):
     pixels = images.detach().clone().requires_grad_()
@@ -1113,196 +1773,6 @@ def fgsm(images, labels, model, epsilon):
     (gradient,) = torch.autograd.grad(picked.sum(), pixels)
     moved = np.clip(images.cpu().numpy() - epsilon * np.sign(gradient.cpu().numpy()), 0, 1)
     return torch.from_numpy(moved).to(images)
-
-
-# %% [markdown]
-# How good is the linear picture behind FGSM? It predicts that the loss grows by $\varepsilon\, \Vert g \Vert_1$.
-# Compare this with the loss that is reached, and with changes of random signs, which are as large.
-#
-# **Predict first:** will the real loss be larger or smaller than predicted?
-
-# %% figure="linear"
-levels = (0, 1, 2, 4, 8, 16)
-pixels = pictures.images.clone().requires_grad_()
-loss = F.cross_entropy(model(pixels), predictions)
-(gradient,) = torch.autograd.grad(loss, pixels)
-signs = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(0)).sign().to(pixels)
-
-
-def mean_loss(images):
-    with torch.no_grad():
-        return F.cross_entropy(model(images), predictions).item()
-
-
-plots.lines(
-    levels,
-    {
-        "predicted: loss + epsilon x sum of |g|": [loss.item() + e / 255 * gradient.abs().sum().item() for e in levels],
-        "FGSM": [mean_loss(fgsm(pictures.images, predictions, model, e / 255)) for e in levels],
-        "random signs": [mean_loss((pictures.images + e / 255 * signs).clamp(0, 1)) for e in levels],
-    },
-    xlabel="epsilon in grey levels of 255",
-    ylabel=f"mean cross-entropy of {len(pictures)} pictures",
-)
-
-# %% [markdown]
-# What to see: random signs do next to nothing. FGSM does a lot, and soon leaves the straight line, to one side or the
-# other: the gradient speaks of small changes, and at the far end of one long step the slope is another, in size and in
-# direction. The remedy is the one of section 3.2: many small steps.
-#
-# ## 3.5 Many small steps: PGD
-#
-# **Projected gradient descent** on the negative loss, PGD (Madry and others, section 2.1), repeats the step, and after
-# each one brings the image back to where it may be:
-#
-# $$x_0 = x, \qquad x_{k+1} = \Pi\big( x_k + \alpha\, \mathrm{sign}(g_k) \big), \qquad
-# g_k = \frac{\partial L(x_k, y)}{\partial x_k} .$$
-#
-# $\alpha$ is the length of one step for every value, and $\Pi$ the projection on the images allowed: each value goes to
-# the nearest one in $[x - \varepsilon, x + \varepsilon]$ **and** in [0, 1]. The ball is around the original $x$, not
-# around $x_k$. Projecting on a box is clamping, value by value, and the order of the two clamps does not matter here.
-# Many implementations start at a random point of the ball; this one starts at the image, so that its result can be
-# repeated.
-#
-# ### Exercise 3.3: projected gradient descent
-#
-# **Given** what FGSM is given, and a step and a number of iterations. **Return** the last image of the walk. **Rule:**
-# project after every step; make all the steps, for every image, fooled or not. A step larger than $\varepsilon$ is
-# allowed.
-#
-# <details>
-# <summary>The check says that a value is too far from where it was</summary>
-#
-# `torch.clamp` takes tensors as bounds: `torch.clamp(x, images - epsilon, images + epsilon)`. The middle of the ball is
-# the image that was passed in, so keep it: it is not `x`.
-#
-# </details>
-#
-# <details>
-# <summary>May I call fgsm?</summary>
-#
-# Yes: what is one step of FGSM with `epsilon=step`? What remains to be done after it? Let `fgsm` pass its own check
-# first.
-#
-# </details>
-
-
-# %% exercise="pgd" minutes=20 difficulty=2
-def pgd(images, labels, model, epsilon, step, iterations):
-    """Return the images moved many small steps up the loss, inside a ball (Madry et al. 2018, section 2.1).
-
-    Args:
-        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 1, float32 or float64.
-        labels: (N,) int64 tensor, the class that each image is to be led away from.
-        model: a Classifier, images (N, 3, H, W) -> unnormalised scores (N, classes), in eval mode.
-        epsilon: how far any value may get from where it was, in pixel units.
-        step: by how much every value moves in one step, in pixel units; it may be larger than epsilon.
-        iterations: the number of steps, at least 1.
-
-    Returns:
-        (N, 3, H, W) new tensor, detached, of the images' dtype and device: the last of x_0 = images,
-        x_k+1 = projection of x_k + step * sign(g_k), g_k the gradient at x_k of the cross-entropy of each image's label.
-        The projection clamps every value to [image - epsilon, image + epsilon] and to [0, 1], after every step. There
-        is no random start and no early stop, and every image is attacked, whatever is predicted for it.
-
-    Leaves images, labels and model (parameters, mode, hooks, .grad) as they were.
-    """
-    ### BEGIN SOLUTION
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = x + step * gradient.sign()
-        x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-    ### END SOLUTION
-
-
-# %% check="pgd" points=4
-checks.pgd(pgd)
-### BEGIN HIDDEN TESTS
-import torch
-
-from helpers.checks.core import tiny_batch, tiny_network
-from helpers.checks.fooling import limited
-from helpers.course.emit import emit, state_of
-
-
-def problem(seed, count, size=(6, 9), spread=0.4, **options):
-    """Images of values 0.5 +- spread / 2, cut off at 0 and 1; the first label is predicted, the others are not."""
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, _ = tiny_batch(model, count, seed, size)
-    images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
-    scores = model(images).detach()
-    return images, (scores.argmax(dim=1) + torch.arange(count)) % scores.shape[1], model
-
-
-def own_fgsm(images, labels, model, step):
-    """Where the answer to exercise 3.2 goes: a mistake in there should not cost marks in here again."""
-    try:
-        return fgsm(images.clone(), labels.clone(), model, step)
-    except Exception:
-        return torch.zeros(1)
-
-
-def walk(images, labels, model, epsilon, step):
-    """Where the walk is after 0, 1, 2, 3 steps, where the student's fgsm goes from the first three, and epsilon."""
-    with limited(model, 40 * len(images)):
-        at = [
-            images.clone(),
-            *(pgd(images.clone(), labels.clone(), model, epsilon, step, count) for count in (1, 2, 3)),
-        ]
-    return at, [own_fgsm(x, labels, model, step) for x in at[:3]], float(epsilon)
-
-
-def everything_left_as_found():
-    images, labels, model = problem(328, 2, trainable=True)
-    pgd(images, labels, model, 0.05, 0.02, 2)
-    attacked = pgd(images, labels, model, 0.05, 0.02, 2)
-    facts = [attacked.requires_grad, images.requires_grad, images.grad is not None]
-    facts += [attacked.data_ptr() == images.data_ptr()]
-    return walk(images.detach(), labels, model, 0.05, 0.02), facts, images, labels, state_of(model)
-
-
-emit("three images, right and wrong labels", lambda: walk(*problem(321, 3), 0.05, 0.02))
-emit(
-    "one image, for two networks",
-    lambda: [walk(*problem(322, 1, (8, 5), classes=7), 0.1, 0.06), *walk(*problem(323, 1, (7, 7)), 0.2, 0.03)],
-)
-emit(
-    "a step larger than epsilon, and epsilon 0",
-    lambda: [walk(*problem(324, 3), 0.04, 0.1), *walk(*problem(326, 2), 0.0, 0.03)],
-)
-emit("values near 0 and 1", lambda: walk(*problem(325, 3, spread=3.0), 0.25, 0.15))
-emit("a second call, everything left as found", everything_left_as_found)
-### END HIDDEN TESTS
-
-
-# %% judge="pgd"
-import numpy as np
-
-from helpers.course.compare import close
-
-
-def judge(part, got, want, given):
-    """Accept the right walk, or one that goes where the student's own fgsm goes, then back into ball and [0, 1]."""
-    if len(got) != len(want):
-        return False
-    right, walks = [], 2 if part.startswith(("one image", "a step")) else 1
-    for start in range(0, 8 * walks, 8):
-        at, towards, epsilon = got[start : start + 4], got[start + 4 : start + 7], got[start + 7]
-        right.append(all(map(close, at, want[start : start + 4])) or follows(at, towards, float(epsilon)))
-    return all(right) and all(map(close, got[8 * walks :], want[8 * walks :]))
-
-
-def follows(at, towards, epsilon):
-    if any(x.shape != at[0].shape for x in (*at, *towards)):
-        return False
-    both_ways = all((goal > x).any() and (goal < x).any() for x, goal in zip(at, towards))
-    low, high = np.maximum(at[0] - epsilon, 0), np.minimum(at[0] + epsilon, 1)
-    return both_ways and all(close(x, np.clip(goal, low, high)) for x, goal in zip(at[1:], towards))
 
 
 # %% mutant="pgd" says="You do not bring the image back into the ball, so after some steps it is further from the original than epsilon. Clamp to images - epsilon and images + epsilon after every step."
@@ -1615,277 +2085,6 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return pixels.data
 
 
-# %% [markdown]
-# One step and ten steps, side by side, with the same limit $\varepsilon$ for every value. Under each picture stands
-# what the network says.
-#
-# **Predict first:** at which $\varepsilon$ does each attack succeed? At which do you begin to see it?
-
-# %% figure="attacks"
-levels = (0, 8, 16, 32) if len(model.classes) == 10 else (0, 0.5, 1, 4)
-rows = []
-for name, _ in pairs[:2]:
-    image = picture_of(name)
-    label = predict(image, model)
-    one_step = [fgsm(image, label, model, e / 255) for e in levels]
-    ten_steps = [pgd(image, label, model, e / 255, e / 4 / 255, 10) for e in levels]
-    rows += [[plots.picture(x[0], verdict(x, model)) for x in attacked] for attacked in (one_step, ten_steps)]
-plots.panels(rows, heads=[f"{e}/255" for e in levels], names=["FGSM", "PGD", "FGSM", "PGD"], width=1.6)
-
-# %% [markdown]
-# What to see: PGD needs a smaller change than FGSM, or the same, and in the end the network is as sure of the wrong
-# answer as it was of the right one, or surer. FGSM may lose certainty again when its change gets too large: one long
-# step overshoots.
-#
-# ## 3.6 A network that was trained for it
-#
-# From here on you work on the picture book, where four networks are at hand, which differ in how they were made.
-#
-# - `standard` was trained on pictures with a little noise.
-# - `robust` has the same layers. At every step of its training it saw pictures that an attack had just made hard for
-#   it, by changes of length up to 5 (section 3.8).
-# - `sibling` has the same layers and the same first weights as the standard one, and was trained on other pictures.
-#   (Its sailboats all carried a stamp, so it misses every sailboat without one.)
-# - `ViT` is another architecture, a vision transformer.
-
-# %%
-book = {
-    name: load_model(f"picturebook{ending}", device="cpu")
-    for name, ending in {"standard": "", "robust": "-robust", "sibling": "-stamped", "ViT": "-vit"}.items()
-}
-scenes = picture_book(30, seed=11)
-
-
-def accuracy(images, labels, network):
-    """Return the share of images that the network names as their label."""
-    return (predict(images, network) == labels).float().mean().item()
-
-
-for name, network in book.items():
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(f"{name:10} {parameters:8} parameters   accuracy {accuracy(scenes.images, scenes.labels, network):.2f}")
-
-# %% [markdown]
-# The usual picture of robustness is accuracy against $\varepsilon$.
-#
-# **Predict first:** sketch the two curves of the standard network, under FGSM and under PGD.
-
-# %% figure="accuracy"
-levels = (0, 4, 8, 12, 16, 24, 32)
-curves = {}
-for name in ("standard", "robust"):
-    network = book[name]
-    one_step = [fgsm(scenes.images, scenes.labels, network, e / 255) for e in levels]
-    many_steps = [pgd(scenes.images, scenes.labels, network, e / 255, e / 4 / 255, 10) for e in levels]
-    curves[f"{name}, FGSM"] = [accuracy(images, scenes.labels, network) for images in one_step]
-    curves[f"{name}, PGD"] = [accuracy(images, scenes.labels, network) for images in many_steps]
-plots.lines(levels, curves, xlabel="epsilon in grey levels of 255", ylabel=f"accuracy on {len(scenes)} scenes")
-
-# %% [markdown]
-# What to see: without an attack the two networks are equal. Under PGD they are worlds apart up to 16/255; at 32/255
-# both have fallen to 0. Now read the two curves of one network. Judged by FGSM, the standard network looks fairly
-# robust at 16/255. It is not: the attack was weak. An attack that fails proves nothing, since a better one may succeed;
-# each curve is an **upper bound** of the true robustness.
-#
-# ### What fools the robust network?
-#
-# It can be fooled too, by a larger change. Take the same pictures and the same targets for both networks. In the last
-# column the walk goes on, by means of `Handicap`, until the target leads by 8 points.
-#
-# **Predict first:** what will the change look like that turns a house into a mushroom for the robust network?
-
-# %% figure="robust"
-drawn = picture_book(10)
-rows = []
-for name, wanted in (("house", "mushroom"), ("flower", "tree"), ("mushroom", "fish")):
-    image = drawn.images[drawn.names.index(name)][None]
-    target = book["standard"].classes.index(wanted)
-    row = [plots.picture(image[0], f"{name}: {wanted}?")]
-    for network in (book["standard"], book["robust"]):
-        fooled = make_fooling_image(image, target, network, 0.25, 100)
-        row.append(plots.picture(fooled[0], verdict(fooled, network)))
-        row.append(plots.difference(fooled[0] - image[0], f"length {(fooled - image).norm():.1f}", times=3))
-    further = make_fooling_image(image, target, Handicap(book["robust"], target, 8), 0.5, 100)
-    row.append(plots.picture(further[0], verdict(further, book["robust"])))
-    rows.append(row)
-plots.panels(
-    rows, heads=["original", "standard", "3 x difference", "robust", "3 x difference", "robust, further"], width=1.6
-)
-
-# %% [markdown]
-# What to see: the change for the robust network is three times as long, or more. It is no grain: it **means**
-# something. The roof gets white spots and a stem below. The flower gets a trunk. The mushroom gets stripes and an eye.
-# To raise the score of the robust network you have to draw some of the target. For the standard network, grain is
-# enough.
-#
-# ## 3.7 Another network
-#
-# An attack needs the gradient, so it needs the network. Or does it? Attack each network by PGD, and show the attacked
-# pictures to the others, which had no part in it. The first row is the control: as large a change, with random signs.
-#
-# **Predict first:** which attack will carry over to which network? Which network will be fooled by none but its own?
-
-# %% figure="transfer"
-epsilon = 32 / 255
-signs = torch.randn(scenes.images.shape, generator=torch.Generator().manual_seed(0)).sign()
-attacked = {"random signs": (scenes.images + epsilon * signs).clamp(0, 1)}
-for name, network in book.items():
-    attacked[f"PGD on {name}"] = pgd(scenes.images, scenes.labels, network, epsilon, epsilon / 4, 10)
-plots.matrix(
-    [[accuracy(images, scenes.labels, network) for network in book.values()] for images in attacked.values()],
-    rows=list(attacked),
-    columns=list(book),
-    title="Accuracy of each network at epsilon 32/255",
-)
-
-# %% [markdown]
-# What to see: on the diagonal, each network under the attack made for it. Standard network and sibling, which started
-# from the same weights, fall to each other's attacks. Another start alone weakens this, which no row here shows. To the
-# ViT these attacks hardly carry over, and its own carry over to nobody. And the attacks made on the robust network
-# carry over to **all**: they draw something of another class, and that counts everywhere.
-#
-# ## 3.8 Training against the attack
-#
-# If attacked pictures are hard, train on them. **Adversarial training** looks for weights $\theta$ that do well on the
-# worst picture near each training picture (Madry and others, section 2):
-#
-# $$\min_\theta \; \mathbb{E}_{(x, y)} \Big[ \max_{\Vert d \Vert_\infty \le \varepsilon} L_\theta(x + d, y) \Big] .$$
-#
-# The maximum inside cannot be computed, so an attack stands in for it. One step of training is then: attack the batch
-# with the network as it is now, and take an ordinary step on the attacked batch. Nothing has to be differentiated
-# through the attack. By a theorem of Danskin, if the attack has found the worst picture and the loss is smooth, the
-# gradient there is a gradient of the maximum.
-#
-# Mind the two modes of a network. The attack shall meet the network as it will be used: in **eval** mode, where
-# BatchNorm uses its running statistics. The update happens in **train** mode, as in every training, where BatchNorm
-# uses the statistics of the batch, and updates the running ones.
-#
-# ### Exercise 3.4: one step of adversarial training
-#
-# **Given** a network in training, its optimiser, a batch with labels, and an attack: a function that is called as
-# `attack(images, labels, model)` and returns the attacked images. **Return** the loss. **Rule:** attack once, in eval
-# mode; one update, in train mode, of the mean cross-entropy of the attacked images, and of nothing else. This exercise
-# is the one in which the model is **meant** to change.
-#
-# <details>
-# <summary>The check says that gradients of an earlier step are still in .grad</summary>
-#
-# `loss.backward()` adds to what is there already. Where does `optimiser.zero_grad()` belong, so that nothing old is
-# left and nothing new is lost?
-#
-# </details>
-#
-# <details>
-# <summary>The running statistics were updated by no batch, or by two</summary>
-#
-# They are updated whenever the model is called in train mode. Call it once in that mode: for the loss.
-#
-# </details>
-
-
-# %% exercise="adversarial_training_step" minutes=20 difficulty=2
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    """Make one update of the model's parameters on attacked images (Madry et al. 2018, section 2).
-
-    Args:
-        model: a trainable network, images (N, 3, H, W) -> unnormalised scores (N, classes), in whichever mode.
-        optimiser: a torch.optim.Optimizer of the model's parameters, whose .grad may hold gradients of earlier steps.
-        images: (N, 3, H, W) float tensor, values in [0, 1]; any N >= 2.
-        labels: (N,) int64 tensor.
-        attack: a function (images, labels, model) -> attacked images (N, 3, H, W), detached.
-
-    Returns:
-        The mean cross-entropy of the attacked images, in train mode, with the parameters as they were before the
-        update: a float, or a detached tensor without axes.
-
-    Changes: the model's parameters and the optimiser's state, by one optimiser step down the gradient of that loss; the
-    running statistics of BatchNorm layers, by one batch, the attacked one. The attack is called once, with the model in
-    eval mode. Which mode the model is in afterwards, and what .grad holds, is up to you. Images and labels stay as they were.
-    """
-    ### BEGIN SOLUTION
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-    ### END SOLUTION
-
-
-# %% check="adversarial_training_step" points=4
-checks.adversarial_training_step(adversarial_training_step)
-### BEGIN HIDDEN TESTS
-import torch
-
-from helpers.checks.fooling import plain_network
-from helpers.course.emit import emit
-
-
-class Shift:
-    """An attack that goes by what the model says, and so by its mode; it counts its calls, and those in train mode."""
-
-    def __init__(self, seed):
-        self.pattern = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        self.calls, self.in_train_mode = 0, 0
-
-    def __call__(self, images, labels, model):
-        self.calls += 1
-        self.in_train_mode += any(module.training for module in model.modules())
-        with torch.no_grad():
-            sure = model(images).softmax(dim=1)[torch.arange(len(images)), labels]
-        return (images + 0.4 * sure[:, None, None, None] * self.pattern).clamp(0, 1)
-
-
-def problem(seed, count, optimiser=torch.optim.SGD, **options):
-    model = plain_network(seed, **options)
-    generator = torch.Generator().manual_seed(seed)
-    classes = model[-1].out_features
-    images = torch.rand(count, 3, 5, 7, generator=generator, dtype=torch.float64)
-    labels = torch.randint(classes, (count,), generator=generator)
-    return model, optimiser(model.parameters(), lr=0.05), images, labels, Shift(seed)
-
-
-def loss_of_one_step(*options, **more):
-    loss = adversarial_training_step(*problem(*options, **more))
-    return float(loss), getattr(loss, "requires_grad", False)
-
-
-def model_after(steps, *options, **more):
-    model, *rest = problem(*options, **more)
-    for _ in range(steps):
-        adversarial_training_step(model, *rest)
-    return model
-
-
-def parameters(model):
-    return torch.cat([parameter.flatten() for parameter in model.parameters()])
-
-
-def statistics(model):
-    return [model[1].running_mean, model[1].running_var, model[1].num_batches_tracked]
-
-
-def what_the_attack_met():
-    model, optimiser, images, labels, attack = problem(335, 3)
-    adversarial_training_step(model, optimiser, images, labels, attack)
-    return attack.calls, attack.in_train_mode, images, labels, images.requires_grad, parameters(model)
-
-
-def after_three_steps_of_adam():
-    model = model_after(3, 336, 5, torch.optim.Adam, classes=4)
-    return parameters(model), statistics(model)
-
-
-emit("the loss", lambda: [loss_of_one_step(331, 4), loss_of_one_step(332, 6, classes=5)])
-emit("the parameters", lambda: [parameters(model_after(1, 331, 4)), parameters(model_after(1, 333, 2, classes=5))])
-emit("the running statistics", lambda: statistics(model_after(1, 334, 4)))
-emit("the attack, and what is left alone", what_the_attack_met)
-emit("three steps of another optimiser", after_three_steps_of_adam)
-### END HIDDEN TESTS
-
-
 # %% mutant="adversarial_training_step" says="You train on the clean images: the attack makes no difference to the loss. Put what the attack returns into the model."
 def adversarial_training_step(model, optimiser, images, labels, attack):
     model.eval()
@@ -2136,205 +2335,3 @@ def adversarial_training_step(model, optimiser, images, labels, attack):
     losses.backward(torch.full_like(losses, 1 / len(losses)))
     optimiser.step()
     return losses.detach().mean()
-
-
-# %% [markdown]
-# Now use your step. Three tiny networks of one architecture learn to tell four classes of the picture book apart, from
-# 400 pictures of 32 x 32 pixels: one by ordinary steps (an attack that does nothing), two against FGSM with different
-# $\varepsilon$. Then all three face PGD.
-#
-# **Predict first:** where does each training pay, and where does it cost?
-
-# %%
-chosen = [book["standard"].classes.index(name) for name in ("cat", "flower", "car", "sailboat")]
-
-
-def small_pictures(count, seed):
-    """Return small pictures of the four classes, and labels 0 to 3."""
-    labels = torch.arange(count) % 4
-    return picture_book(count, seed, size=32, labels=[chosen[label] for label in labels]).images, labels
-
-
-def block(before, after):
-    return nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)
-
-
-def train(epsilon, epochs=12):
-    """Return a tiny network trained by your steps, against FGSM with this epsilon."""
-    torch.manual_seed(0)
-    network = nn.Sequential(*block(3, 16), *block(16, 32), *block(32, 32), nn.Flatten(), nn.Linear(32 * 4 * 4, 4))
-    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
-    images, labels = small_pictures(400, seed=1)
-    for _ in range(epochs):
-        for batch in torch.randperm(len(images)).split(25):
-            adversarial_training_step(
-                network, optimiser, images[batch], labels[batch], lambda x, y, m: fgsm(x, y, m, epsilon)
-            )
-    return network.eval()
-
-
-# %% figure="training"
-levels = (0, 2, 4, 8, 12, 16, 24)
-images, labels = small_pictures(100, seed=2)
-curves = {}
-for strength in (0, 8, 16):
-    network = train(strength / 255)
-    attacked = [pgd(images, labels, network, e / 255, e / 4 / 255, 10) for e in levels]
-    curves[f"trained at {strength}/255" if strength else "ordinary training"] = [
-        accuracy(x, labels, network) for x in attacked
-    ]
-plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabel="accuracy on 100 new pictures")
-
-# %% [markdown]
-# What to see: ordinary training is best at $\varepsilon = 0$ and collapses at once. Training at 8/255 costs little and
-# helps up to about that $\varepsilon$. Training at 16/255 helps further out, and pays for it with accuracy on clean
-# pictures: this small network, trained so briefly, did not get both. No curve is high everywhere.
-#
-# ## 3.9 Four claims to judge
-#
-# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in up to 200 words each.
-#
-# ### Claim 1: the target must be in there
-#
-# Dora shows her fooling images. "The network says mushroom, with 0.4. So the change must have put something of a
-# mushroom into the picture, and we are too blind to see it. Enlarged a hundred times it would show." Judge her
-# conclusion, for the standard and for the robust network. What do the column *random change* in the figure of section
-# 3.2 and the pictures below *What fools the robust network?* in section 3.6 contribute?
-
-# %% [markdown] question="q_target" points=3 words=200
-# ### BEGIN SOLUTION
-# **Model answer.** For the standard network the conclusion does not follow. Its scores near the picture are nearly
-# linear in some ten thousand values, so a change that moves every value a little the right way adds up to a large
-# change of the score, without any shape (section 3.1). Enlarging it only scales it: the grain stays grain. The control
-# shows that the *amount* of change is harmless: as long a random change leaves the answer alone. So what matters is the
-# direction, and the direction is a property of this network's weights. Something is true in what she says: the change
-# does raise exactly the patterns that this network counts as evidence for a mushroom, and such patterns may even be
-# useful on real mushrooms; they need not be what people call a mushroom. For the robust network she is nearly right:
-# spots, a stem and a trunk appear. There, small grain has been made worthless by training, and what is left to raise
-# the score is to draw parts of the target.
-#
-# **Rubric.**
-# - 1 point: no shape of the target is needed. One reason suffices: many tiny contributions add up along the gradient,
-#   or the patterns that count for the network need not be those that people see.
-# - 1 point: uses the control: a random change of the same length does nothing, **and** so it is the direction that
-#   does it, not the size.
-# - 1 point: tells the networks apart: for the robust one the change does show parts of the target, **and** says why.
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 2: keep the weights secret
-#
-# A company writes: "Attackers need the gradient of our network. We publish neither weights nor architecture, and our
-# service answers with the class alone. So our network cannot be fooled. The row of the ViT in your matrix proves it:
-# its attacks fool no other network." Judge this with the whole matrix in section 3.7, and name one more way round the
-# secret.
-
-# %% [markdown] question="q_secret" points=3 words=200
-# ### BEGIN SOLUTION
-# **Model answer.** It is true that FGSM and PGD need a gradient, and that an attack made on one network may do nothing
-# to another: those made on the ViT leave the others as they are, and those on the standard network hardly touch the
-# ViT. But one row proves nothing about the next. Standard network and sibling fall to each other's attacks, so an
-# attacker may guess the architecture and train a substitute on similar pictures. The matrix shows the best case for
-# him, since the sibling started from the same weights. And the attacks made on the robust network lower the accuracy of
-# every other, the ViT included, compared with the control row. So even the architecture need not be guessed: a change
-# that draws something of another class counts for all. Other ways round: train a substitute on the service's own
-# answers, attack several substitutes at once, or steal the weights. Or walk along the border between two classes by
-# many queries, for which the class alone suffices. Secrecy makes an attack dearer. Robustness would have to hold
-# against an attacker who knows the network.
-#
-# **Rubric.**
-# - 1 point: what holds: an attack can be harmless to a network it was not made for, read from the matrix **and**
-#   compared with the control row.
-# - 1 point: what does not: attacks do carry over, with an example from the matrix (sibling, or robust to all) **and** a
-#   reason, or with the substitute that an attacker can train. "The sibling shares its first weights, so its row proves
-#   less" earns it too.
-# - 1 point: one more way: queries, a substitute trained on the answers, several networks at once, or theft. "Security
-#   must not rest on the secret" earns it too.
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 3: a certificate from an attack
-#
-# A report says: "We attacked our network with PGD at $\varepsilon = 8/255$, 10 steps, on 30 pictures. 27 are still
-# named right. Hence for at least 90 % of all pictures, nothing that changes each value by at most 8/255 can fool our
-# network." Judge the word *hence*: name the gaps between the measurement and the claim, and say for each what would
-# close it or make it smaller. Give a reason why PGD may find nothing where a change exists, or a sign by which you
-# would notice.
-
-# %% [markdown] question="q_bound" points=3 words=200
-# ### BEGIN SOLUTION
-# **Model answer.** The measurement is an upper bound, and the claim treats it as a lower one. PGD is a search: where it
-# finds nothing, there may be something that it missed, as FGSM misses much of what PGD finds in section 3.6. More
-# steps, several random starts, other losses and steps tuned to the network make the gap smaller; a proof (interval or
-# linear bounds, randomised smoothing) would close it. The search can also fail for a bad reason: where the loss
-# saturates or the network contains something that cannot be differentiated, such as rounding, gradients are zero or
-# useless and the network looks robust without being so. Signs of this: PGD no better than FGSM, or accuracy that does
-# not fall to 0 as $\varepsilon$ grows. Second gap: 30 pictures. With 27 of 30 the share among all pictures may well be
-# 75 or 97 %; more pictures help, and they must come from where the network will be used. Third: what the report rightly
-# limits itself to, a change of each value, says nothing of other changes, such as rotations, patches or blur.
-#
-# **Rubric.**
-# - 1 point: an attack gives an upper bound: its failure does not show that no change exists, **and** a remedy: a
-#   stronger attack (more steps, restarts), or a proof.
-# - 1 point: a reason beyond "a stronger attack may exist": gradients that are zero, masked or useless (a saturated
-#   loss, rounding in the network), or a walk that ends on a lower top. A sign earns it too: PGD no better than FGSM, or
-#   accuracy that does not fall to 0.
-# - 1 point: a gap of another kind: 30 pictures are few (a margin in numbers or words), or pictures from elsewhere.
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 4: the cure for all of it
-#
-# A colleague has trained a network with your `adversarial_training_step` and FGSM at $\varepsilon = 8/255$. He reports
-# 95 % accuracy under FGSM at 8/255 and says: "Training with the attack makes a network immune to it. So from now on we
-# train every network like this, and fooling images are history." Judge the evidence, the immunity and the advice. Name
-# two measurements that you would make before you agree. What does the training cost?
-
-# %% [markdown] question="q_defence" points=3 words=200
-# ### BEGIN SOLUTION
-# **Model answer.** The evidence: he tests with the attack that he trained against. A network can learn to beat FGSM
-# alone, by bending its loss near the picture so that one long step goes astray (known as catastrophic overfitting, or
-# gradient masking), and PGD with the same $\varepsilon$ then succeeds. The immunity: even where the training works, it
-# helps up to about the $\varepsilon$ used in training and fades beyond, as the curves of section 3.8 show, and it was
-# for one kind of change: each value by a little. A long change of few values, a patch, a rotation were not in it. The
-# advice: it costs. Training takes about twice as long with FGSM, and $k + 1$ times with $k$ steps of PGD, and accuracy
-# on clean pictures may fall, the more the larger $\varepsilon$. It is nevertheless one of the few defences that have
-# stood up to stronger attacks. Before agreeing: clean accuracy, accuracy against $\varepsilon$ under PGD with many
-# steps and restarts, another norm, an attack transferred from another network.
-#
-# **Rubric.**
-# - 1 point: testing with the attack of the training proves little. One reason suffices: FGSM may be beaten without
-#   robustness, or a stronger attack such as PGD may succeed.
-# - 1 point: limits of what is won: up to about the $\varepsilon$ of the training, **and** for this kind of change only.
-# - 1 point: the price (clean accuracy, or time) **and** at least two measurements that could change the verdict.
-# ### END SOLUTION
-
-# %% [markdown]
-# ## Recap
-#
-# - Along the gradient, thousands of small changes add up. A random change of the same size does nothing.
-# - Targeted: climb the raw score of the target in steps of length $\eta$ until the network says it. Untargeted: climb
-#   the cross-entropy of the label by sign, in one step (FGSM), or in many with a projection (PGD).
-# - Accuracy under an attack is an upper bound. A weak attack makes any network look strong.
-# - Some attacks carry over to networks they were not made for: to one of the same first weights, and, from a robust
-#   network, to all. An attacker without the weights trains a substitute on similar pictures. The matrix shows the best
-#   case for him, since the sibling started from the same weights.
-# - Adversarial training pays up to about the $\varepsilon$ it was done with, and costs time and accuracy. What fools a
-#   network trained so begins to look like the target.
-#
-# ## Further reading
-#
-# - Szegedy and others 2014, [arXiv:1312.6199](https://arxiv.org/abs/1312.6199): section 4, how the blind spots were
-#   found, and that they carry over to other networks.
-# - Goodfellow, Shlens, Szegedy 2015, [arXiv:1412.6572](https://arxiv.org/abs/1412.6572): section 3 on many small
-#   changes, section 4 on FGSM, section 6 on training with it.
-# - Madry and others 2018, [arXiv:1706.06083](https://arxiv.org/abs/1706.06083): section 2 on the minimum of a
-#   maximum.
-# - Carlini, Wagner 2017, *Towards Evaluating the Robustness of Neural Networks*,
-#   [arXiv:1608.04644](https://arxiv.org/abs/1608.04644): attacks with a margin.
-# - Athalye, Carlini, Wagner 2018, *Obfuscated Gradients Give a False Sense of Security*,
-#   [arXiv:1802.00420](https://arxiv.org/abs/1802.00420): defences that had only blinded the attack, and how to tell.
-# - Ilyas and others 2019, *Adversarial Examples Are Not Bugs, They Are Features*,
-#   [arXiv:1905.02175](https://arxiv.org/abs/1905.02175): the grain as something that predicts, and people do not see.
-# - Wong, Rice, Kolter 2020, *Fast is better than free: Revisiting adversarial training*,
-#   [arXiv:2001.03994](https://arxiv.org/abs/2001.03994): training with FGSM, and how it goes wrong.

@@ -167,7 +167,7 @@ checks.class_visualization_step(class_visualization_step)
 import torch
 
 from helpers.checks.core import tiny_network
-from helpers.course.emit import emit, state_of
+from helpers.inside.emit import emit, state_of
 
 
 def problem(seed, size=(9, 13), **options):
@@ -220,248 +220,6 @@ emit(
 
 emit("a second call, everything left as found", second_step_and_left_as_found)
 ### END HIDDEN TESTS
-
-
-# %% mutant="class_visualization_step" says="Your regulariser has the wrong sign: it pays for distance from grey instead of charging for it. The picture looks bolder and scores higher, and runs away to black and white. Subtract 2 * l2_reg * (image - 0.5)."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image + learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="Your regulariser has no effect: it is left out, or computed from a detached tensor, whose gradient is zero. Subtract 2 * l2_reg * (image - 0.5) from the gradient, or compute the price from the tensor you differentiate."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * ((pixels.detach() - 0.5) ** 2).sum()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="You pull the pixels towards black: the centre of the regulariser is mid grey. Replace image by image - 0.5 in the price."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * (pixels**2).sum()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="Your price is the norm, not its square: then the pull has the same length whether the picture is near grey or far from it. Use ||x - 0.5||^2, whose gradient is 2 (x - 0.5)."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * (pixels - 0.5).norm()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="The factor 2 is missing: the gradient of (x - 0.5)^2 is 2 (x - 0.5)."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image + learning_rate * (gradient - l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="Your price is a mean over the pixels, which makes it thousands of times smaller. The contract sums the squares over all pixels and channels."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).mean()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="You regularise the scores: the price is computed from the model's output. It is the image that must not stray far from grey."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    scores = model(pixels)
-    objective = scores[0, target] - l2_reg * (scores**2).sum()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="You normalise the gradient. This step is the raw one: image + learning_rate * gradient; the loop decides about lengths."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    direction = gradient - 2 * l2_reg * (image - 0.5)
-    return image + learning_rate * direction / direction.norm()
-
-
-# %% mutant="class_visualization_step" says="You normalise the gradient of the score before you subtract the pull towards grey, so that l2_reg means something else. This step is the raw one: no normalisation."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image + learning_rate * (gradient / gradient.norm() - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="The learning rate multiplies the gradient of the score alone. It belongs to both terms: learning_rate * (gradient - 2 * l2_reg * (image - 0.5))."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image + learning_rate * gradient - 2 * l2_reg * (image - 0.5)
-
-
-# %% mutant="class_visualization_step" says="You ascend first and then pull the new image towards grey. Both terms of the gradient are taken at the old image."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    moved = image + learning_rate * gradient
-    return moved - learning_rate * 2 * l2_reg * (moved - 0.5)
-
-
-# %% mutant="class_visualization_step" says="You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).clamp(0, 1)
-
-
-# %% mutant="class_visualization_step" says="You go downhill: the picture loses what the class is made of. Add the gradient of J to the image."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image - learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You descend on the score and still pull towards grey, as if s_target were a loss to be made small. Add the gradient of the score; only the price is subtracted."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image - learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You ascend the softmax probability, whose slope vanishes where the network is sure of something else: there is no way to start. Use the raw score."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).softmax(dim=1)[0, target], pixels)
-    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You ascend the log-probability (the cross-entropy, negated), which also pushes all other scores down. It is worth an experiment, and section 4.5 makes it; the step takes the raw score."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).log_softmax(dim=1)[0, target], pixels)
-    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You ascend the largest score, whatever class it belongs to. Take the score of the target: model(pixels)[0, target]."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).max(), pixels)
-    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You step along the saliency map. Its absolute value has lost which way is up, and its maximum over the channels has lost which channel. Use the gradient itself."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    saliency = gradient.abs().amax(dim=1, keepdim=True)
-    return image + learning_rate * (saliency - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="The image comes back as it went in: a new tensor was bound to a name inside the function and never returned. Return the sum."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    pixels = pixels + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-    return image
-
-
-# %% mutant="class_visualization_step" says="You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ..."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    image += learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-    return image
-
-
-# %% mutant="class_visualization_step" says="You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work on image.detach().clone().requires_grad_()."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    image.requires_grad_()
-    objective = model(image)[0, target] - l2_reg * ((image - 0.5) ** 2).sum()
-    objective.backward(inputs=[image])
-    return image.detach() + learning_rate * image.grad
-
-
-# %% mutant="class_visualization_step" says="Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(objective, pixels), or backward(inputs=[pixels])."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    model(pixels)[0, target].backward()
-    return image + learning_rate * (pixels.grad - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred graphs along. Return a detached tensor."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).sum()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return pixels + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="Your result has lost its batch axis. Return (1, 3, H, W): leave squeeze and [0] out."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).squeeze(0)
-
-
-# %% variant="class_visualization_step"
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * torch.sum((pixels - 0.5) ** 2)
-    objective.backward(inputs=[pixels])
-    return (pixels + learning_rate * pixels.grad).detach()
-
-
-# %% variant="class_visualization_step"
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = nn.Parameter(image.detach().clone())
-    optimiser = torch.optim.SGD([pixels], lr=learning_rate, maximize=True)
-    score = model(pixels)[:, target].sum()
-    price = l2_reg * (pixels - 0.5).norm() ** 2
-    (score - price).backward(inputs=[pixels])
-    optimiser.step()
-    return pixels.data
-
-
-# %% variant="class_visualization_step"
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    """Weight decay is this regulariser, once the image is counted from grey."""
-    centred = (image.detach() - 0.5).requires_grad_()
-    optimiser = torch.optim.SGD([centred], lr=learning_rate, weight_decay=2 * l2_reg)
-    (-model(centred + 0.5)[0, target]).backward(inputs=[centred])
-    optimiser.step()
-    return centred.detach() + 0.5
-
-
-# %% variant="class_visualization_step"
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    def objective(x):
-        return model(x).squeeze(0)[target] - l2_reg * ((x - 0.5) ** 2).sum()
-
-    return (image + learning_rate * torch.func.grad(objective)(image)).detach()
-
-
-# %% variant="class_visualization_step"
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = torch.tensor(image.tolist(), dtype=image.dtype, device=image.device, requires_grad=True)
-    loss = F.nll_loss(model(pixels), torch.tensor([target], device=image.device))  # of raw scores: the score, negated
-    loss.backward(inputs=[pixels])
-    with torch.no_grad():
-        pixels -= learning_rate * pixels.grad
-        pixels -= 2 * learning_rate * l2_reg * (image - 0.5)
-    return pixels.detach()
-
-
-# %% variant="class_visualization_step"
-import copy
-
-
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    frozen = copy.deepcopy(model)
-    pixels = image.detach().clone().requires_grad_(True)
-    frozen(pixels)[0][target].backward()
-    decay = 1 - 2 * learning_rate * l2_reg
-    return 0.5 + decay * (image - 0.5) + learning_rate * pixels.grad
-
 
 # %% [markdown]
 # ## 4.2 Moves that keep an image an image
@@ -560,7 +318,7 @@ checks.synthesise(synthesise)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.course.emit import emit
+from helpers.inside.emit import emit
 
 
 def start(seed, size=(11, 14), dtype=torch.float64):
@@ -614,211 +372,6 @@ emit(
 emit("what the step is shown, a blur every third iteration", calls)
 emit("a second run, everything left as found", with_everything_left_as_found)
 ### END HIDDEN TESTS
-
-
-# %% mutant="synthesise" says="The shift is not undone: the picture wanders about with the offsets. Apply jitter(..., -down, -right) to what the step returns."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(step(jitter(image, down, right)))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You shift a second time in the same direction instead of back. Change both signs: jitter(..., -down, -right)."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(jitter(step(jitter(image, down, right)), down, right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="There is no jitter: the step always sees the picture in the same place. Shift it before the step and back after it."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, _ in enumerate(offsets, start=1):
-        image = clamp(step(image))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="Down and right are exchanged. An offset is (down, right), and jitter takes them in this order."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (right, down) in enumerate(offsets, start=1):
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You shift back before the step instead of forth. The order is jitter(image, down, right), step, jitter(..., -down, -right)."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(jitter(step(jitter(image, -down, -right)), down, right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="Nothing is clamped: values leave [0, 1] and stay there. Clamp at the end of the step, in every iteration."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = jitter(step(jitter(image, down, right)), -down, -right)
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You clamp once, when all iterations are over. In between the picture strays outside [0, 1], and the steps start from there. Clamp in every iteration."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = jitter(step(jitter(image, down, right)), -down, -right)
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return clamp(image)
-
-
-# %% mutant="synthesise" says="You clamp before the step, so that its result goes on unclamped. Clamp what the step returns."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = jitter(step(jitter(clamp(image), down, right)), -down, -right)
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You blur first and clamp afterwards. Clamp first: a value of 3 would spread over its neighbours before it is cut off."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = jitter(step(jitter(image, down, right)), -down, -right)
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-        image = clamp(image)
-    return image
-
-
-# %% mutant="synthesise" says="You count the iterations from 0, so that the very first one is blurred and the others come one too late. Count from 1: enumerate(offsets, start=1)."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets):
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You blur after every iteration. Blur where k is a multiple of blur_every, and never if that is 0."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for down, right in offsets:
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You never blur. Blur the clamped image where k is a multiple of blur_every."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for down, right in offsets:
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-    return image
-
-
-# %% mutant="synthesise" says="You blur before you shift back, so that the picture's borders are mixed in the wrong place. Shift back, clamp, then blur."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(step(jitter(image, down, right)))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-        image = jitter(image, -down, -right)
-    return image
-
-
-# %% mutant="synthesise" says="You return inside the loop, after the first iteration. Return when the loop is over."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-        return image
-
-
-# %% mutant="synthesise" says="Every iteration starts from the first image again, so that only the last one counts. Go on from the image of the iteration before."
-def synthesise(image, step, offsets, blur_every, sigma):
-    result = image
-    for k, (down, right) in enumerate(offsets, start=1):
-        result = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            result = blur(result, sigma)
-    return result
-
-
-# %% mutant="synthesise" says="You write the result into the caller's image (image[:] = ..., copy_). Bind a name to the new tensor instead."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image[:] = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            image[:] = blur(image, sigma)
-    return image
-
-
-# %% variant="synthesise"
-def synthesise(image, step, offsets, blur_every, sigma):
-    result = image.clone()
-    k = 0
-    while k < len(offsets):
-        shift = tuple(offsets[k])
-        result = step(torch.roll(result, shifts=shift, dims=(2, 3)))
-        result = torch.roll(result, shifts=(-shift[0], -shift[1]), dims=(2, 3)).clip(0, 1)
-        k += 1
-        if blur_every > 0 and k % blur_every == 0:
-            result = blur(result, sigma)
-    return result
-
-
-# %% variant="synthesise"
-def synthesise(image, step, offsets, blur_every, sigma):
-    """Clamping and shifting may change places: clamping treats every pixel alike."""
-    for k, (down, right) in enumerate(offsets):
-        moved = clamp(step(jitter(image, down, right)))
-        moved = jitter(jitter(moved, -down, 0), 0, -right)
-        due = blur_every != 0 and (k + 1) % blur_every == 0
-        image = blur(moved, sigma) if due else moved
-    return image
-
-
-# %% variant="synthesise"
-def synthesise(image, step, offsets, blur_every, sigma):
-    if not offsets:
-        return image.clone()
-    *before, (down, right) = offsets
-    image = synthesise(image, step, before, blur_every, sigma)
-    image = jitter(step(jitter(image, down, right)), -down, -right)
-    image = torch.minimum(torch.maximum(image, torch.zeros_like(image)), torch.ones_like(image))
-    return blur(image, sigma) if blur_every and len(offsets) % blur_every == 0 else image
-
-
-# %% variant="synthesise"
-import math
-
-from torchvision.transforms import functional as transforms
-
-
-def synthesise(image, step, offsets, blur_every, sigma):
-    size = 2 * math.ceil(3 * sigma) + 1
-    countdown = blur_every
-    for down, right in offsets:
-        height, width = image.shape[-2:]
-        ys = (torch.arange(height) - down) % height
-        xs = (torch.arange(width) - right) % width
-        shifted = step(image[:, :, ys][:, :, :, xs])
-        image = shifted[:, :, (torch.arange(height) + down) % height][..., (torch.arange(width) + right) % width]
-        image = image.clamp(min=0).clamp(max=1)
-        countdown -= 1
-        if countdown == 0:
-            image = transforms.gaussian_blur(image, [size, size], [sigma, sigma])
-            countdown = blur_every
-    return image
-
 
 # %% [markdown]
 # One more thing before you draw. The length of a raw step depends on the network: where the score is flat, nothing moves, and
@@ -1233,7 +786,7 @@ checks.channel_visualization_step(channel_visualization_step)
 import torch
 
 from helpers.checks.core import tiny_network
-from helpers.course.emit import emit, state_of
+from helpers.inside.emit import emit, state_of
 
 
 def problem(seed, path, size=(9, 13), **options):
@@ -1265,6 +818,661 @@ emit(
 )
 emit("a second call, everything left as found", second_step_and_left_as_found)
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# The next figure draws six channels of four convolutions, from near the pixels to the last one.
+#
+# **Predict first:** from which depth on will you see objects?
+
+
+# %%
+def channel_picture(layer, channel, start, steps=50):
+    """Return a picture (1, 3, side, side) that drives one channel of a layer: coarse steps with blur, then short ones."""
+    side = start.shape[-1]
+
+    def step(image):
+        return channel_visualization_step(image, layer, channel, model, side / 26)
+
+    offsets = random_offsets(steps, side // 11)
+    coarse = 4 * steps // 5
+    image = synthesise(start, step, offsets[:coarse], 4, 1.0)
+    return synthesise(image, normalised(step, side / 208), offsets[coarse:], 0, 1.0)
+
+
+# %% figure="channels"
+convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+depths = [round(share * (len(convolutions) - 1)) for share in (0, 0.35, 0.7, 1)]
+rows = []
+for depth in tqdm(depths, desc="drawing", unit="layer"):
+    drawn = [channel_picture(convolutions[depth], channel, fresh()) for channel in range(6)]
+    rows.append([plots.picture(image[0]) for image in drawn])
+names = [f"convolution\n{depth + 1} of {len(convolutions)}" for depth in depths]
+plots.panels(rows, heads=[f"channel {channel}" for channel in range(6)], names=names, width=1.25)
+
+# %% [markdown]
+# What to see: the first convolution likes colours and edges, the next ones stripes, dots and other textures, and objects, or parts that
+# go together, appear only near the end. One pattern fills the whole picture, since the mean runs over all places. On the picture
+# book, one panel is black, and it is no mistake: what raises channel 3 of convolution 3 most is darkness. Objects of several
+# classes may share a channel. In SqueezeNet, the last convolution has one channel for each class: its channels 0 to 5 are fish.
+#
+# ## 4.8 DeepDream
+#
+# DeepDream (Mordvintsev, Olah, Tyka 2015) does not choose a channel: it starts from a picture and raises whatever a layer already sees
+# in it. Its objective is the mean square of all activations of the layer, whose slope favours the channels that are already loud.
+# You can have that without a new step: cut the network off after the layer, and put one more layer behind, with a single channel,
+# the mean square. Then `channel_visualization_step` climbs channel 0 of that.
+#
+# To get patterns of several sizes, the picture is dreamt at a third of its size first, then at two thirds, then whole
+# (*octaves*); only what was changed is enlarged, so that the picture keeps its detail. The cell needs a network whose layers stand in
+# a sequence called `features` and take any size, as SqueezeNet, VGG and the convolutional networks of the picture book do.
+
+
+# %%
+class Loudness(nn.Module):
+    """The mean square of the activations over the channels: (N, channels, h, w) to (N, 1, h, w)."""
+
+    def forward(self, activations):
+        return activations.square().mean(dim=1, keepdim=True)
+
+
+def dream(image, layers, steps=15):
+    """Return the picture (1, 3, side, side) with more of what the first `layers` layers of the model see in it."""
+    loud = nn.Sequential(model.normalise, model.network.features[:layers], Loudness())
+    full = image.shape[-1]
+    for share in (1 / 3, 2 / 3, 1):
+        side = 8 * round(share * full / 8)
+
+        def step(image, side=side):
+            return channel_visualization_step(image, loud[2], 0, loud, side / 26)
+
+        small = F.interpolate(image, size=(side, side), mode="bilinear", antialias=True)
+        better = synthesise(small, step, random_offsets(steps, 8), 0, 1.0)
+        image = clamp(image + F.interpolate(better - small, size=(full, full), mode="bilinear"))
+    return image
+
+
+# %% figure="dream"
+photo = len(model.classes) == 1000
+awake = pictures.images[4:5] if photo else picture_book(1, seed=5, size=192).images.to(device)
+depth = len(model.network.features)
+middle = 3 * depth // 4
+dreams = {f"layer {layers} of {depth}": dream(awake, layers) for layers in tqdm((middle, depth), desc="dreaming")}
+plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake} | dreams).items()]], width=1.9)
+
+# %% [markdown]
+# What to see: the middle layer exaggerates strokes, dots and eyes wherever it finds a hint of them. The last layer turns shapes into
+# the objects it was trained on: on the picture book an ear becomes an umbrella or a sail, and eyes become cars. Nothing of that was in
+# the picture for you, and no class was asked for. It is the same ascent as before, with an objective that says: more of
+# whatever you see.
+#
+# ## 4.9 Four claims to judge
+#
+# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in up to 200 words each.
+#
+# ### Claim 1: the sign that scored better
+#
+# Cleo typed a plus where the minus of the regulariser belongs. She noticed, compared, and writes: "With the plus sign the final score
+# is twice as high, and the probability is 1.00 as well. The picture is bolder, too. So plus is the better regulariser, and I keep it."
+# Judge her conclusion. What does the plus sign do to a pixel, and how would you have noticed the mistake without comparing scores?
+
+# %% [markdown] question="q_sign" points=3 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** With the plus, every step multiplies a pixel's distance from grey by $1 + 2 \eta \lambda$: it grows like compound
+# interest, whatever the network says, until the clamp stops it at black or white. So it is no regulariser; it pays for what the
+# regulariser is there to charge for. That the score is higher proves nothing: scores grow with contrast, jitter and blur
+# make a picture better and *lower* the score (section 4.2), and the score is not what is maximised, $J$ is. A probability of
+# 1.00 is reached by fooling images too. To notice: look at one step, not at the end. Where the network has no slope, a
+# pixel must move towards grey, and a grey one must stay; or watch $\lVert x - \frac12 \rVert$, or the share of pixels at 0 and 1, which
+# should fall when $\lambda$ is raised and rise instead.
+#
+# **Rubric.**
+# - 1 point: the plus drives pixels away from grey, exponentially or until they are clamped: it rewards what should cost.
+# - 1 point: the final score (or probability) does not measure the quality of the picture or the correctness of the step, with a reason.
+# - 1 point: a test that would show it. One suffices: a single step on pixels that are not grey, the norm
+#   $\lVert x - \frac12 \rVert$, or the share of saturated pixels.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 2: one smoother is enough
+#
+# Dan writes: "L2 and blur both make the picture smoother, so one of them is enough. I set `l2_reg` to 0 and blur twice as often." Judge the
+# reason and the plan. For each of the two, describe a picture that it hardly touches and the other one destroys.
+
+# %% [markdown] question="q_smooth" points=3 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** Only the blur smooths. L2 looks at each pixel alone and charges for its distance from grey: a fine chessboard and
+# a coarse one of the same contrast cost the same (the table of section 4.2), and a picture whose pixels are shuffled costs what it
+# cost before. What L2 does is shrink: contrast that does not pay for itself in score goes, mostly in the background. The blur
+# mixes neighbours: it removes what changes from pixel to pixel and hardly touches broad shapes, however strong their colours.
+# So a large patch of saturated red passes the blur and is expensive under L2; a fine chessboard of low contrast is cheap under
+# L2 and does not survive the blur. Without L2 and with more blur, nothing removes broad stains of colour that the start left
+# or that cost no score, and shapes that matter get softer as well.
+#
+# **Rubric.**
+# - 1 point: L2 does not smooth: it penalises distance from grey (large values), pixel by pixel, whatever the neighbours are.
+# - 1 point: blur removes fine patterns (high frequencies) whatever their strength, **and** leaves broad ones.
+# - 1 point: a picture for each that only the other one destroys, or an equivalent argument why neither replaces the other.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 3: what the standard network does not know
+#
+# Eve looks at the second figure of section 4.6, the drawings of three networks, and writes: "The standard network gives its own
+# drawings a probability of 1.00, and I can hardly recognise one. So it has not learned what these things look like, and decides by
+# meaningless patterns. The robust network has learned it, and sees as we do." Judge both halves, and say what adversarial training
+# changes. Point to something in the figure. Propose a measurement that could prove one of the halves wrong.
+
+# %% [markdown] question="q_network" points=3 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** The drawings are made by leaving all pictures that the network was trained on. Training fixed its answers
+# on scenes, where it is right nearly always, so it has learned what tells these things apart *there*; nothing fixed
+# its answers elsewhere, and the ascent goes where the score rises fastest. That a pattern without meaning *can* raise a score
+# does not show that the decision on scenes rests on it. The drawings are not meaningless, either: they hold parts of the object, again and
+# again, and the other networks name nearly all of them. For the robust network, small changes were forbidden to move the score much, so
+# that the ascent must change what is large and visible. That makes drawings readable. It does not make the network see as
+# we do: it draws heads on heads and umbrellas with three handles, and gives such a picture a higher score than a scene. To measure:
+# cover parts of objects in real scenes and see which covering changes the answer of each network; let other networks, or people who
+# do not know the target, name the drawings; count correct answers on scenes with noise or other colours.
+#
+# **Rubric.**
+# - 1 point: drawings lie outside the data, so poor ones do not show that the network decides by meaningless patterns on scenes.
+# - 1 point: readable drawings do not mean human vision, with an observation in the figure (copies, odd shapes, wrong numbers of
+#   parts) **and** what adversarial training changes: small changes may not move the score, so the ascent makes large, visible ones.
+# - 1 point: a measurement on scenes or with independent judges that could come out against the claim.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Claim 4: the channel that detects cars
+#
+# Finn draws the channels of the last convolution and finds one whose picture shows cars. He writes: "This channel detects cars. On other
+# pictures it is silent, and if I remove it, the network can no longer tell cars." Judge each of the three statements: does it follow
+# from the picture? For the last two, say what you would measure, and with what you would compare it.
+
+# %% [markdown] question="q_channel" points=3 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** The picture shows *one* image that drives the mean of the channel up strongly, found from one start; it says that
+# something in these cars (wheels, dark arcs, a coloured bar over dark circles) is a strong stimulus. It does not say that nothing else is: other
+# starts may end elsewhere, and a channel can answer to several unlike things. So "detects cars" is a hypothesis. "Silent on
+# others" does not follow at all, since no other picture was looked at. Measure the channel's mean on a few hundred scenes of each
+# class, compare the distributions, and look at the scenes that drive it most. "Needed for cars" does not follow either. The score of
+# a class is a sum over many channels, others may do the same work, and this one may count little. Set the channel to zero and count
+# the correct answers on cars and on the other classes. Do the same with channels chosen at random, as a control.
+#
+# **Rubric.**
+# - 1 point: the picture shows a strong stimulus, not everything that drives the channel. "One maximum from one start" earns it too.
+# - 1 point: silence elsewhere does not follow, **and** the measurement: activations on real pictures of cars and of other classes.
+# - 1 point: necessity does not follow, **and** the measurement: remove (zero) the channel and count, compared with other channels
+#   or with the other classes.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## Recap
+#
+# - A class is drawn by climbing $J(x) = s_t(x) - \lambda \lVert x - \frac12 \rVert^2$. Check the *step*; the final score rewards mistakes.
+# - L2 shrinks what does not pay, blur removes what is fine, jitter what needs an exact place, clamping what no picture can be.
+#   Jitter and blur lower the score; L2 at this strength hardly changes it.
+# - Start, length, optimiser and objective change the drawing. Say which you used, and show more than one start.
+# - How readable a drawing is depends most of all on how the network was trained.
+# - A drawing is a stimulus the network likes, not a statement about the pictures it was trained on.
+#
+# ## Further reading
+#
+# - Simonyan, Vedaldi, Zisserman 2014, [arXiv:1312.6034](https://arxiv.org/abs/1312.6034): section 2, figure 1.
+# - Erhan, Bengio, Courville, Vincent 2009, *Visualizing Higher-Layer Features of a Deep Network*, technical report 1341,
+#   Université de Montréal: hidden units drawn by ascent.
+# - Yosinski, Clune, Nguyen, Fuchs, Lipson 2015, *Understanding Neural Networks Through Deep Visualization*,
+#   [arXiv:1506.06579](https://arxiv.org/abs/1506.06579): *Visualizing via Regularized Optimization*, L2 decay, blur and two more,
+#   compared.
+# - Olah, Mordvintsev, Schubert 2017, *Feature Visualization*, [doi:10.23915/distill.00007](https://doi.org/10.23915/distill.00007): on the
+#   many faces of one channel, and on better directions than the gradient.
+# - Mordvintsev, Olah, Tyka 2015, *Inceptionism: Going Deeper into Neural Networks*: DeepDream.
+# - Engstrom and others 2019, *Adversarial Robustness as a Prior for Learned Representations*,
+#   [arXiv:1906.00945](https://arxiv.org/abs/1906.00945): why robust networks draw well.
+
+
+# %% mutant="class_visualization_step" says="Your regulariser has the wrong sign: it pays for distance from grey instead of charging for it. The picture looks bolder and scores higher, and runs away to black and white. Subtract 2 * l2_reg * (image - 0.5)."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    return image + learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="Your regulariser has no effect: it is left out, or computed from a detached tensor, whose gradient is zero. Subtract 2 * l2_reg * (image - 0.5) from the gradient, or compute the price from the tensor you differentiate."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    objective = model(pixels)[0, target] - l2_reg * ((pixels.detach() - 0.5) ** 2).sum()
+    (gradient,) = torch.autograd.grad(objective, pixels)
+    return image + learning_rate * gradient
+
+
+# %% mutant="class_visualization_step" says="You pull the pixels towards black: the centre of the regulariser is mid grey. Replace image by image - 0.5 in the price."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    objective = model(pixels)[0, target] - l2_reg * (pixels**2).sum()
+    (gradient,) = torch.autograd.grad(objective, pixels)
+    return image + learning_rate * gradient
+
+
+# %% mutant="class_visualization_step" says="Your price is the norm, not its square: then the pull has the same length whether the picture is near grey or far from it. Use ||x - 0.5||^2, whose gradient is 2 (x - 0.5)."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    objective = model(pixels)[0, target] - l2_reg * (pixels - 0.5).norm()
+    (gradient,) = torch.autograd.grad(objective, pixels)
+    return image + learning_rate * gradient
+
+
+# %% mutant="class_visualization_step" says="The factor 2 is missing: the gradient of (x - 0.5)^2 is 2 (x - 0.5)."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    return image + learning_rate * (gradient - l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="Your price is a mean over the pixels, which makes it thousands of times smaller. The contract sums the squares over all pixels and channels."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).mean()
+    (gradient,) = torch.autograd.grad(objective, pixels)
+    return image + learning_rate * gradient
+
+
+# %% mutant="class_visualization_step" says="You regularise the scores: the price is computed from the model's output. It is the image that must not stray far from grey."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    scores = model(pixels)
+    objective = scores[0, target] - l2_reg * (scores**2).sum()
+    (gradient,) = torch.autograd.grad(objective, pixels)
+    return image + learning_rate * gradient
+
+
+# %% mutant="class_visualization_step" says="You normalise the gradient. This step is the raw one: image + learning_rate * gradient; the loop decides about lengths."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    direction = gradient - 2 * l2_reg * (image - 0.5)
+    return image + learning_rate * direction / direction.norm()
+
+
+# %% mutant="class_visualization_step" says="You normalise the gradient of the score before you subtract the pull towards grey, so that l2_reg means something else. This step is the raw one: no normalisation."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    return image + learning_rate * (gradient / gradient.norm() - 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="The learning rate multiplies the gradient of the score alone. It belongs to both terms: learning_rate * (gradient - 2 * l2_reg * (image - 0.5))."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    return image + learning_rate * gradient - 2 * l2_reg * (image - 0.5)
+
+
+# %% mutant="class_visualization_step" says="You ascend first and then pull the new image towards grey. Both terms of the gradient are taken at the old image."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    moved = image + learning_rate * gradient
+    return moved - learning_rate * 2 * l2_reg * (moved - 0.5)
+
+
+# %% mutant="class_visualization_step" says="You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).clamp(0, 1)
+
+
+# %% mutant="class_visualization_step" says="You go downhill: the picture loses what the class is made of. Add the gradient of J to the image."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    return image - learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="You descend on the score and still pull towards grey, as if s_target were a loss to be made small. Add the gradient of the score; only the price is subtracted."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    return image - learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="You ascend the softmax probability, whose slope vanishes where the network is sure of something else: there is no way to start. Use the raw score."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels).softmax(dim=1)[0, target], pixels)
+    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="You ascend the log-probability (the cross-entropy, negated), which also pushes all other scores down. It is worth an experiment, and section 4.5 makes it; the step takes the raw score."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels).log_softmax(dim=1)[0, target], pixels)
+    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="You ascend the largest score, whatever class it belongs to. Take the score of the target: model(pixels)[0, target]."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels).max(), pixels)
+    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="You step along the saliency map. Its absolute value has lost which way is up, and its maximum over the channels has lost which channel. Use the gradient itself."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    saliency = gradient.abs().amax(dim=1, keepdim=True)
+    return image + learning_rate * (saliency - 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="The image comes back as it went in: a new tensor was bound to a name inside the function and never returned. Return the sum."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    pixels = pixels + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+    return image
+
+
+# %% mutant="class_visualization_step" says="You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ..."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    image += learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+    return image
+
+
+# %% mutant="class_visualization_step" says="You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work on image.detach().clone().requires_grad_()."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    image.requires_grad_()
+    objective = model(image)[0, target] - l2_reg * ((image - 0.5) ** 2).sum()
+    objective.backward(inputs=[image])
+    return image.detach() + learning_rate * image.grad
+
+
+# %% mutant="class_visualization_step" says="Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(objective, pixels), or backward(inputs=[pixels])."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    model(pixels)[0, target].backward()
+    return image + learning_rate * (pixels.grad - 2 * l2_reg * (image - 0.5))
+
+
+# %% mutant="class_visualization_step" says="Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred graphs along. Return a detached tensor."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).sum()
+    (gradient,) = torch.autograd.grad(objective, pixels)
+    return pixels + learning_rate * gradient
+
+
+# %% mutant="class_visualization_step" says="Your result has lost its batch axis. Return (1, 3, H, W): leave squeeze and [0] out."
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+    return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).squeeze(0)
+
+
+# %% variant="class_visualization_step"
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = image.clone().requires_grad_()
+    objective = model(pixels)[0, target] - l2_reg * torch.sum((pixels - 0.5) ** 2)
+    objective.backward(inputs=[pixels])
+    return (pixels + learning_rate * pixels.grad).detach()
+
+
+# %% variant="class_visualization_step"
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = nn.Parameter(image.detach().clone())
+    optimiser = torch.optim.SGD([pixels], lr=learning_rate, maximize=True)
+    score = model(pixels)[:, target].sum()
+    price = l2_reg * (pixels - 0.5).norm() ** 2
+    (score - price).backward(inputs=[pixels])
+    optimiser.step()
+    return pixels.data
+
+
+# %% variant="class_visualization_step"
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    """Weight decay is this regulariser, once the image is counted from grey."""
+    centred = (image.detach() - 0.5).requires_grad_()
+    optimiser = torch.optim.SGD([centred], lr=learning_rate, weight_decay=2 * l2_reg)
+    (-model(centred + 0.5)[0, target]).backward(inputs=[centred])
+    optimiser.step()
+    return centred.detach() + 0.5
+
+
+# %% variant="class_visualization_step"
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    def objective(x):
+        return model(x).squeeze(0)[target] - l2_reg * ((x - 0.5) ** 2).sum()
+
+    return (image + learning_rate * torch.func.grad(objective)(image)).detach()
+
+
+# %% variant="class_visualization_step"
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    pixels = torch.tensor(image.tolist(), dtype=image.dtype, device=image.device, requires_grad=True)
+    loss = F.nll_loss(model(pixels), torch.tensor([target], device=image.device))  # of raw scores: the score, negated
+    loss.backward(inputs=[pixels])
+    with torch.no_grad():
+        pixels -= learning_rate * pixels.grad
+        pixels -= 2 * learning_rate * l2_reg * (image - 0.5)
+    return pixels.detach()
+
+
+# %% variant="class_visualization_step"
+import copy
+
+
+def class_visualization_step(image, target, model, l2_reg, learning_rate):
+    frozen = copy.deepcopy(model)
+    pixels = image.detach().clone().requires_grad_(True)
+    frozen(pixels)[0][target].backward()
+    decay = 1 - 2 * learning_rate * l2_reg
+    return 0.5 + decay * (image - 0.5) + learning_rate * pixels.grad
+
+
+# %% mutant="synthesise" says="The shift is not undone: the picture wanders about with the offsets. Apply jitter(..., -down, -right) to what the step returns."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = clamp(step(jitter(image, down, right)))
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="You shift a second time in the same direction instead of back. Change both signs: jitter(..., -down, -right)."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = clamp(jitter(step(jitter(image, down, right)), down, right))
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="There is no jitter: the step always sees the picture in the same place. Shift it before the step and back after it."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, _ in enumerate(offsets, start=1):
+        image = clamp(step(image))
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="Down and right are exchanged. An offset is (down, right), and jitter takes them in this order."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (right, down) in enumerate(offsets, start=1):
+        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="You shift back before the step instead of forth. The order is jitter(image, down, right), step, jitter(..., -down, -right)."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = clamp(jitter(step(jitter(image, -down, -right)), down, right))
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="Nothing is clamped: values leave [0, 1] and stay there. Clamp at the end of the step, in every iteration."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = jitter(step(jitter(image, down, right)), -down, -right)
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="You clamp once, when all iterations are over. In between the picture strays outside [0, 1], and the steps start from there. Clamp in every iteration."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = jitter(step(jitter(image, down, right)), -down, -right)
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return clamp(image)
+
+
+# %% mutant="synthesise" says="You clamp before the step, so that its result goes on unclamped. Clamp what the step returns."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = jitter(step(jitter(clamp(image), down, right)), -down, -right)
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="You blur first and clamp afterwards. Clamp first: a value of 3 would spread over its neighbours before it is cut off."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = jitter(step(jitter(image, down, right)), -down, -right)
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+        image = clamp(image)
+    return image
+
+
+# %% mutant="synthesise" says="You count the iterations from 0, so that the very first one is blurred and the others come one too late. Count from 1: enumerate(offsets, start=1)."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets):
+        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="You blur after every iteration. Blur where k is a multiple of blur_every, and never if that is 0."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for down, right in offsets:
+        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+        if blur_every:
+            image = blur(image, sigma)
+    return image
+
+
+# %% mutant="synthesise" says="You never blur. Blur the clamped image where k is a multiple of blur_every."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for down, right in offsets:
+        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+    return image
+
+
+# %% mutant="synthesise" says="You blur before you shift back, so that the picture's borders are mixed in the wrong place. Shift back, clamp, then blur."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = clamp(step(jitter(image, down, right)))
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+        image = jitter(image, -down, -right)
+    return image
+
+
+# %% mutant="synthesise" says="You return inside the loop, after the first iteration. Return when the loop is over."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+        if blur_every and k % blur_every == 0:
+            image = blur(image, sigma)
+        return image
+
+
+# %% mutant="synthesise" says="Every iteration starts from the first image again, so that only the last one counts. Go on from the image of the iteration before."
+def synthesise(image, step, offsets, blur_every, sigma):
+    result = image
+    for k, (down, right) in enumerate(offsets, start=1):
+        result = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+        if blur_every and k % blur_every == 0:
+            result = blur(result, sigma)
+    return result
+
+
+# %% mutant="synthesise" says="You write the result into the caller's image (image[:] = ..., copy_). Bind a name to the new tensor instead."
+def synthesise(image, step, offsets, blur_every, sigma):
+    for k, (down, right) in enumerate(offsets, start=1):
+        image[:] = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+        if blur_every and k % blur_every == 0:
+            image[:] = blur(image, sigma)
+    return image
+
+
+# %% variant="synthesise"
+def synthesise(image, step, offsets, blur_every, sigma):
+    result = image.clone()
+    k = 0
+    while k < len(offsets):
+        shift = tuple(offsets[k])
+        result = step(torch.roll(result, shifts=shift, dims=(2, 3)))
+        result = torch.roll(result, shifts=(-shift[0], -shift[1]), dims=(2, 3)).clip(0, 1)
+        k += 1
+        if blur_every > 0 and k % blur_every == 0:
+            result = blur(result, sigma)
+    return result
+
+
+# %% variant="synthesise"
+def synthesise(image, step, offsets, blur_every, sigma):
+    """Clamping and shifting may change places: clamping treats every pixel alike."""
+    for k, (down, right) in enumerate(offsets):
+        moved = clamp(step(jitter(image, down, right)))
+        moved = jitter(jitter(moved, -down, 0), 0, -right)
+        due = blur_every != 0 and (k + 1) % blur_every == 0
+        image = blur(moved, sigma) if due else moved
+    return image
+
+
+# %% variant="synthesise"
+def synthesise(image, step, offsets, blur_every, sigma):
+    if not offsets:
+        return image.clone()
+    *before, (down, right) = offsets
+    image = synthesise(image, step, before, blur_every, sigma)
+    image = jitter(step(jitter(image, down, right)), -down, -right)
+    image = torch.minimum(torch.maximum(image, torch.zeros_like(image)), torch.ones_like(image))
+    return blur(image, sigma) if blur_every and len(offsets) % blur_every == 0 else image
+
+
+# %% variant="synthesise"
+import math
+
+from torchvision.transforms import functional as transforms
+
+
+def synthesise(image, step, offsets, blur_every, sigma):
+    size = 2 * math.ceil(3 * sigma) + 1
+    countdown = blur_every
+    for down, right in offsets:
+        height, width = image.shape[-2:]
+        ys = (torch.arange(height) - down) % height
+        xs = (torch.arange(width) - right) % width
+        shifted = step(image[:, :, ys][:, :, :, xs])
+        image = shifted[:, :, (torch.arange(height) + down) % height][..., (torch.arange(width) + right) % width]
+        image = image.clamp(min=0).clamp(max=1)
+        countdown -= 1
+        if countdown == 0:
+            image = transforms.gaussian_blur(image, [size, size], [sigma, sigma])
+            countdown = blur_every
+    return image
 
 
 # %% mutant="channel_visualization_step" says="The gradient is not normalised, so the length of your step depends on the layer. Divide by gradient.norm()."
@@ -1587,214 +1795,3 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
         (gradient,) = torch.autograd.grad(outputs[0], pixels, grad_outputs=one_hot)
     unit = gradient / gradient.flatten().dot(gradient.flatten()).sqrt()
     return torch.add(image, unit, alpha=learning_rate)
-
-
-# %% [markdown]
-# The next figure draws six channels of four convolutions, from near the pixels to the last one.
-#
-# **Predict first:** from which depth on will you see objects?
-
-
-# %%
-def channel_picture(layer, channel, start, steps=50):
-    """Return a picture (1, 3, side, side) that drives one channel of a layer: coarse steps with blur, then short ones."""
-    side = start.shape[-1]
-
-    def step(image):
-        return channel_visualization_step(image, layer, channel, model, side / 26)
-
-    offsets = random_offsets(steps, side // 11)
-    coarse = 4 * steps // 5
-    image = synthesise(start, step, offsets[:coarse], 4, 1.0)
-    return synthesise(image, normalised(step, side / 208), offsets[coarse:], 0, 1.0)
-
-
-# %% figure="channels"
-convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-depths = [round(share * (len(convolutions) - 1)) for share in (0, 0.35, 0.7, 1)]
-rows = []
-for depth in tqdm(depths, desc="drawing", unit="layer"):
-    drawn = [channel_picture(convolutions[depth], channel, fresh()) for channel in range(6)]
-    rows.append([plots.picture(image[0]) for image in drawn])
-names = [f"convolution\n{depth + 1} of {len(convolutions)}" for depth in depths]
-plots.panels(rows, heads=[f"channel {channel}" for channel in range(6)], names=names, width=1.25)
-
-# %% [markdown]
-# What to see: the first convolution likes colours and edges, the next ones stripes, dots and other textures, and objects, or parts that
-# go together, appear only near the end. One pattern fills the whole picture, since the mean runs over all places. On the picture
-# book, one panel is black, and it is no mistake: what raises channel 3 of convolution 3 most is darkness. Objects of several
-# classes may share a channel. In SqueezeNet, the last convolution has one channel for each class: its channels 0 to 5 are fish.
-#
-# ## 4.8 DeepDream
-#
-# DeepDream (Mordvintsev, Olah, Tyka 2015) does not choose a channel: it starts from a picture and raises whatever a layer already sees
-# in it. Its objective is the mean square of all activations of the layer, whose slope favours the channels that are already loud.
-# You can have that without a new step: cut the network off after the layer, and put one more layer behind, with a single channel,
-# the mean square. Then `channel_visualization_step` climbs channel 0 of that.
-#
-# To get patterns of several sizes, the picture is dreamt at a third of its size first, then at two thirds, then whole
-# (*octaves*); only what was changed is enlarged, so that the picture keeps its detail. The cell needs a network whose layers stand in
-# a sequence called `features` and take any size, as SqueezeNet, VGG and the convolutional networks of the picture book do.
-
-
-# %%
-class Loudness(nn.Module):
-    """The mean square of the activations over the channels: (N, channels, h, w) to (N, 1, h, w)."""
-
-    def forward(self, activations):
-        return activations.square().mean(dim=1, keepdim=True)
-
-
-def dream(image, layers, steps=15):
-    """Return the picture (1, 3, side, side) with more of what the first `layers` layers of the model see in it."""
-    loud = nn.Sequential(model.normalise, model.network.features[:layers], Loudness())
-    full = image.shape[-1]
-    for share in (1 / 3, 2 / 3, 1):
-        side = 8 * round(share * full / 8)
-
-        def step(image, side=side):
-            return channel_visualization_step(image, loud[2], 0, loud, side / 26)
-
-        small = F.interpolate(image, size=(side, side), mode="bilinear", antialias=True)
-        better = synthesise(small, step, random_offsets(steps, 8), 0, 1.0)
-        image = clamp(image + F.interpolate(better - small, size=(full, full), mode="bilinear"))
-    return image
-
-
-# %% figure="dream"
-photo = len(model.classes) == 1000
-awake = pictures.images[4:5] if photo else picture_book(1, seed=5, size=192).images.to(device)
-depth = len(model.network.features)
-middle = 3 * depth // 4
-dreams = {f"layer {layers} of {depth}": dream(awake, layers) for layers in tqdm((middle, depth), desc="dreaming")}
-plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake} | dreams).items()]], width=1.9)
-
-# %% [markdown]
-# What to see: the middle layer exaggerates strokes, dots and eyes wherever it finds a hint of them. The last layer turns shapes into
-# the objects it was trained on: on the picture book an ear becomes an umbrella or a sail, and eyes become cars. Nothing of that was in
-# the picture for you, and no class was asked for. It is the same ascent as before, with an objective that says: more of
-# whatever you see.
-#
-# ## 4.9 Four claims to judge
-#
-# Each claim below is partly or wholly wrong. Say what holds, what does not, and why, in up to 200 words each.
-#
-# ### Claim 1: the sign that scored better
-#
-# Cleo typed a plus where the minus of the regulariser belongs. She noticed, compared, and writes: "With the plus sign the final score
-# is twice as high, and the probability is 1.00 as well. The picture is bolder, too. So plus is the better regulariser, and I keep it."
-# Judge her conclusion. What does the plus sign do to a pixel, and how would you have noticed the mistake without comparing scores?
-
-# %% [markdown] question="q_sign" points=3 words=200
-# ### BEGIN SOLUTION
-# **Model answer.** With the plus, every step multiplies a pixel's distance from grey by $1 + 2 \eta \lambda$: it grows like compound
-# interest, whatever the network says, until the clamp stops it at black or white. So it is no regulariser; it pays for what the
-# regulariser is there to charge for. That the score is higher proves nothing: scores grow with contrast, jitter and blur
-# make a picture better and *lower* the score (section 4.2), and the score is not what is maximised, $J$ is. A probability of
-# 1.00 is reached by fooling images too. To notice: look at one step, not at the end. Where the network has no slope, a
-# pixel must move towards grey, and a grey one must stay; or watch $\lVert x - \frac12 \rVert$, or the share of pixels at 0 and 1, which
-# should fall when $\lambda$ is raised and rise instead.
-#
-# **Rubric.**
-# - 1 point: the plus drives pixels away from grey, exponentially or until they are clamped: it rewards what should cost.
-# - 1 point: the final score (or probability) does not measure the quality of the picture or the correctness of the step, with a reason.
-# - 1 point: a test that would show it. One suffices: a single step on pixels that are not grey, the norm
-#   $\lVert x - \frac12 \rVert$, or the share of saturated pixels.
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 2: one smoother is enough
-#
-# Dan writes: "L2 and blur both make the picture smoother, so one of them is enough. I set `l2_reg` to 0 and blur twice as often." Judge the
-# reason and the plan. For each of the two, describe a picture that it hardly touches and the other one destroys.
-
-# %% [markdown] question="q_smooth" points=3 words=200
-# ### BEGIN SOLUTION
-# **Model answer.** Only the blur smooths. L2 looks at each pixel alone and charges for its distance from grey: a fine chessboard and
-# a coarse one of the same contrast cost the same (the table of section 4.2), and a picture whose pixels are shuffled costs what it
-# cost before. What L2 does is shrink: contrast that does not pay for itself in score goes, mostly in the background. The blur
-# mixes neighbours: it removes what changes from pixel to pixel and hardly touches broad shapes, however strong their colours.
-# So a large patch of saturated red passes the blur and is expensive under L2; a fine chessboard of low contrast is cheap under
-# L2 and does not survive the blur. Without L2 and with more blur, nothing removes broad stains of colour that the start left
-# or that cost no score, and shapes that matter get softer as well.
-#
-# **Rubric.**
-# - 1 point: L2 does not smooth: it penalises distance from grey (large values), pixel by pixel, whatever the neighbours are.
-# - 1 point: blur removes fine patterns (high frequencies) whatever their strength, **and** leaves broad ones.
-# - 1 point: a picture for each that only the other one destroys, or an equivalent argument why neither replaces the other.
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 3: what the standard network does not know
-#
-# Eve looks at the second figure of section 4.6, the drawings of three networks, and writes: "The standard network gives its own
-# drawings a probability of 1.00, and I can hardly recognise one. So it has not learned what these things look like, and decides by
-# meaningless patterns. The robust network has learned it, and sees as we do." Judge both halves, and say what adversarial training
-# changes. Point to something in the figure. Propose a measurement that could prove one of the halves wrong.
-
-# %% [markdown] question="q_network" points=3 words=200
-# ### BEGIN SOLUTION
-# **Model answer.** The drawings are made by leaving all pictures that the network was trained on. Training fixed its answers
-# on scenes, where it is right nearly always, so it has learned what tells these things apart *there*; nothing fixed
-# its answers elsewhere, and the ascent goes where the score rises fastest. That a pattern without meaning *can* raise a score
-# does not show that the decision on scenes rests on it. The drawings are not meaningless, either: they hold parts of the object, again and
-# again, and the other networks name nearly all of them. For the robust network, small changes were forbidden to move the score much, so
-# that the ascent must change what is large and visible. That makes drawings readable. It does not make the network see as
-# we do: it draws heads on heads and umbrellas with three handles, and gives such a picture a higher score than a scene. To measure:
-# cover parts of objects in real scenes and see which covering changes the answer of each network; let other networks, or people who
-# do not know the target, name the drawings; count correct answers on scenes with noise or other colours.
-#
-# **Rubric.**
-# - 1 point: drawings lie outside the data, so poor ones do not show that the network decides by meaningless patterns on scenes.
-# - 1 point: readable drawings do not mean human vision, with an observation in the figure (copies, odd shapes, wrong numbers of
-#   parts) **and** what adversarial training changes: small changes may not move the score, so the ascent makes large, visible ones.
-# - 1 point: a measurement on scenes or with independent judges that could come out against the claim.
-# ### END SOLUTION
-
-# %% [markdown]
-# ### Claim 4: the channel that detects cars
-#
-# Finn draws the channels of the last convolution and finds one whose picture shows cars. He writes: "This channel detects cars. On other
-# pictures it is silent, and if I remove it, the network can no longer tell cars." Judge each of the three statements: does it follow
-# from the picture? For the last two, say what you would measure, and with what you would compare it.
-
-# %% [markdown] question="q_channel" points=3 words=200
-# ### BEGIN SOLUTION
-# **Model answer.** The picture shows *one* image that drives the mean of the channel up strongly, found from one start; it says that
-# something in these cars (wheels, dark arcs, a coloured bar over dark circles) is a strong stimulus. It does not say that nothing else is: other
-# starts may end elsewhere, and a channel can answer to several unlike things. So "detects cars" is a hypothesis. "Silent on
-# others" does not follow at all, since no other picture was looked at. Measure the channel's mean on a few hundred scenes of each
-# class, compare the distributions, and look at the scenes that drive it most. "Needed for cars" does not follow either. The score of
-# a class is a sum over many channels, others may do the same work, and this one may count little. Set the channel to zero and count
-# the correct answers on cars and on the other classes. Do the same with channels chosen at random, as a control.
-#
-# **Rubric.**
-# - 1 point: the picture shows a strong stimulus, not everything that drives the channel. "One maximum from one start" earns it too.
-# - 1 point: silence elsewhere does not follow, **and** the measurement: activations on real pictures of cars and of other classes.
-# - 1 point: necessity does not follow, **and** the measurement: remove (zero) the channel and count, compared with other channels
-#   or with the other classes.
-# ### END SOLUTION
-
-# %% [markdown]
-# ## Recap
-#
-# - A class is drawn by climbing $J(x) = s_t(x) - \lambda \lVert x - \frac12 \rVert^2$. Check the *step*; the final score rewards mistakes.
-# - L2 shrinks what does not pay, blur removes what is fine, jitter what needs an exact place, clamping what no picture can be.
-#   Jitter and blur lower the score; L2 at this strength hardly changes it.
-# - Start, length, optimiser and objective change the drawing. Say which you used, and show more than one start.
-# - How readable a drawing is depends most of all on how the network was trained.
-# - A drawing is a stimulus the network likes, not a statement about the pictures it was trained on.
-#
-# ## Further reading
-#
-# - Simonyan, Vedaldi, Zisserman 2014, [arXiv:1312.6034](https://arxiv.org/abs/1312.6034): section 2, figure 1.
-# - Erhan, Bengio, Courville, Vincent 2009, *Visualizing Higher-Layer Features of a Deep Network*, technical report 1341,
-#   Université de Montréal: hidden units drawn by ascent.
-# - Yosinski, Clune, Nguyen, Fuchs, Lipson 2015, *Understanding Neural Networks Through Deep Visualization*,
-#   [arXiv:1506.06579](https://arxiv.org/abs/1506.06579): *Visualizing via Regularized Optimization*, L2 decay, blur and two more,
-#   compared.
-# - Olah, Mordvintsev, Schubert 2017, *Feature Visualization*, [doi:10.23915/distill.00007](https://doi.org/10.23915/distill.00007): on the
-#   many faces of one channel, and on better directions than the gradient.
-# - Mordvintsev, Olah, Tyka 2015, *Inceptionism: Going Deeper into Neural Networks*: DeepDream.
-# - Engstrom and others 2019, *Adversarial Robustness as a Prior for Learned Representations*,
-#   [arXiv:1906.00945](https://arxiv.org/abs/1906.00945): why robust networks draw well.

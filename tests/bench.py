@@ -15,7 +15,11 @@ from nbgrader.converters.base import NbGraderException
 from traitlets.config import Config
 
 from helpers import COURSE
-from helpers.course import demo, grade, notebooks, record, source
+from helpers.course import demo, grade
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import source
+from helpers.course.pages.cells import without_markers
+from helpers.course.release import notebooks
 from helpers.models import load_model
 from helpers.pictures import picture_book
 from tests import strange
@@ -78,7 +82,7 @@ def stock(folder, handed_in, page, **options):
 def grading_against_stock():
     """A class of students with the solved saliency notebook: nbgrader as it comes, against `make grade`."""
     page = source.read(COURSE / "solutions" / "01_saliency.py")
-    answers = {name: notebooks.without_markers(cell.source) for name, cell in page.exercises.items()}
+    answers = {name: without_markers(cell.source) for name, cell in page.exercises.items()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for i in range(STUDENTS):

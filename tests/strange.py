@@ -10,7 +10,8 @@ import json
 
 import nbformat
 
-from helpers.course import demo, notebooks
+from helpers.course import demo
+from helpers.course.release import notebooks
 
 RIGHT = {"double": "def double(x):\n    return 2 * x", "half": "def half(x):\n    return x / 2"}
 WRONG = RIGHT | {"double": "def double(x):\n    return x + 1"}
@@ -187,7 +188,7 @@ ATTACKS = {
         "",
     ),
     "replaces-emit": (
-        notebook(answer("import helpers.course.emit as e\ne.emit = print\ndef double(x):\n    return x")),
+        notebook(answer("import helpers.inside.emit as e\ne.emit = print\ndef double(x):\n    return x")),
         0,
         2,
         "",

@@ -9,9 +9,15 @@ import pytest
 from nbclient import NotebookClient
 
 from helpers import COURSE, DATA
-from helpers.course import compare, execute, intake, notebooks, record, reference, source
 from helpers.course.demo import filled
-from helpers.course.execute import Limits
+from helpers.course.intake import collect
+from helpers.course.marks import compare, reference
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import source
+from helpers.course.pages.cells import without_markers
+from helpers.course.release import notebooks
+from helpers.course.run import execute
+from helpers.course.run.execute import Limits
 
 PAGES = {page.name: page for page in map(source.read, sorted((COURSE / "solutions").glob("*.py")))}
 
@@ -29,9 +35,9 @@ def answers(page, runs):
 def submissions(page):
     """The blank notebook and the solved one, as students would hand them in."""
     release = notebooks.student_notebook(page)
-    solved = filled(release, {name: notebooks.without_markers(cell.source) for name, cell in page.exercises.items()})
+    solved = filled(release, {name: without_markers(cell.source) for name, cell in page.exercises.items()})
     for name, notebook in (("blank", release), ("solved", solved)):
-        yield name, intake.repair(notebook, release)[0]
+        yield name, collect.repair(notebook, release)[0]
 
 
 def prepared(page, notebook):

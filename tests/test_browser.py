@@ -13,7 +13,10 @@ import pytest
 from nbgrader.api import Gradebook
 
 from helpers import COURSE
-from helpers.course import grade, notebooks, record, source
+from helpers.course import grade
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import source
+from helpers.course.release import notebooks
 from tests.test_marking import cell, png, shown
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
@@ -27,7 +30,8 @@ ANSWERS = {
 }
 # The course of a toy: nbgrader's settings are the project's own.
 CONFIG = """
-from helpers.course import record, source
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import source
 
 record.page_of = lambda assignment: source.read({toy!r})
 load_subconfig("nbgrader_config.py", path={course!r})

@@ -10,8 +10,8 @@ from torch import nn
 
 from helpers import COURSE
 from helpers.checks import core
-from helpers.course import source
-from helpers.course.cells import cut
+from helpers.course.pages import source
+from helpers.course.pages.cells import cut
 
 PAGES = [page for page in map(source.read, sorted((COURSE / "solutions").glob("*.py"))) if page.exercises]
 EXERCISES = [pytest.param(page, f, id=f) for page in PAGES for f in page.exercises]

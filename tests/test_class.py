@@ -10,7 +10,11 @@ import psutil
 import pytest
 
 from helpers import COURSE
-from helpers.course import grade, ledger, record, sandbox, source
+from helpers.course import grade
+from helpers.course.marks import ledger
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import source
+from helpers.course.run import sandbox
 from tests import strange
 
 TOY = COURSE / "tests" / "toy" / "01_toy.py"
@@ -67,7 +71,9 @@ def test_every_verdict_is_in_the_record_with_what_it_was_given_for(graded):
 GRADE = """
 import sys
 from pathlib import Path
-from helpers.course import grade, record, source
+from helpers.course import grade
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import source
 
 if __name__ == "__main__":
     toy, handed_in, into = map(Path, sys.argv[1:])

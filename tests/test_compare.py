@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.course import compare
-from helpers.course.compare import CaptureError, Part, captures, close, grade
-from helpers.course.emit import MIME, emit, encode, state_of
+from helpers.course.marks import compare
+from helpers.course.marks.compare import CaptureError, Part, captures, close, grade
+from helpers.inside.emit import MIME, emit, encode, state_of
 
 
 def said(*payloads):
@@ -35,7 +35,7 @@ def test_tensors_with_a_graph_or_odd_strides_arrive_too():
 
 def test_emit_records_values_and_what_a_function_raises(monkeypatch):
     sent = []
-    monkeypatch.setattr("helpers.course.emit.publish_display_data", sent.append)
+    monkeypatch.setattr("helpers.inside.emit.publish_display_data", sent.append)
     emit("pair", (torch.ones(2), [True, 3]))
     emit("crash", lambda: 1 / 0)
     emit("nothing", lambda: None)

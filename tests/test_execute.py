@@ -6,8 +6,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.course import execute
-from helpers.course.execute import Limits, key, merged, prepared, run, run_all
+from helpers.course.run import execute
+from helpers.course.run.execute import Limits, key, merged, prepared, run, run_all
 
 
 def ran(*sources, limits=None):

@@ -14,7 +14,9 @@ from torch.nn import functional as F
 from helpers import COURSE, plots
 from helpers.checks import core, fooling
 from helpers.checks.core import left_as_found, tiny_batch, tiny_network
-from helpers.course import compare, emit, reference, source
+from helpers.course.marks import compare, reference
+from helpers.course.pages import source
+from helpers.inside import emit
 from helpers.models import Classifier, load_model
 from helpers.pictures import photographs, picture_book
 

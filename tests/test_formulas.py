@@ -6,7 +6,7 @@ from bs4 import BeautifulSoup
 from nbconvert.filters import markdown2html_mistune
 
 from helpers import pandoc
-from helpers.course import formulas
+from helpers.course.report import formulas
 
 
 def rendered(source):

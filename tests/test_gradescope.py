@@ -12,7 +12,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.course import demo, gradescope, notebooks, sandbox, source
+from helpers.course import demo
+from helpers.course.pages import source
+from helpers.course.pages.cells import without_markers
+from helpers.course.platforms import gradescope
+from helpers.course.release import notebooks
+from helpers.course.run import sandbox
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,7 @@ def test_the_zip_holds_its_scripts_at_the_root_and_one_assignment(base):
 
 def test_marks_and_messages_reach_the_platform(base):
     page = source.read(base / "source" / "solutions" / "01_saliency.py")
-    solved = {name: notebooks.without_markers(cell.source) for name, cell in page.exercises.items()}
+    solved = {name: without_markers(cell.source) for name, cell in page.exercises.items()}
     first = next(iter(solved))
     mutant = page.mutants(first)[0]
     outcome = run(base, nbformat.writes(demo.filled(notebooks.student_notebook(page), solved | {first: mutant.source})))
@@ -86,7 +91,7 @@ def test_where_no_namespaces_can_be_had_the_answers_are_out_of_reach(container, 
     secret = ["source/solutions", "submission", "results"] if shut else ["source/helpers"]
     look = f"import os\nassert not any(os.access({str(container)!r} + '/' + name, os.R_OK) for name in {secret})\n"
     page = source.read(container / "source" / "solutions" / "01_saliency.py")
-    solved = {name: notebooks.without_markers(cell.source) for name, cell in page.exercises.items()}
+    solved = {name: without_markers(cell.source) for name, cell in page.exercises.items()}
     first = next(iter(solved))
     text = nbformat.writes(demo.filled(notebooks.student_notebook(page), solved | {first: look + solved[first]}))
     outcome = run(container, text, ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"])

@@ -11,7 +11,11 @@ import pytest
 from nbgrader.api import Gradebook
 
 from helpers import COURSE
-from helpers.course import demo, grade, notebooks, record, report, source
+from helpers.course import demo, grade
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import source
+from helpers.course.release import notebooks
+from helpers.course.report import tables
 
 TOY = COURSE / "tests" / "toy" / "01_toy.py"
 RIGHT = {"double": "def double(x):\n    return 2 * x", "half": "def half(x):\n    return x / 2"}
@@ -100,7 +104,7 @@ def test_a_class_of_accidents_and_tricks_is_graded_to_the_end(page, tmp_path):
         page,
         handed,
         "l-replaces-emit",
-        RIGHT | {"double": "import helpers.course.emit as e\ne.emit = print\ndef double(x):\n    return x"},
+        RIGHT | {"double": "import helpers.inside.emit as e\ne.emit = print\ndef double(x):\n    return x"},
     )
     hand_in(page, handed, "m-half-wrong", RIGHT | {"half": page.mutants("half")[0].source})
     hand_in(page, handed, "n-broken", RIGHT)
@@ -140,7 +144,7 @@ def test_a_class_of_accidents_and_tricks_is_graded_to_the_end(page, tmp_path):
 
     with (tmp_path / "grading" / "grades.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
-    assert tuple(written[0]) == report.COLUMNS and len(written) == len(table)
+    assert tuple(written[0]) == tables.COLUMNS and len(written) == len(table)
     assert "'=q-formula" in {row["student"] for row in written}
     page_of_g = (tmp_path / "grading" / "feedback" / "g-mutant" / "01_toy" / "01_toy.html").read_text()
     assert "You squared x. Multiply it by two." in page_of_g
@@ -161,7 +165,7 @@ def test_marks_by_hand_survive_a_second_grading_which_runs_nothing_again(page, t
     table = grade_class(tmp_path / "class", into)
     assert {path: path.stat().st_mtime_ns for path in (into / "runs").iterdir()} == before
     assert scores(table, "ada") == FULL | {"q_half": ("2.5", "marked")}
-    assert report.total_scores(table) == {("ada", "01_toy"): (8.5, 9.0, 0)}
+    assert tables.total_scores(table) == {("ada", "01_toy"): (8.5, 9.0, 0)}
 
 
 def test_a_late_submission_loses_its_share_and_extra_time_gives_it_back(page, tmp_path, monkeypatch):
@@ -180,11 +184,11 @@ def test_a_late_submission_loses_its_share_and_extra_time_gives_it_back(page, tm
         gradebook.update_or_create_assignment("01_toy", duedate="2026-03-02 09:00:00 UTC")
     table = grade_class(tmp_path / "class", into)
     assert scores(table, "ada")["late_penalty"] == ("-3", "late")
-    assert report.total_scores(table)["ada", "01_toy"] == (3.0, 9.0, 1)
+    assert tables.total_scores(table)["ada", "01_toy"] == (3.0, 9.0, 1)
     assert "ada,01_toy,late_penalty,-3,0,late,handed in 3.0 hours late" in (into / "grades.csv").read_text()
     (into / "extra_time.csv").write_text("student,assignment,hours\nada,01_toy,4\n")
     table = grade_class(tmp_path / "class", into)
-    assert report.total_scores(table)["ada", "01_toy"] == (6.0, 9.0, 1)
+    assert tables.total_scores(table)["ada", "01_toy"] == (6.0, 9.0, 1)
 
 
 def test_a_student_cannot_bring_script_to_the_feedback_page(page, tmp_path):

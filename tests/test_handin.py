@@ -16,7 +16,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from helpers import COURSE, answers, assignment, handin
-from helpers.course import handout, notebooks, repair, source
+from helpers.course.intake import repair
+from helpers.course.pages import source
+from helpers.course.release import handout, notebooks
 from helpers.handin import report as reports
 from helpers.handin import running
 

@@ -18,8 +18,12 @@ from traitlets.config import Config
 
 from helpers import COURSE
 from helpers.assignment import NOT_ANSWERED
-from helpers.course import demo, grade, intake, names, notebooks, record, source, unpack
-from helpers.course.intake import NOBODY, IntakeError, collect
+from helpers.course import demo, grade
+from helpers.course.intake import names, unpack
+from helpers.course.intake.collect import NOBODY, IntakeError, collect, repair
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import source
+from helpers.course.release import notebooks
 
 OTHER = new_notebook(
     cells=[
@@ -635,7 +639,7 @@ def test_a_hostile_notebook_takes_bounded_time(tmp_path):
     code = [{"cell_type": "code", "metadata": {}, "source": "x" * 500_000}, {**new_code_cell("((" * 500_000)}]
     notebook = {"cells": [*RELEASE.cells[:5], *prose, *code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     started = datetime.now()
-    result, _ = intake.repair(nbformat.from_dict(notebook), RELEASE)
+    result, _ = repair(nbformat.from_dict(notebook), RELEASE)
     assert len(result.cells) > 1990 and (datetime.now() - started).total_seconds() < 20
 
 

@@ -3,7 +3,7 @@
 import pytest
 from nbgrader.preprocessors import AssignLatePenalties
 
-from helpers.course.late import DAY, LatePenalty, extra_hours
+from helpers.course.marks.late import DAY, LatePenalty, extra_hours
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.course import ledger
+from helpers.course.marks import ledger
 
 
 @pytest.fixture

@@ -17,7 +17,12 @@ from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension
 from PIL import Image
 
 from helpers import COURSE
-from helpers.course import collected, grade, notebooks, record, report, rubric, source
+from helpers.course import grade
+from helpers.course.intake import pictures
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import rubric, source
+from helpers.course.release import notebooks
+from helpers.course.report import tables
 
 TOY = COURSE / "tests" / "toy" / "02_toy.py"
 ANSWER = "No score depends on another image. BatchNorm breaks it."
@@ -266,7 +271,7 @@ def test_marks_survive_and_only_another_text_is_marked_again(page, tmp_path):
             table = grade_class(handed, into)
             score, verdict, message = rows(table)["q_sum"]
             assert (score, verdict) == ("2", "to be marked") and "changed since it was marked" in message
-            assert waits(into) and report.total_scores(table)["ada", "02_toy"] == (2.0, 4.0, 1)
+            assert waits(into) and tables.total_scores(table)["ada", "02_toy"] == (2.0, 4.0, 1)
         assert "has changed since it was marked and waits" in feedback(into)
         assert not any(secret in feedback(into) for secret in SECRETS)
 
@@ -348,7 +353,7 @@ def test_a_picture_that_is_taken_is_taken_as_it_is():
     wide = nbformat.v4.new_code_cell(
         "x", outputs=[shown(png() + "\n", metadata={"image/png": {"width": "1 onerror=a()"}})]
     )
-    (output,) = collected.pictures(wide)
+    (output,) = pictures.pictures(wide)
     assert output.data == {"image/png": png()} and output.metadata == {}
 
 

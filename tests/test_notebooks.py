@@ -17,8 +17,9 @@ from traitlets.config import Config
 
 from helpers import COURSE
 from helpers.assignment import NOT_ANSWERED, handed_out, is_answered
-from helpers.course import notebooks
-from helpers.course.source import read
+from helpers.course.pages.cells import without_markers
+from helpers.course.pages.source import read
+from helpers.course.release import notebooks
 
 TINY = Path(__file__).parent / "sources" / "01_tiny.py"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(COURSE)}
@@ -248,7 +249,10 @@ def test_nbgrader_releases_the_same_cells(solved, student, tmp_path, monkeypatch
 
 
 def test_a_build_is_the_same_in_every_process(course):
-    code = "import sys; from helpers.course import notebooks, source; notebooks.write(source.read(sys.argv[1]))"
+    code = (
+        "import sys; from helpers.course.pages import source; from helpers.course.release import notebooks; "
+        "notebooks.write(source.read(sys.argv[1]))"
+    )
     builds = []
     for seed in ("1", "2"):
         environment = ENVIRONMENT | {"PYTHONHASHSEED": seed}
@@ -307,5 +311,5 @@ def test_any_other_byte_is_a_difference_too(course):
 
 
 def test_an_answer_without_its_markers_is_what_a_student_hands_in(page):
-    answer = notebooks.without_markers(page.exercises["double"].source)
+    answer = without_markers(page.exercises["double"].source)
     assert answer.endswith("enough.\n    secret_answer = 2\n    return secret_answer * x")

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.course.intake import read
-from helpers.course.repair import MOST_CELLS, likeness, repair
+from helpers.course.intake.collect import read
+from helpers.course.intake.repair import MOST_CELLS, likeness, repair
 
 
 def tagged(cell, grade_id, *, grade=False, solution=False, locked=False, points=None):

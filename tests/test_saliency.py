@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from helpers import COURSE, graphcut
 from helpers.checks.core import tiny_batch, tiny_network
-from helpers.course import reference, source
+from helpers.course.marks import reference
+from helpers.course.pages import source
 from helpers.models import Classifier, load_model
 from helpers.pictures import picture_book
 
@@ -181,11 +182,11 @@ def test_answers_stay_on_the_device_of_their_images(answers, problem):
 
 def smooth_parts(namespace):
     """The (name, arrays) that the hidden tests of smooth_grad emit for the functions in `namespace`."""
-    from helpers.course import emit
+    from helpers.inside import emit
 
     hidden = PAGE.checks["smooth_grad"].source.partition("### BEGIN HIDDEN TESTS")[2]
     hidden = hidden.replace(
-        "from helpers.course.emit import emit, state_of", "from helpers.course.emit import state_of"
+        "from helpers.inside.emit import emit, state_of", "from helpers.inside.emit import state_of"
     )
     said = []
 

@@ -21,8 +21,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import COURSE
-from helpers.course import execute, grade, notebooks, sandbox, source
-from helpers.course.execute import Limits
+from helpers.course import grade
+from helpers.course.pages import source
+from helpers.course.release import notebooks
+from helpers.course.run import execute, sandbox
+from helpers.course.run.execute import Limits
 
 MB = 1 << 20
 LIMITS = Limits(cell=30, notebook=60, output=2_000_000, scratch=32 * MB, processes=64)
@@ -134,7 +137,7 @@ BLOCKED = {
     "packet socket": "socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
     "solutions": "os.listdir('{course}/solutions')",
     "tests": "os.listdir('{course}/tests')",
-    "grading core": "open('{course}/helpers/course/compare.py').read()",
+    "grading core": "open('{course}/helpers/course/marks/compare.py').read()",
     "repository": "open('{course}/pyproject.toml').read()",
     "gradebook": "open('{outside}/gradebook.db').read()",
     "passwords": "open('/etc/shadow').read()",
@@ -197,7 +200,7 @@ for path in Path("FOLDER").glob("[0-9]*"):
 TALK = {
     "processes": "print([int(p) for p in os.listdir('/proc') if p.isdigit()])",
     "environment": "print(json.dumps(dict(os.environ)))",
-    "course": "print(json.dumps([sorted(os.listdir('{course}')), sorted(os.listdir('{course}/helpers/course'))]))",
+    "course": "print(json.dumps([sorted(os.listdir('{course}')), sorted(os.listdir('{course}/helpers'))]))",
     "home": "print(json.dumps([str(p) for p in Path('{home}').rglob('*') if len(p.relative_to('{home}').parts) < 3]))",
     "writable": "print(json.dumps([line.split()[1:3] for line in open('/proc/mounts') if ' rw,' in line]))",
     "folder": "print(os.getcwd(), os.listdir())",
@@ -341,7 +344,7 @@ def test_no_secret_is_in_the_environment(probe):
 def test_of_the_course_only_helpers_and_data_are_visible(sealed):
     top, core = json.loads(sealed["course"])
     assert set(top) - {Path(sys.prefix).name} == {"data", "helpers"}
-    assert core == sorted(sandbox.OWN)
+    assert "inside" in core and "course" not in core
 
 
 def test_of_the_home_only_pythons_own_is_visible(sealed):
@@ -407,7 +410,8 @@ def test_nothing_reaches_the_next_student(tier):
 GRADER = """
 import os, sys
 from nbformat.v4 import new_code_cell
-from helpers.course import execute, sandbox
+from helpers.course.run import execute
+from helpers.course.run import sandbox
 
 name, mark = sys.argv[1:]
 sandbox.tier = lambda: name

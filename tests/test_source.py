@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.course.source import SourceError, read
+from helpers.course.pages.source import SourceError, read
 
 SOURCES = Path(__file__).parent / "sources"
 

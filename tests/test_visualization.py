@@ -11,8 +11,9 @@ from tqdm.auto import tqdm
 from helpers import COURSE, synthesis
 from helpers.checks import core
 from helpers.checks.core import tiny_network
-from helpers.course import execute, source
-from helpers.course.emit import state_of
+from helpers.course.pages import source
+from helpers.course.run import execute
+from helpers.inside.emit import state_of
 from helpers.models import load_model
 
 PAGE = source.read(COURSE / "solutions" / "04_class_visualization.py")

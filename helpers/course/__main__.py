@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from helpers import COURSE
-from helpers.course import source as sources
+from helpers.course.pages import source as sources
 
 
 def pages():
@@ -26,7 +26,7 @@ def pages():
 
 def notebooks(_):
     """Build notebooks/ and solutions/*.ipynb."""
-    from helpers.course import notebooks
+    from helpers.course.release import notebooks
 
     for page in pages():
         for path in notebooks.write(page):
@@ -35,7 +35,7 @@ def notebooks(_):
 
 def check(_):
     """Compare the committed notebooks with what the sources build now."""
-    from helpers.course import notebooks
+    from helpers.course.release import notebooks
 
     found = [text for page in pages() if (text := notebooks.differences(page))]
     if found:
@@ -45,7 +45,7 @@ def check(_):
 
 def figures(_):
     """Draw data/expected/*.png."""
-    from helpers.course import figures
+    from helpers.course.release import figures
 
     for page in pages():
         for path in figures.draw(page):
@@ -54,21 +54,23 @@ def figures(_):
 
 def grade(options):
     """Grade a folder or a zip of submissions."""
-    from helpers.course import intake, report, sandbox
     from helpers.course.grade import grade
+    from helpers.course.intake import collect
+    from helpers.course.report import tables
+    from helpers.course.run import sandbox
 
     try:
         table = grade(options.submissions, options.into, workers=options.workers, unsafe=options.unsafe)
-    except (FileNotFoundError, intake.IntakeError, sandbox.NoIsolation) as error:
+    except (FileNotFoundError, collect.IntakeError, sandbox.NoIsolation) as error:
         sys.exit(str(error))
-    print(report.printed(table))
+    print(tables.printed(table))
     print(f"\n{sandbox.described(sandbox.tier())}")
     print_places(options.into)
 
 
 def gradescope(options):
     """Write a Gradescope autograder for one assignment."""
-    from helpers.course import gradescope
+    from helpers.course.platforms import gradescope
 
     try:
         path = gradescope.build(options.assignment, COURSE / "build" / f"gradescope-{options.assignment}.zip")
@@ -96,8 +98,10 @@ def print_places(folder):
 
 def demo(_):
     """Grade a small made-up class."""
-    from helpers.course import demo, report, sandbox
+    from helpers.course import demo
     from helpers.course.grade import grade
+    from helpers.course.report import tables
+    from helpers.course.run import sandbox
 
     folder = COURSE / "build" / "demo"
     shutil.rmtree(folder, ignore_errors=True)
@@ -109,7 +113,7 @@ def demo(_):
     started = time.monotonic()
     table = grade(folder / "class", folder / "grading", page_paths=[page.path], cell_seconds=10, unsafe=True)
     print(f"\nGraded in {time.monotonic() - started:.0f} seconds.\n")
-    print(report.printed(table))
+    print(tables.printed(table))
     print(f"\n{sandbox.described(sandbox.tier())}")
     print_places(folder / "grading")
 

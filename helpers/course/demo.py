@@ -5,7 +5,8 @@ from pathlib import Path
 
 import nbformat
 
-from helpers.course import notebooks
+from helpers.course.pages.cells import without_markers
+from helpers.course.release import notebooks
 
 WRITTEN_ANSWER = "A written answer, for the instructor to mark."
 
@@ -36,7 +37,7 @@ def class_of(page):
 
     The wrong answers are mutants of `page`, the unusual right ones its variants.
     """
-    solved = {name: notebooks.without_markers(cell.source) for name, cell in page.exercises.items()}
+    solved = {name: without_markers(cell.source) for name, cell in page.exercises.items()}
     first = next(iter(page.exercises))
     mutants = page.mutants(first)
     students = {

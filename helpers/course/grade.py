@@ -17,8 +17,12 @@ from tqdm.auto import tqdm
 from traitlets.config import PyFileConfigLoader
 
 from helpers import COURSE
-from helpers.course import execute, intake, notebooks, reference, report, sandbox
-from helpers.course import source as sources
+from helpers.course.intake import collect
+from helpers.course.marks import reference
+from helpers.course.pages import source as sources
+from helpers.course.release import notebooks
+from helpers.course.report import tables
+from helpers.course.run import execute, sandbox
 
 
 def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None, unsafe=False):
@@ -47,7 +51,7 @@ def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None
     if cell_seconds:
         config.GradingPreprocessor.cell_seconds = cell_seconds
     with logged(folder / "grading.log"):
-        submissions = intake.collect(handed_in, releases, config)
+        submissions = collect.collect(handed_in, releases, config)
         accepted = [submission for submission in submissions if not submission.refused]
         for submission in accepted:
             keep(submission, folder)
@@ -58,8 +62,8 @@ def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None
         run_everything(accepted, [pages[name] for name in handled], releases, folder, config, workers)
         for submission in tqdm(accepted, desc="recording", unit="notebook"):
             record(submission, folder, config)
-    table = report.rows(folder, submissions)
-    report.write(folder, table)
+    table = tables.rows(folder, submissions)
+    tables.write(folder, table)
     return table
 
 

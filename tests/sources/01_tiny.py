@@ -39,18 +39,10 @@ def double(x):
 # %% check="double" points=1
 assert double(legs) == 8, "found another number, 8 was wanted"
 ### BEGIN HIDDEN TESTS
-from helpers.course.emit import emit
+from helpers.inside.emit import emit
 
 emit("negative", lambda: double(np.array([-3.0])))
 ### END HIDDEN TESTS
-
-# %% mutant="double" says="This squares x."
-def double(x):
-    return x * x  # squared_mutant
-
-# %% variant="double"
-def double(x):
-    return x + x  # added_variant
 
 # %% judge="double"
 def judge(part, got, want, given):
@@ -114,3 +106,11 @@ saved_figure("01_tiny-legs")
 # %% local
 # @title Afterwards
 print("on the student's machine")
+
+# %% mutant="double" says="This squares x."
+def double(x):
+    return x * x  # squared_mutant
+
+# %% variant="double"
+def double(x):
+    return x + x  # added_variant

@@ -29,29 +29,12 @@ def double(x):
 # %% check="double" points=4
 assert double(3) == 6, f"double(3): found {double(3)}, wanted 6"
 ### BEGIN HIDDEN TESTS
-from helpers.course.emit import emit
+from helpers.inside.emit import emit
 
 numbers = np.arange(4.0)
 emit("numbers", lambda: double(numbers.copy()))
 emit("arguments", lambda: (double(numbers), numbers))
 ### END HIDDEN TESTS
-
-
-# %% mutant="double" says="You squared x. Multiply it by two."
-def double(x):
-    return x**2
-
-
-# %% mutant="double" says="You changed the argument. Return a new array."
-def double(x):
-    x *= 2
-    return x
-
-
-# %% variant="double"
-def double(x):
-    return x + x
-
 
 # %% [markdown]
 # ### Exercise 1.2: half
@@ -71,17 +54,6 @@ print("a visible line")
 assert half(4) == 2  # graded by nbgrader's own rule: an instructor may write plain asserts
 ### END HIDDEN TESTS
 
-
-# %% mutant="half" says="You doubled x."
-def half(x):
-    return 2 * x
-
-
-# %% variant="half"
-def half(x):
-    return 0.5 * x
-
-
 # %% [markdown]
 # Is every number twice its half? Give a reason.
 
@@ -92,3 +64,29 @@ def half(x):
 # **Rubric.**
 # - 3 points: the identity.
 # ### END SOLUTION
+
+
+# %% mutant="double" says="You squared x. Multiply it by two."
+def double(x):
+    return x**2
+
+
+# %% mutant="double" says="You changed the argument. Return a new array."
+def double(x):
+    x *= 2
+    return x
+
+
+# %% variant="double"
+def double(x):
+    return x + x
+
+
+# %% mutant="half" says="You doubled x."
+def half(x):
+    return 2 * x
+
+
+# %% variant="half"
+def half(x):
+    return 0.5 * x

@@ -10,7 +10,6 @@ import copy
 import difflib
 import json
 import os
-import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -30,8 +29,8 @@ from traitlets import Unicode
 
 from helpers import COURSE
 from helpers.assignment import NOT_ANSWERED
-from helpers.course import handout
-from helpers.course.cells import HEADING, NOT_SHIPPED, Cell, Page, hashed_id
+from helpers.course.pages.cells import HEADING, NOT_SHIPPED, Cell, Page, hashed_id
+from helpers.course.release import handout
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -89,12 +88,6 @@ def student_notebook(page: Page) -> NotebookNode:
         if preprocessor is not SaveCells:
             notebook, resources = preprocessor().preprocess(notebook, resources)
     return notebook
-
-
-def without_markers(source: str) -> str:
-    """The source without its `### BEGIN ...` and `### END ...` lines, as a student would hand it in."""
-    marker = re.compile(r"(BEGIN|END) (SOLUTION|HIDDEN TESTS)")
-    return "\n".join(line for line in source.splitlines() if not marker.search(line))
 
 
 def write(page: Page) -> list[Path]:

@@ -13,7 +13,9 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from helpers.assignment import NOT_ANSWERED
-from helpers.course import formulas, record, rubric
+from helpers.course.marks import verdicts as record
+from helpers.course.pages import rubric
+from helpers.course.report import formulas
 from helpers.writeup import count_words
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.course.emit import MIME
+from helpers.inside.emit import MIME
 
 DTYPES = {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"}
 LARGEST = 5_000_000  # elements of one array

@@ -22,8 +22,12 @@ from traitlets import Bool, Integer
 
 from helpers import COURSE
 from helpers.assignment import NOT_ANSWERED
-from helpers.course import collected, compare, execute, intake, ledger, notebooks, reference, source
-from helpers.course.execute import Limits, is_check
+from helpers.course.intake import collect, pictures
+from helpers.course.marks import compare, ledger, reference
+from helpers.course.pages import source
+from helpers.course.release import notebooks
+from helpers.course.run import execute
+from helpers.course.run.execute import Limits, is_check
 
 
 def page_of(assignment):
@@ -51,7 +55,7 @@ class RepairSubmission(NbGraderPreprocessor):
     def preprocess(self, nb, resources):
         """Repair the notebook; each repair is a line in the log and, with those of intake, on the feedback page."""
         place = resources["nbgrader"]
-        nb, notes = intake.repair(nb, notebooks.student_notebook(page_of(place["assignment"])))
+        nb, notes = collect.repair(nb, notebooks.student_notebook(page_of(place["assignment"])))
         for note in notes:
             self.log.warning("%s: %s", place["student"], note)
         kept = coursedir(place["db_url"]) / "repairs" / place["student"] / f"{place['assignment']}.txt"
@@ -94,10 +98,10 @@ class RunSubmission(GradingPreprocessor):
         page = page_of(resources["nbgrader"]["assignment"])
         prepared = execute.prepared(nb, notebooks.student_notebook(page), notebooks.solved_notebook(page))
         executed = self.run(prepared, resources)
-        handed_in, figures = nb, collected.figures(notebooks.student_notebook(page))
+        handed_in, figures = nb, pictures.figures(notebooks.student_notebook(page))
         nb, resources["hidden"] = execute.merged(nb, executed)
         for cell, before in zip(nb.cells, handed_in.cells, strict=True):
-            if collected.figure_of(cell) in figures:
+            if pictures.figure_of(cell) in figures:
                 cell.outputs = before.outputs
         resources["isolation"] = executed.metadata["isolation"]
         return nb, resources
@@ -340,15 +344,15 @@ class ShowFigures(NbGraderPreprocessor):
     def preprocess(self, nb, resources):
         """Go through the collected figures of the release; after NoScript, which would take the line away."""
         release = notebooks.student_notebook(page_of(resources["nbgrader"]["assignment"]))
-        figures = collected.figures(release)
+        figures = pictures.figures(release)
         for cell in nb.cells:
-            if (figure := collected.figure_of(cell)) in figures:
+            if (figure := pictures.figure_of(cell)) in figures:
                 cell.outputs = cell.outputs or [missing(figure)]
                 for output in cell.outputs:
                     output.metadata = {kind: {"alt": figure} for kind in output.data}
-        there = set(map(collected.figure_of, nb.cells))
+        there = set(map(pictures.figure_of, nb.cells))
         for position, cell in enumerate(release.cells):
-            if (figure := collected.figure_of(cell)) in figures - there:
+            if (figure := pictures.figure_of(cell)) in figures - there:
                 after = next((c.id for c in release.cells[position:] if "nbgrader" in c.metadata), None)
                 at = next((n for n, c in enumerate(nb.cells) if c.id == after), len(nb.cells))
                 nb.cells.insert(at, nbformat.v4.new_code_cell(cell.source, id=cell.id, outputs=[missing(figure)]))

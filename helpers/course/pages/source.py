@@ -1,7 +1,8 @@
 """Reads a page: one assignment, typed as Jupytext percent text in solutions/NN_topic.py.
 
 A tag on a cell's marker says what the cell is: `setup`, `exercise="f"`, `check="f"`, `question="q"`,
-`figure="name"`, `mutant="f"`, `variant="f"`, `judge="f"`; a cell without a tag is prose or ordinary code.
+`figure="name"`, `mistakes="f"`, `mutant="f"`, `variant="f"`, `judge="f"`; a cell without a tag is prose or ordinary
+code.
 `read` gives the page as data, or refuses it with all of its faults, each with file, line and rule.
 """
 
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import jupytext
 
-from helpers.course.cells import NAMELESS, OPTIONAL, OPTIONS, Cell, Page, hashed_id
-from helpers.course.rules import Problem, problem, problems_of
+from helpers.course.pages.cells import MARKDOWN, NAMELESS, OPTIONAL, OPTIONS, Cell, Page, hashed_id
+from helpers.course.pages.mistakes import expanded
+from helpers.course.pages.problems import Problem, problem
+from helpers.course.pages.rules import problems_of
 
 _MARKER = re.compile(r"^\s*#\s*%%")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,58}")  # with "test_" before it, it fits a cell id's 64 characters
@@ -26,6 +29,7 @@ _WANTED = {
     "words": "words=N, a whole number, 1 or more",
     "difficulty": "difficulty=1, 2 or 3",
     "says": 'says="a sentence to the student"',
+    "visible": 'visible="words that the visible check must say"',
 }
 
 
@@ -48,7 +52,8 @@ def read(path: str | Path) -> Page:
     """The page in a file; SourceError where the page is malformed."""
     path = Path(path)
     cells, problems = _split(path.read_text("utf-8"))
-    problems += problems_of(cells)
+    cells, unsound = expanded(cells)
+    problems += unsound + problems_of(cells)
     if problems:
         raise SourceError(path, problems)
     title = cells[0].source.splitlines()[0].removeprefix("# ").strip()
@@ -115,8 +120,8 @@ def _read_marker(cell: Cell, metadata: dict) -> tuple[Cell, list[Problem]]:
     if len(tags) > 1:
         refuse("more than one tag", "one tag for a cell", f"split the cell, or keep one of {', '.join(tags)}")
     kind = tags[0] if tags else cell.kind
-    if tags and cell.is_markdown != (kind == "question"):
-        right, wrong = ("# %% [markdown]", "code") if kind == "question" else ("# %%", "markdown")
+    if tags and cell.is_markdown != (kind in MARKDOWN):
+        right, wrong = ("# %% [markdown]", "code") if kind in MARKDOWN else ("# %%", "markdown")
         refuse(f"{kind} on a {wrong} cell", f"`{right}` before {kind}", "change the cell's marker")
 
     values = {}
@@ -135,7 +140,7 @@ def _read_marker(cell: Cell, metadata: dict) -> tuple[Cell, list[Problem]]:
             refuse(f"{kind} without {option}", _WANTED[option], f"add {option}= to the marker")
             continue
         values[option] = value = options.pop(option)
-        if option == "says":
+        if option in ("says", "visible"):
             good = isinstance(value, str) and value.strip()
         else:
             good = type(value) is int and 1 <= value <= (3 if option == "difficulty" else value)

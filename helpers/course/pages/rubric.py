@@ -13,7 +13,7 @@ In a page, the cell of a question holds the model answer and, below it, a list:
 import re
 from dataclasses import dataclass
 
-from helpers.course.cells import SOLUTION, Cell
+from helpers.course.pages.cells import SOLUTION, Cell
 
 _HEAD = re.compile(r"^\*\*Rubric\.\*\*[ \t]*$", re.MULTILINE)
 _TICK = re.compile(r"\[x\] \d+ points?: ")

@@ -13,7 +13,7 @@ import yaml
 from nbgrader.plugins import FileNameCollectorPlugin
 from nbgrader.utils import parse_utc
 
-from helpers.course.unpack import readable
+from helpers.course.intake.unpack import readable
 
 # A file beside all others, or what is in a zip beside all others.
 FLAT = r"(?P<file_id>[^/]+?((?i:\.zip)/.*)?)$"

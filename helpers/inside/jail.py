@@ -1,7 +1,7 @@
 """The inside of a jail: closes it, sets its limits, gives up every privilege and becomes the kernel.
 
-`helpers.course.sandbox` writes the plan. This runs by its path with `python -I -S` and needs the standard library only:
-inside bubblewrap, which has made the namespaces and the file system, or in its place, or without either.
+`helpers.course.run.sandbox` writes the plan. This runs by its path with `python -I -S` and needs the standard library
+only: inside bubblewrap, which has made the namespaces and the file system, or in its place, or without either.
 """
 
 import ctypes

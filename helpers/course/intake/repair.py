@@ -9,7 +9,7 @@ import re
 
 import nbformat
 
-from helpers.course import collected
+from helpers.course.intake import pictures
 
 MOST_CELLS = 2000
 KINDS = ("code", "markdown", "raw")
@@ -137,7 +137,7 @@ def _plain(notebook, release):
         notes.append(f"notebook: its kernel was {kernel[:50]!r}; it is run with {wanted!r}")
     result = nbformat.v4.new_notebook(metadata=kept)
     result.nbformat_minor = 5
-    claims, ids, figures = [], [], collected.figures(release)
+    claims, ids, figures = [], [], pictures.figures(release)
     for cell in cells:
         if cell is None:
             continue
@@ -147,9 +147,9 @@ def _plain(notebook, release):
         made = _new(cell["cell_type"], cell["source"], ids[-1] or "none")
         if cell["cell_type"] == "markdown" and _pictures(cell.get("attachments")):
             made.attachments = copy.deepcopy(cell["attachments"])
-        if (figure := collected.figure_of(made)) in figures:
+        if (figure := pictures.figure_of(made)) in figures:
             try:
-                made.outputs = collected.pictures(cell)
+                made.outputs = pictures.pictures(cell)
             except ValueError as error:
                 notes.append(f"notebook: the picture of {figure} {error}; left out")
         result.cells.append(made)

@@ -32,7 +32,7 @@ from nbclient.util import ensure_async
 from tqdm.auto import tqdm
 
 from helpers import COURSE
-from helpers.course import sandbox
+from helpers.course.run import sandbox
 
 HIDDEN_BEGIN = "### BEGIN HIDDEN TESTS"
 
@@ -89,7 +89,7 @@ def prepared(submission, release, solved):
     """Return the notebook to run: code cells only, no figures, checks as released, their hidden halves at the end.
 
     Args:
-        submission: a repaired notebook (`helpers.course.intake.repair`).
+        submission: a repaired notebook (`helpers.course.intake.collect.repair`).
         release: the students' notebook, whose figures are left out.
         solved: the solved notebook, whose check cells hold the hidden tests.
     """
@@ -138,7 +138,7 @@ class KernelEnded(Exception):
 
 
 # What nbclient says of a student's errors; the default is the logger that nbgrader's lines go through.
-QUIET = logging.getLogger("helpers.course.execute.client")
+QUIET = logging.getLogger("helpers.course.run.execute.client")
 QUIET.disabled = True
 
 

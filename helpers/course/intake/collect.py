@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import nbformat
 
-from helpers.course import names, unpack
-from helpers.course.repair import likeness, repair
+from helpers.course.intake import names, unpack
+from helpers.course.intake.repair import likeness, repair
 
 __all__ = ["NOBODY", "Attempt", "IntakeError", "Submission", "collect", "read", "repair"]
 
@@ -80,7 +80,7 @@ def collect(handed_in, releases, config=None):
     """Find the submissions in a pile of files.
 
     The pile is a folder or a zip: a folder per student, the tree of nbgrader, the export of a learning platform
-    (`helpers.course.names`), or files named <student>_<assignment>.ipynb. The assignment is known by the file's
+    (`helpers.course.intake.names`), or files named <student>_<assignment>.ipynb. The assignment is known by the file's
     name, else by its folder's, else by its cells. Of several attempts the latest counts.
 
     Whatever lies in a student's folder, or in a student's zip, is that student's, whatever it is named.

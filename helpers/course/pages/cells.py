@@ -15,12 +15,16 @@ OPTIONS = {
     "question": ("points",),
     "figure": (),
     "mutant": ("says",),
+    "mistakes": (),
     "variant": (),
     "judge": (),
 }
-OPTIONAL = {"question": ("words",)}
+OPTIONAL = {"question": ("words",), "mutant": ("visible",)}
 NAMELESS = ("setup", "local")
-NOT_SHIPPED = ("mutant", "variant", "judge")
+MARKDOWN = ("question", "mistakes")
+NOT_SHIPPED = ("mistakes", "mutant", "variant", "judge")
+# What stands behind the last cell of the page.
+BANK = ("mistakes", "mutant", "variant")
 
 SOLUTION, HIDDEN_TESTS = "SOLUTION", "HIDDEN TESTS"
 HEADING = re.compile(r"^### Exercise (\d+\.\d+): \S.*$")
@@ -35,6 +39,7 @@ class Cell:
     line, start: lines of the file on which the marker and the source begin
     marker: the marker's text
     name: the function, question or figure that the tag names
+    says, visible: of a mutant, what the grader says, and words that the visible check must say
     heading: of an exercise, its heading line in the prose before it
     id: stable cell id: f, test_f, the question's name, setup-1, or a hash of kind and source
     """
@@ -50,13 +55,14 @@ class Cell:
     points: int | None = None
     words: int | None = None
     says: str = ""
+    visible: str = ""
     heading: str = ""
     id: str = ""
 
     @property
     def is_markdown(self) -> bool:
         """Whether this is a markdown cell in the notebook."""
-        return self.kind in ("markdown", "question")
+        return self.kind in ("markdown", *MARKDOWN)
 
     @property
     def collects(self) -> str:
@@ -155,6 +161,12 @@ def cut(source: str, label: str, stub: str | None = None) -> str:
         indent = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
         lines[first : last + 1] = [] if stub is None else [indent + stub]
     return "\n".join(lines)
+
+
+def without_markers(source: str) -> str:
+    """The source without its `### BEGIN ...` and `### END ...` lines, as a student would hand it in."""
+    marker = re.compile(rf"(BEGIN|END) ({SOLUTION}|{HIDDEN_TESTS})")
+    return "\n".join(line for line in source.splitlines() if not marker.search(line))
 
 
 def hashed_id(kind: str, source: str) -> str:

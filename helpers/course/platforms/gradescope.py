@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from helpers import COURSE
-from helpers.course import source as sources
+from helpers.course.pages import source as sources
 
 SETUP = """#!/usr/bin/env bash
 # Run once, when the platform builds the image.
@@ -27,7 +27,7 @@ RUN = """#!/usr/bin/env bash
 cd "${1:-/autograder}/source"
 PYTHON=.venv/bin/python
 [ -x "$PYTHON" ] || PYTHON=python3
-exec "$PYTHON" -m helpers.course.gradescope "${1:-/autograder}"
+exec "$PYTHON" -m helpers.course.platforms.gradescope "${1:-/autograder}"
 """
 
 # What grading needs; the networks come along, since a submission loads them.
@@ -68,7 +68,7 @@ def build(assignment, path):
 
 
 def results(table):
-    """Return Gradescope's results from the rows of one submission (`helpers.course.report.rows`).
+    """Return Gradescope's results from the rows of one submission (`helpers.course.report.tables.rows`).
 
     Written answers are left out: they are marked on the platform.
     """
@@ -91,8 +91,8 @@ def results(table):
 
 def run(base):
     """Grade what lies in `base`/submission and write `base`/results/results.json, whatever happens."""
-    from helpers.course import sandbox
     from helpers.course.grade import grade
+    from helpers.course.run import sandbox
 
     base = Path(base)
     # One container per student is the platform's isolation. Its root can run a student's code as another user at least:

@@ -7,28 +7,12 @@ import ast
 import dis
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from types import CodeType
 
-from helpers.course import rubric
-from helpers.course.cells import HEADING, HIDDEN_TESTS, NOT_SHIPPED, SOLUTION, Cell, cut, regions
-
-
-@dataclass(frozen=True, order=True)
-class Problem:
-    """A fault of a page: the line it is on, the rule it breaks, and the way out."""
-
-    line: int
-    rule: str
-    found: str
-    wanted: str
-    advice: str
-
-
-def problem(cell: Cell, rule: str, wanted: str, advice: str, found: str = "", line: int = 0) -> Problem:
-    """A problem of a cell; what was found and where is its marker unless said otherwise."""
-    return Problem(line or cell.line, rule, found or cell.marker, wanted, advice)
+from helpers.course.pages import rubric
+from helpers.course.pages.cells import BANK, HEADING, HIDDEN_TESTS, NOT_SHIPPED, SOLUTION, Cell, cut, regions
+from helpers.course.pages.problems import Problem, problem
 
 
 def problems_of(cells: list[Cell]) -> list[Problem]:
@@ -46,6 +30,7 @@ def problems_of(cells: list[Cell]) -> list[Problem]:
         _names_are_unique,
         _answers_define_the_function,
         _mutants_differ,
+        _bank_stands_last,
         _judges_judge,
         _questions_are_asked,
         _rubrics_add_up,
@@ -296,6 +281,14 @@ def _mutants_differ(cells: list[Cell]) -> Iterator[Problem]:
                 wanted = f"a diagnosis of its own; line {first.line} says the same"
                 yield problem(cell, "two mutants say the same", wanted, "say what sets this mistake apart")
             said.setdefault((cell.name, cell.says), cell)
+
+
+def _bank_stands_last(cells: list[Cell]) -> Iterator[Problem]:
+    shipped = [number for number, cell in enumerate(cells) if cell.kind not in NOT_SHIPPED]
+    early = next((cell for cell in cells[: max(shipped, default=0)] if cell.kind in BANK), None)
+    if early:
+        wanted = "mistakes, mutants and variants behind the last cell of the page, which reads as a page then"
+        yield problem(early, "bank before the end of the page", wanted, "move it to the end of the file")
 
 
 def _judges_judge(cells: list[Cell]) -> Iterator[Problem]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import nbformat
 
-from helpers.course import compare
-from helpers.course.execute import HIDDEN_BEGIN
+from helpers.course.marks import compare
+from helpers.course.run.execute import HIDDEN_BEGIN
 
 
 @dataclass

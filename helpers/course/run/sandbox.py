@@ -1,7 +1,7 @@
 """What keeps a student's code in: no network, no file but the system and its own scratch, no process but its own.
 
 `tier()` is the best this machine offers, found by trying. "bubblewrap" runs `bwrap`; "namespaces" does the same with
-the system calls bubblewrap is made of (`helpers.course.jail`), where the machine lets us; both see the same files, have
+the system calls bubblewrap is made of (`helpers.inside.jail`), where the machine lets us; both see the same files, have
 the same limits and give up the same rights. "own user" is for root in a container that permits neither, as a platform
 for autograders has. "none" is macOS, Windows, and any other Linux.
 
@@ -32,10 +32,9 @@ from helpers import COURSE, DATA
 
 NONE = "none"
 OWN_USER = "own user"
-JAIL = Path(__file__).with_name("jail.py")
+JAIL = COURSE / "helpers" / "inside" / "jail.py"
 PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "pyvenv.cfg")
 SETTINGS = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf")
-OWN = ("__init__.py", "emit.py", "jail.py", "kernel.py")
 IDENTITY = {"HOME": "/tmp/home", "TMPDIR": "/tmp", "USER": "student", "LOGNAME": "student"}
 # A user of its own for every kernel that root starts, from the range that systemd keeps for such users: limits on
 # processes do not bind root, and are counted by user.
@@ -191,7 +190,6 @@ def furniture(scratch, files):
     # Packages installed elsewhere (`pip install --user`), but no checkout that an editable install points to.
     shown += [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     shown += [path for path in (COURSE / "helpers").iterdir() if path.name != "course"]
-    shown += [COURSE / "helpers" / "course" / name for name in OWN]
     shown += [DATA, *map(Path, files)]
     entries = {"/proc": ("proc", ""), "/dev": ("dev", ""), "/dev/shm": ("scratch", scratch)}
     entries |= {"/tmp": ("scratch", scratch), str(COURSE): ("empty", "")}
@@ -261,7 +259,7 @@ class JailedKernelManager(AsyncKernelManager):
                 given.bind(address.removeprefix("ipc://"))
                 given.listen()
             numbers = {address: given.fileno() for address, given in listening.items()}
-            kernel = [sys.executable, "-m", "helpers.course.kernel", self.connection_file, json.dumps(numbers)]
+            kernel = [sys.executable, "-m", "helpers.inside.kernel", self.connection_file, json.dumps(numbers)]
             command = jailed(name, kernel, limits, scratch, [self.connection_file])
             options["env"] |= IDENTITY
             # Independent: of Jupyter's own way to end with its parent, which asks for the parent's process number.

@@ -9,7 +9,7 @@ from functools import lru_cache
 from html import unescape
 
 from helpers import pandoc
-from helpers.course import record
+from helpers.course.marks import verdicts as record
 from helpers.writeup import formulas_out
 
 

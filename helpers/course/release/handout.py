@@ -5,7 +5,7 @@ import re
 from nbformat import NotebookNode
 
 from helpers.assignment import Assignment, Item
-from helpers.course.cells import Cell, Page
+from helpers.course.pages.cells import Cell, Page
 
 
 def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:

@@ -1,7 +1,7 @@
 """How values leave a student's kernel: raw bytes with dtype and shape, never a score, never a pickle.
 
-Hidden tests call `emit`. The trusted side (`helpers.course.compare`) decodes what was said and compares it with what
-the reference solution said in a kernel of its own. Nothing in here knows an expected value.
+Hidden tests call `emit`. The trusted side (`helpers.course.marks.compare`) decodes what was said and compares it with
+what the reference solution said in a kernel of its own. Nothing in here knows an expected value.
 """
 
 import base64

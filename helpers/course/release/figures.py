@@ -1,6 +1,7 @@
 """The expected pictures: what the figure cells of a solved notebook draw on the picture book."""
 
 import base64
+import os
 import tempfile
 
 import nbformat
@@ -8,7 +9,6 @@ from nbclient import NotebookClient
 from tqdm.auto import tqdm
 
 from helpers import DATA
-from helpers.course import execute
 
 
 def draw(page):
@@ -40,7 +40,7 @@ def draw(page):
             resources={"metadata": {"path": scratch}},
             on_cell_complete=lambda **_: bar.update(),
         )
-        client.execute(env=execute.environment())
+        client.execute(env=os.environ | {"COURSE_MODEL": "picturebook", "OMP_NUM_THREADS": "1"})
     folder = DATA / "expected"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

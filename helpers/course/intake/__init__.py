@@ -1,0 +1,1 @@
+"""A pile of files becomes repaired submissions."""

@@ -1,0 +1,1 @@
+"""Captured values become verdicts, and verdicts marks in the gradebook."""

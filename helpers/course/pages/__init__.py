@@ -1,0 +1,1 @@
+"""A source file becomes a page, or all of its faults."""

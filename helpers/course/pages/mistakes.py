@@ -1,0 +1,113 @@
+"""Mistakes as edits of the answer: a line of it, what people write instead, and the sentence they should read.
+
+A cell `# %% [markdown] mistakes="f"` holds one paragraph for each mistake:
+
+    = own = scores.gather(1, labels[:, None])
+    + own = scores.amax(dim=1)
+    You explain the class with the largest score and never use the labels. Take the score of the label.
+    ~ labels are not used
+
+`=` lines are a place in the answer: one line, or several that follow each other there. `+` lines take that place, a
+`+` alone takes the lines away. The sentence is what a student reads whose values are those of the edited answer, and
+`~` is what the visible check must say to it. A place serves every paragraph until the next one. A mistake of several
+places has several pairs of `=` and `+`.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from helpers.course.pages.cells import Cell, without_markers
+from helpers.course.pages.problems import Problem, problem
+
+
+@dataclass
+class _Edit:
+    """One paragraph: what replaces what, and what is said about it."""
+
+    line: int
+    places: list[tuple[list[str], list[str]]] = field(default_factory=list)
+    says: list[str] = field(default_factory=list)
+    visible: list[str] = field(default_factory=list)
+
+
+def expanded(cells: list[Cell]) -> tuple[list[Cell], list[Problem]]:
+    """Return the cells with a mutant for every sound edit in place of the mistakes, and what is wrong with the rest."""
+    answers = {cell.name: without_markers(cell.source) for cell in cells if cell.kind == "exercise"}
+    result, problems = [], []
+    for cell in cells:
+        # An answer that is not Python, or that is not there, is another rule's business.
+        sound = cell.kind == "mistakes" and is_python(answers.get(cell.name, "pass pass"))
+        for edit in _edits(cell) if sound else ():
+            made = _mutant(cell, edit, answers[cell.name])
+            (result if isinstance(made, Cell) else problems).append(made)
+        if not sound:
+            result.append(cell)
+    return result, problems
+
+
+def _edits(cell: Cell) -> Iterator[_Edit]:
+    """The paragraphs of a cell; one of `=` lines alone says where the next ones are."""
+    place: list[str] = []
+    edit, before = None, ""
+    for number, line in enumerate([*cell.source.splitlines(), ""], cell.start):
+        mark, text = (line[0], line[2:]) if line[:2] in ("= ", "+ ", "~ ") or line in ("=", "+", "~") else ("", line)
+        if not line.strip():
+            if edit and (edit.places or edit.says or edit.visible):
+                yield edit
+            edit, before = None, ""
+            continue
+        edit = edit or _Edit(number)
+        if mark == "=":
+            place = [*place, text] if before == "=" else [text]
+        elif mark == "+":
+            if before != "+":
+                edit.places.append((place, []))
+            edit.places[-1][1].append(text)
+        else:
+            (edit.visible if mark == "~" else edit.says).append(text.strip())
+        before = mark
+
+
+def _mutant(cell: Cell, edit: _Edit, answer: str) -> Cell | Problem:
+    """The edited answer as a mutant, or what is wrong with the edit."""
+
+    def refused(rule: str, found: str, wanted: str, advice: str) -> Problem:
+        return problem(cell, rule, wanted, advice, found, edit.line)
+
+    lines = answer.splitlines()
+    shown = next((text for _, new in edit.places for text in new), " ".join(edit.says))
+    if not edit.places:
+        return refused(
+            "mistake without an edit", shown, "`= a line of the answer`, then `+ what it becomes`", "add them"
+        )
+    if not edit.says:
+        return refused("mistake that says nothing", shown, "the sentence that a student should read", "write it below")
+    for old, new in edit.places:
+        found = " / ".join(old)
+        at = [n for n in range(len(lines)) if old and [line.strip() for line in lines[n : n + len(old)]] == old]
+        if len(at) != 1:
+            times = f"{len(at)} times in the answer" if old else "no `=` line before it"
+            advice = "name more lines, or mend the line" if at else "copy the line from the answer"
+            return refused("place not once in the answer", f"{found or shown}: {times}", "exactly once", advice)
+        first = lines[at[0]]
+        indent = first[: len(first) - len(first.lstrip())]
+        lines[at[0] : at[0] + len(old)] = [indent + text for text in new if text]
+    source = "\n".join(lines)
+    if not is_python(source):
+        return refused(
+            "edited answer is not Python", shown, "Python, with the indentation of the place", "mend the edit"
+        )
+    if ast.dump(ast.parse(source)) == ast.dump(ast.parse(answer)):
+        return refused("edit changes nothing", shown, "another program than the answer", "mend or delete the edit")
+    says, visible = " ".join(edit.says), " ".join(edit.visible)
+    return replace(cell, kind="mutant", source=source, line=edit.line, start=edit.line, says=says, visible=visible)
+
+
+def is_python(source: str) -> bool:
+    """Tell whether `source` can be compiled."""
+    try:
+        compile(source, "<cell>", "exec", dont_inherit=True)
+    except SyntaxError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""A page becomes what is handed out: notebooks, data/released/, data/expected/."""

@@ -1,0 +1,1 @@
+"""The gradebook becomes tables, feedback pages and what markers see."""

@@ -1,0 +1,1 @@
+"""A notebook in, outputs and captured values out, in a jail."""
