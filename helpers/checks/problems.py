@@ -1,0 +1,44 @@
+"""The small seeded problems that checks put to an answer, in their visible and in their hidden half.
+
+Each seeds torch, so that whatever an answer does by chance (dropout in training mode, say) is the same for everyone.
+"""
+
+import torch
+
+from helpers.checks.core import tiny_batch, tiny_network
+
+
+def problem(seed, count, size=(9, 13), **options):
+    """Return images (count, 3, *size), labels (count,) that the network does not predict, and a tiny network.
+
+    Args:
+        seed: an integer, for network and images.
+        count: how many images.
+        size: (H, W) of an image.
+        options: of the network (`tiny_network`).
+    """
+    torch.manual_seed(seed)
+    model = tiny_network(seed, size, **options)
+    images, labels = tiny_batch(model, count, seed, size)
+    return images, labels, model
+
+
+def attack_problem(seed, count, size=(9, 13), spread=0.4, **options):
+    """Return images of values 0.5 +- spread / 2, cut off at 0 and 1, labels and a tiny network.
+
+    The first label is the network's prediction, the others are not. Arguments as for `problem`.
+    """
+    images, _, model = problem(seed, count, size, **options)
+    images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
+    scores = model(images).detach()
+    return images, (scores.argmax(dim=1) + torch.arange(count)) % scores.shape[1], model
+
+
+def drawing_problem(seed, size=(9, 13), **options):
+    """Return an image (1, 3, *size) far from mid grey, a class that is not its prediction, and a tiny network."""
+    torch.manual_seed(seed)
+    model = tiny_network(seed, size, **options)
+    image = 3 * torch.rand(1, 3, *size, dtype=next(model.parameters()).dtype) - 1.2
+    with torch.no_grad():
+        scores = model(image)
+    return image, (int(scores.argmax()) + 1 + seed % 2) % scores.shape[1], model
