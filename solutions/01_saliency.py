@@ -1118,101 +1118,173 @@ plots.bars(
 # - Boykov, Jolly 2001, *Interactive Graph Cuts for Optimal Boundary & Region Segmentation of Objects in N-D Images*: the graph
 #   of section 1.8.
 
+# %% [markdown] mistakes="compute_saliency_maps"
+# = pixels = images.detach().clone().requires_grad_()
+# + model.train()
+# + pixels = images.detach().clone().requires_grad_()
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every map,
+# and BatchNorm's statistics change. Leave the model in eval mode.
+# ~ `model.train()`
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return gradient.amax(dim=1)
+# Your map is the largest signed slope: a strong negative slope counts as nothing. Take the absolute value of the
+# gradient first, then the maximum over the channels.
+# ~ sign is kept
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return gradient.amax(dim=1).abs()
+# You take the maximum over the channels first and the absolute value afterwards, which loses strong negative slopes.
+# Swap the two: absolute value, then maximum.
+# ~ absolute value after max
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# + (gradient,) = torch.autograd.grad(loss, pixels)
+# You differentiate the cross-entropy loss. It contains the scores of all classes, and vanishes where the network is
+# sure. Differentiate the raw score of the label.
+# ~ cross-entropy
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + loss = F.cross_entropy(model(pixels), labels)
+# + (gradient,) = torch.autograd.grad(loss, pixels)
+# You differentiate the cross-entropy loss averaged over the batch. Differentiate the raw scores of the labels, added
+# up: then no image's map depends on how many others there are.
+# ~ averaged over the batch
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
+# You differentiate the softmax probability, which flattens out where the network is sure. Differentiate the raw
+# score: no softmax before the gradient.
+# ~ softmax
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return gradient.abs().mean(dim=1)
+# You average over the three channels. The contract asks for their maximum: replace mean by amax.
+# ~ `mean`
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return gradient.abs().sum(dim=1)
+# You add the three channels up. The contract asks for their maximum: replace sum by amax.
+# ~ `sum`
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return gradient.norm(dim=1)
+# You take the Euclidean norm over the three channels. The contract asks for the largest absolute value among them.
+# ~ `norm`
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + own = model(pixels).gather(1, labels[:, None])
+# + (gradient,) = torch.autograd.grad(own.mean(), pixels)
+# Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum,
+# so that a map does not depend on the size of the batch.
+# ~ mean over the batch of 3
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + (gradient,) = torch.autograd.grad(model(pixels)[:, labels].sum(), pixels)
+# scores[:, labels] pairs every image with every label of the batch, so each map mixes several classes. Pair image i
+# with label i alone, by gather or by scores[torch.arange(N), labels].
+# ~ `scores[:, labels]`
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + (gradient,) = torch.autograd.grad(model(pixels).sum(), pixels)
+# You differentiate the sum of all scores, so your map is the same for every label. Pick the score of each image's own
+# label before you add up.
+# ~ `scores.sum()`
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + (gradient,) = torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)
+# You explain the class with the largest score and never use the labels. Take the score of the label that was asked
+# for: it may be wrong, and that is often the interesting case.
+# ~ labels are not used
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return gradient.abs().amax(dim=1).squeeze()
+# A squeeze without dim drops the batch axis of a single image. Return (N, H, W) for N = 1 too: leave squeeze out, or
+# say which axis goes.
+# ~ `.squeeze()`
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + maps = gradient.abs().amax(dim=1)
+# + return maps / maps.amax(dim=(1, 2), keepdim=True)
+# You scaled each map to end at 1. Return the values as they are: only raw maps can be compared between labels, and
+# the plots do their own scaling.
+# ~ normalisation
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return (gradient * images).abs().amax(dim=1)
+# You multiplied the gradient by the image, which is another method (gradient times input). The saliency map is made
+# of the gradient alone.
+# ~ gradient times image
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return gradient.abs()
+# You return three channels for each image. The map has one value for each pixel: take the maximum over dim 1.
+# ~ one axis too many
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + own = model(pixels).gather(1, labels[:, None])
+# + (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
+# Your maps are right, but they still require gradients (create_graph=True), and keep the whole network's graph in
+# memory. Return a detached tensor.
+# ~ `create_graph=True`
+#
+# = scores = model(pixels)
+# = own = scores.gather(1, labels[:, None])
+# + own = model(pixels).gather(1, labels[:, None])
+# = return gradient.abs().amax(dim=1)
+# + return gradient.abs().amax(dim=1).numpy()
+# Your maps are right, but they are a NumPy array. Return a torch tensor, so that the next step can stay on the
+# images' device.
+# ~ NumPy
 
-# %% mutant="compute_saliency_maps" says="Your map is the largest signed slope: a strong negative slope counts as nothing. Take the absolute value of the gradient first, then the maximum over the channels."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.amax(dim=1)
 
-
-# %% mutant="compute_saliency_maps" says="You take the maximum over the channels first and the absolute value afterwards, which loses strong negative slopes. Swap the two: absolute value, then maximum."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.amax(dim=1).abs()
-
-
-# %% mutant="compute_saliency_maps" says="You differentiate the cross-entropy loss. It contains the scores of all classes, and vanishes where the network is sure. Differentiate the raw score of the label."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You differentiate the cross-entropy loss averaged over the batch. Differentiate the raw scores of the labels, added up: then no image's map depends on how many others there are."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels)
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You differentiate the softmax probability, which flattens out where the network is sure. Differentiate the raw score: no softmax before the gradient."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You average over the three channels. The contract asks for their maximum: replace mean by amax."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().mean(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You add the three channels up. The contract asks for their maximum: replace sum by amax."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().sum(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You take the Euclidean norm over the three channels. The contract asks for the largest absolute value among them."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.norm(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum, so that a map does not depend on the size of the batch."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.mean(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="scores[:, labels] pairs every image with every label of the batch, so each map mixes several classes. Pair image i with label i alone, by gather or by scores[torch.arange(N), labels]."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[:, labels].sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You differentiate the sum of all scores, so your map is the same for every label. Pick the score of each image's own label before you add up."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You explain the class with the largest score and never use the labels. Take the score of the label that was asked for: it may be wrong, and that is often the interesting case."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You switch the caller's images to requires_grad and read images.grad: on a second call the gradients pile up, and the caller's tensor is changed. Work on images.detach().clone().requires_grad_()."
+# %% mutant="compute_saliency_maps" says="You switch the caller's images to requires_grad and read images.grad: on a second call the gradients pile up, and the caller's tensor is changed. Work on images.detach().clone().requires_grad_()." visible="pile up"
 def compute_saliency_maps(images, labels, model):
     images.requires_grad_()
     own = model(images).gather(1, labels[:, None])
@@ -1220,16 +1292,7 @@ def compute_saliency_maps(images, labels, model):
     return images.grad.abs().amax(dim=1)
 
 
-# %% mutant="compute_saliency_maps" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every map, and BatchNorm's statistics change. Leave the model in eval mode."
-def compute_saliency_maps(images, labels, model):
-    model.train()
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])."
+# %% mutant="compute_saliency_maps" says="Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])." visible="inputs=[pixels]"
 def compute_saliency_maps(images, labels, model):
     pixels = images.detach().clone().requires_grad_()
     own = model(pixels).gather(1, labels[:, None])
@@ -1237,7 +1300,7 @@ def compute_saliency_maps(images, labels, model):
     return pixels.grad.abs().amax(dim=1)
 
 
-# %% mutant="compute_saliency_maps" says="Your maps are right, but model.zero_grad() threw the caller's gradients away and .backward() wrote others. Ask for the gradient at the pixels alone with torch.autograd.grad: then there is nothing to zero."
+# %% mutant="compute_saliency_maps" says="Your maps are right, but model.zero_grad() threw the caller's gradients away and .backward() wrote others. Ask for the gradient at the pixels alone with torch.autograd.grad: then there is nothing to zero." visible="`zero_grad()`"
 def compute_saliency_maps(images, labels, model):
     model.zero_grad()
     pixels = images.detach().clone().requires_grad_()
@@ -1246,7 +1309,7 @@ def compute_saliency_maps(images, labels, model):
     return pixels.grad.abs().amax(dim=1)
 
 
-# %% mutant="compute_saliency_maps" says="Your maps are right, but you froze the caller's model: its parameters no longer require gradients. Take torch.autograd.grad with respect to the pixels; the parameters need no change."
+# %% mutant="compute_saliency_maps" says="Your maps are right, but you froze the caller's model: its parameters no longer require gradients. Take torch.autograd.grad with respect to the pixels; the parameters need no change." visible="requires_grad"
 def compute_saliency_maps(images, labels, model):
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -1254,55 +1317,6 @@ def compute_saliency_maps(images, labels, model):
     own = model(pixels).gather(1, labels[:, None])
     own.sum().backward()
     return pixels.grad.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="A squeeze without dim drops the batch axis of a single image. Return (N, H, W) for N = 1 too: leave squeeze out, or say which axis goes."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().amax(dim=1).squeeze()
-
-
-# %% mutant="compute_saliency_maps" says="You scaled each map to end at 1. Return the values as they are: only raw maps can be compared between labels, and the plots do their own scaling."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    maps = gradient.abs().amax(dim=1)
-    return maps / maps.amax(dim=(1, 2), keepdim=True)
-
-
-# %% mutant="compute_saliency_maps" says="You multiplied the gradient by the image, which is another method (gradient times input). The saliency map is made of the gradient alone."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return (gradient * images).abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="You return three channels for each image. The map has one value for each pixel: take the maximum over dim 1."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs()
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but they still require gradients (create_graph=True), and keep the whole network's graph in memory. Return a detached tensor."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
-    return gradient.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but they are a NumPy array. Return a torch tensor, so that the next step can stay on the images' device."
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return gradient.abs().amax(dim=1).numpy()
 
 
 # %% variant="compute_saliency_maps"
@@ -1378,7 +1392,7 @@ def compute_saliency_maps(images, labels, model):
     return torch.maximum(gradient, -gradient).detach().max(dim=1)[0]
 
 
-# %% mutant="score_gradient" says="You return absolute values. This function keeps the sign: it tells brighter from darker."
+# %% mutant="score_gradient" says="You return absolute values. This function keeps the sign: it tells brighter from darker." visible="`abs`"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1388,7 +1402,7 @@ def score_gradient(images, labels, model, of="score"):
     return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0].abs()
 
 
-# %% mutant="score_gradient" says="The word in `of` makes no difference: you always differentiate the score. Apply the softmax, or its logarithm, to the scores where it is asked for."
+# %% mutant="score_gradient" says="The word in `of` makes no difference: you always differentiate the score. Apply the softmax, or its logarithm, to the scores where it is asked for." visible="`of` is not told apart"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1396,7 +1410,7 @@ def score_gradient(images, labels, model, of="score"):
     return torch.autograd.grad(model(pixels).gather(1, labels[:, None]).sum(), pixels)[0]
 
 
-# %% mutant="score_gradient" says="For the log-probability you differentiate the cross-entropy loss, which has the opposite sign. Negate it, or use log_softmax."
+# %% mutant="score_gradient" says="For the log-probability you differentiate the cross-entropy loss, which has the opposite sign. Negate it, or use log_softmax." visible="opposite sign"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1408,7 +1422,7 @@ def score_gradient(images, labels, model, of="score"):
     return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
 
 
-# %% mutant="score_gradient" says="Your softmax runs over the images of the batch (dim 0). Run it over the classes (dim 1): the probabilities of one image add up to 1."
+# %% mutant="score_gradient" says="Your softmax runs over the images of the batch (dim 0). Run it over the classes (dim 1): the probabilities of one image add up to 1." visible="dim=0"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1418,7 +1432,7 @@ def score_gradient(images, labels, model, of="score"):
     return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
 
 
-# %% mutant="score_gradient" says="You multiply the gradient of the score by p_y, as if p_y were a fixed factor. The denominator of the softmax depends on the pixels too: differentiate the probability itself."
+# %% mutant="score_gradient" says="You multiply the gradient of the score by p_y, as if p_y were a fixed factor. The denominator of the softmax depends on the pixels too: differentiate the probability itself." visible="denominator"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1431,7 +1445,7 @@ def score_gradient(images, labels, model, of="score"):
     return gradient
 
 
-# %% mutant="score_gradient" says="A word you do not know passes without an error, and the caller takes the result for what was asked. Test for the three words and raise ValueError for any other."
+# %% mutant="score_gradient" says="A word you do not know passes without an error, and the caller takes the result for what was asked. Test for the three words and raise ValueError for any other." visible="ValueError"
 def score_gradient(images, labels, model, of="score"):
     pixels = images.detach().clone().requires_grad_()
     values = model(pixels)
@@ -1442,7 +1456,7 @@ def score_gradient(images, labels, model, of="score"):
     return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
 
 
-# %% mutant="score_gradient" says="You explain the class with the largest score and never use the labels. Pick the value of the label that was asked for."
+# %% mutant="score_gradient" says="You explain the class with the largest score and never use the labels. Pick the value of the label that was asked for." visible="labels are not used"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1452,7 +1466,7 @@ def score_gradient(images, labels, model, of="score"):
     return torch.autograd.grad(values.amax(dim=1).sum(), pixels)[0]
 
 
-# %% mutant="score_gradient" says="Your gradients are divided by the number of images: the mean over the batch was differentiated. Differentiate the sum."
+# %% mutant="score_gradient" says="Your gradients are divided by the number of images: the mean over the batch was differentiated. Differentiate the sum." visible="mean over the batch of 3"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1462,7 +1476,7 @@ def score_gradient(images, labels, model, of="score"):
     return torch.autograd.grad(values.gather(1, labels[:, None]).mean(), pixels)[0]
 
 
-# %% mutant="score_gradient" says="You return one value for each pixel, (N, H, W). This function keeps the three channels: (N, 3, H, W)."
+# %% mutant="score_gradient" says="You return one value for each pixel, (N, H, W). This function keeps the three channels: (N, 3, H, W)." visible="one axis too few"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1472,7 +1486,7 @@ def score_gradient(images, labels, model, of="score"):
     return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0].amax(dim=1)
 
 
-# %% mutant="score_gradient" says="Your gradients are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])."
+# %% mutant="score_gradient" says="Your gradients are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])." visible="inputs=[pixels]"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1483,7 +1497,7 @@ def score_gradient(images, labels, model, of="score"):
     return pixels.grad
 
 
-# %% mutant="score_gradient" says="You return images.grad of the caller's own tensor: the next call adds to it, and the result you returned changes with it. Work on images.detach().clone().requires_grad_()."
+# %% mutant="score_gradient" says="You return images.grad of the caller's own tensor: the next call adds to it, and the result you returned changes with it. Work on images.detach().clone().requires_grad_()." visible="pile up"
 def score_gradient(images, labels, model, of="score"):
     if of not in ("score", "probability", "log_probability"):
         raise ValueError(of)
@@ -1573,80 +1587,82 @@ def score_gradient(images, labels, model, of="score"):
     return torch.func.vmap(torch.func.grad(value))(images, labels).detach()
 
 
-# %% mutant="smooth_grad" says="You average absolute gradients. SmoothGrad averages the signed ones, so that slopes which change their sign from sample to sample cancel: leave abs out."
+# %% [markdown] mistakes="smooth_grad"
+# = total = torch.zeros_like(images)
+# +
+# = total += score_gradient(images + sample, labels, model)
+# = return total / len(noise)
+# + return score_gradient(images + sample, labels, model)
+# You return inside the loop, after the first sample. Add all samples up first; return when the loop is over.
+# ~ `return` inside the loop
+#
+# = for sample in noise:
+# + noisy = images.clone()
+# + for sample in noise:
+# = total += score_gradient(images + sample, labels, model)
+# + noisy += sample
+# + total += score_gradient(noisy, labels, model)
+# Your noise piles up: each sample is added to the noisy image of the one before. Start from the clean images for
+# every sample, and write images + sample, not images += sample.
+# ~ piled up
+#
+# = total += score_gradient(images + sample, labels, model)
+# + images += sample
+# + total += score_gradient(images, labels, model)
+# images += sample changes the caller's images, and the noise piles up from sample to sample. Write images + sample,
+# which makes a new tensor.
+# ~ piled up
+
+
+# %% mutant="smooth_grad" says="You average absolute gradients. SmoothGrad averages the signed ones, so that slopes which change their sign from sample to sample cancel: leave abs out." visible="`abs`"
 def smooth_grad(images, labels, model, noise):
     return torch.stack([score_gradient(images + sample, labels, model).abs() for sample in noise]).mean(dim=0)
 
 
-# %% mutant="smooth_grad" says="You average the squares of the gradients, which is another method. Average the gradients themselves."
+# %% mutant="smooth_grad" says="You average the squares of the gradients, which is another method. Average the gradients themselves." visible="square"
 def smooth_grad(images, labels, model, noise):
     return torch.stack([score_gradient(images + sample, labels, model) ** 2 for sample in noise]).mean(dim=0)
 
 
-# %% mutant="smooth_grad" says="You average the noisy images and take one gradient at their mean, where the noise has cancelled. Take a gradient for each sample, then average the gradients."
+# %% mutant="smooth_grad" says="You average the noisy images and take one gradient at their mean, where the noise has cancelled. Take a gradient for each sample, then average the gradients." visible="mean is taken before the gradient"
 def smooth_grad(images, labels, model, noise):
     return score_gradient((images + noise).mean(dim=0), labels, model)
 
 
-# %% mutant="smooth_grad" says="You clamp the noisy images to [0, 1], which the contract rules out: near black and white the noise would be cut off on one side. Leave clamp out."
+# %% mutant="smooth_grad" says="You clamp the noisy images to [0, 1], which the contract rules out: near black and white the noise would be cut off on one side. Leave clamp out." visible="`clamp`"
 def smooth_grad(images, labels, model, noise):
     noisy = (images + noise).clamp(0, 1)
     return torch.stack([score_gradient(batch, labels, model) for batch in noisy]).mean(dim=0)
 
 
-# %% mutant="smooth_grad" says="You add the gradients up and do not divide by the number of samples. Return the mean, or twice the samples give twice the map."
+# %% mutant="smooth_grad" says="You add the gradients up and do not divide by the number of samples. Return the mean, or twice the samples give twice the map." visible="not divided by their number"
 def smooth_grad(images, labels, model, noise):
     return sum(score_gradient(images + sample, labels, model) for sample in noise)
 
 
-# %% mutant="smooth_grad" says="You return inside the loop, after the first sample. Add all samples up first; return when the loop is over."
-def smooth_grad(images, labels, model, noise):
-    for sample in noise:
-        return score_gradient(images + sample, labels, model)
-
-
-# %% mutant="smooth_grad" says="You divide by the number of images instead of the number of samples. The first axis of noise counts the samples."
+# %% mutant="smooth_grad" says="You divide by the number of images instead of the number of samples. The first axis of noise counts the samples." visible="not by the 3 samples"
 def smooth_grad(images, labels, model, noise):
     return sum(score_gradient(images + sample, labels, model) for sample in noise) / len(images)
 
 
-# %% mutant="smooth_grad" says="You draw noise of your own. Use the noise that is passed in: then the result can be repeated, and the caller chooses its strength."
+# %% mutant="smooth_grad" says="You draw noise of your own. Use the noise that is passed in: then the result can be repeated, and the caller chooses its strength." visible="`torch.randn`"
 def smooth_grad(images, labels, model, noise):
     drawn = torch.randn_like(noise) * noise.std() if noise.numel() > 1 else noise
     return sum(score_gradient(images + sample, labels, model) for sample in drawn) / len(noise)
 
 
-# %% mutant="smooth_grad" says="The noise is never added: you average equal gradients at the clean images. Take each gradient at images + sample."
+# %% mutant="smooth_grad" says="The noise is never added: you average equal gradients at the clean images. Take each gradient at images + sample." visible="never added"
 def smooth_grad(images, labels, model, noise):
     return sum(score_gradient(images, labels, model) for _ in noise) / len(noise)
 
 
-# %% mutant="smooth_grad" says="Your noise piles up: each sample is added to the noisy image of the one before. Start from the clean images for every sample, and write images + sample, not images += sample."
-def smooth_grad(images, labels, model, noise):
-    total = torch.zeros_like(images)
-    noisy = images.clone()
-    for sample in noise:
-        noisy += sample
-        total += score_gradient(noisy, labels, model)
-    return total / len(noise)
-
-
-# %% mutant="smooth_grad" says="images += sample changes the caller's images, and the noise piles up from sample to sample. Write images + sample, which makes a new tensor."
-def smooth_grad(images, labels, model, noise):
-    total = torch.zeros_like(images)
-    for sample in noise:
-        images += sample
-        total += score_gradient(images, labels, model)
-    return total / len(noise)
-
-
-# %% mutant="smooth_grad" says="In your batch of S x N images the labels are in the wrong order: repeat_interleave repeats each label S times in a row, and the images come sample by sample. Use labels.repeat(S)."
+# %% mutant="smooth_grad" says="In your batch of S x N images the labels are in the wrong order: repeat_interleave repeats each label S times in a row, and the images come sample by sample. Use labels.repeat(S)." visible="labels.repeat(S)"
 def smooth_grad(images, labels, model, noise):
     noisy = (images + noise).flatten(0, 1)
     return score_gradient(noisy, labels.repeat_interleave(len(noise)), model).view_as(noise).mean(dim=0)
 
 
-# %% mutant="smooth_grad" says="You return one value for each pixel, (N, H, W). Keep the three channels and the sign; the maximum over channels is taken when the map is drawn."
+# %% mutant="smooth_grad" says="You return one value for each pixel, (N, H, W). Keep the three channels and the sign; the maximum over channels is taken when the map is drawn." visible="one axis too few"
 def smooth_grad(images, labels, model, noise):
     mean = sum(score_gradient(images + sample, labels, model) for sample in noise) / len(noise)
     return mean.abs().amax(dim=1)
@@ -1689,111 +1705,91 @@ def smooth_grad(images, labels, model, noise):
     return torch.stack(columns)
 
 
-# %% mutant="saliency_box" says="Rows and columns are swapped. A map has shape (H, W): the first index is the row, which is y; the box gives x first."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
-
-
-# %% mutant="saliency_box" says="Your box ends on the last row and column instead of one past them. Boxes are half open: add 1 to x1 and y1."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
-
-
-# %% mutant="saliency_box" says="You return width and height in place of the far corner. The box is (x0, y0, x1, y1)."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    x0, y0 = int(columns.min()), int(rows.min())
-    return x0, y0, int(columns.max()) + 1 - x0, int(rows.max()) + 1 - y0
-
-
-# %% mutant="saliency_box" says="Your threshold is a share of the largest value. The fraction counts pixels: the threshold is the ceil(fraction x pixels)-th largest value."
-def saliency_box(saliency_map, fraction):
-    rows, columns = torch.nonzero(saliency_map >= fraction * saliency_map.max(), as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You drop the pixels that are equal to the threshold. Keep them: compare with >=."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map > threshold, as_tuple=True)
-    if len(rows) == 0:
-        return 0, 0, 0, 0
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You round the number of pixels down. Round it up with math.ceil, so that at least the asked share is kept, and never none."
-def saliency_box(saliency_map, fraction):
-    keep = int(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You round the number of pixels to the nearest whole number. Round it up with math.ceil."
-def saliency_box(saliency_map, fraction):
-    keep = max(1, round(fraction * saliency_map.numel()))
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="A quantile interpolates between two pixels, and can keep one pixel less than asked for. Sort the values and take the ceil(fraction x pixels)-th largest."
-def saliency_box(saliency_map, fraction):
-    threshold = torch.quantile(saliency_map.flatten(), 1 - fraction)
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You drop a share of `fraction` and keep the rest. It is the share of the pixels to keep: the brightest ones."
-def saliency_box(saliency_map, fraction):
-    threshold = torch.quantile(saliency_map.flatten(), fraction)
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You count from the darkest pixel: the threshold is the k-th smallest value. Sort with descending=True."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort().values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="topk gives exactly k pixels, and picks at random among equal ones. Keep every pixel that ties with the threshold: compare the map with the k-th largest value."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    places = saliency_map.flatten().topk(keep).indices
-    rows, columns = places // saliency_map.shape[1], places % saliency_map.shape[1]
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-# %% mutant="saliency_box" says="You keep x1 and y1 inside the map, so that a box that reaches the right or the lower side is one pixel too small. They are one past the last column and row, and may be W and H."
-def saliency_box(saliency_map, fraction):
-    height, width = saliency_map.shape
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-    x1, y1 = int(columns.max()) + 1, int(rows.max()) + 1
-    return int(columns.min()), int(rows.min()), min(x1, width - 1), min(y1, height - 1)
-
-
-# %% mutant="saliency_box" says="Your box is right, but you set the other pixels of the caller's map to 0. Compare the map with the threshold, which makes a tensor of its own, and write nothing into the map."
-def saliency_box(saliency_map, fraction):
-    keep = math.ceil(fraction * saliency_map.numel())
-    threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-    saliency_map[saliency_map < threshold] = 0
-    rows, columns = torch.nonzero(saliency_map, as_tuple=True)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
+# %% [markdown] mistakes="saliency_box"
+# = keep = math.ceil(fraction * saliency_map.numel())
+# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+# = rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+# + rows, columns = torch.nonzero(saliency_map >= fraction * saliency_map.max(), as_tuple=True)
+# Your threshold is a share of the largest value. The fraction counts pixels: the threshold is the ceil(fraction x
+# pixels)-th largest value.
+# ~ share of the maximum
+#
+# = keep = math.ceil(fraction * saliency_map.numel())
+# + keep = int(fraction * saliency_map.numel())
+# You round the number of pixels down. Round it up with math.ceil, so that at least the asked share is kept, and never
+# none.
+# ~ rounded down
+#
+# = keep = math.ceil(fraction * saliency_map.numel())
+# + keep = max(1, round(fraction * saliency_map.numel()))
+# You round the number of pixels to the nearest whole number. Round it up with math.ceil.
+# ~ to the nearest
+#
+# = keep = math.ceil(fraction * saliency_map.numel())
+# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+# + threshold = torch.quantile(saliency_map.flatten(), 1 - fraction)
+# A quantile interpolates between two pixels, and can keep one pixel less than asked for. Sort the values and take the
+# ceil(fraction x pixels)-th largest.
+# ~ quantile
+#
+# = keep = math.ceil(fraction * saliency_map.numel())
+# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+# + threshold = torch.quantile(saliency_map.flatten(), fraction)
+# You drop a share of `fraction` and keep the rest. It is the share of the pixels to keep: the brightest ones.
+# ~ share to drop
+#
+# = keep = math.ceil(fraction * saliency_map.numel())
+# + height, width = saliency_map.shape
+# + keep = math.ceil(fraction * saliency_map.numel())
+# = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+# + x1, y1 = int(columns.max()) + 1, int(rows.max()) + 1
+# + return int(columns.min()), int(rows.min()), min(x1, width - 1), min(y1, height - 1)
+# You keep x1 and y1 inside the map, so that a box that reaches the right or the lower side is one pixel too small.
+# They are one past the last column and row, and may be W and H.
+# ~ may be W and H
+#
+# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+# + threshold = saliency_map.flatten().sort().values[keep - 1]
+# You count from the darkest pixel: the threshold is the k-th smallest value. Sort with descending=True.
+# ~ nearly all pixels are kept
+#
+# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+# = rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+# + places = saliency_map.flatten().topk(keep).indices
+# + rows, columns = places // saliency_map.shape[1], places % saliency_map.shape[1]
+# topk gives exactly k pixels, and picks at random among equal ones. Keep every pixel that ties with the threshold:
+# compare the map with the k-th largest value.
+# ~ `topk`
+#
+# = rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+# + rows, columns = torch.nonzero(saliency_map > threshold, as_tuple=True)
+# + if len(rows) == 0:
+# +     return 0, 0, 0, 0
+# You drop the pixels that are equal to the threshold. Keep them: compare with >=.
+# ~ `>` in place of `>=`
+#
+# = rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+# + saliency_map[saliency_map < threshold] = 0
+# + rows, columns = torch.nonzero(saliency_map, as_tuple=True)
+# Your box is right, but you set the other pixels of the caller's map to 0. Compare the map with the threshold, which
+# makes a tensor of its own, and write nothing into the map.
+# ~ an operation in place
+#
+# = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+# + return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+# Rows and columns are swapped. A map has shape (H, W): the first index is the row, which is y; the box gives x first.
+# ~ rows and columns are swapped
+#
+# = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+# + return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
+# Your box ends on the last row and column instead of one past them. Boxes are half open: add 1 to x1 and y1.
+# ~ the end is included
+#
+# = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+# + x0, y0 = int(columns.min()), int(rows.min())
+# + return x0, y0, int(columns.max()) + 1 - x0, int(rows.max()) + 1 - y0
+# You return width and height in place of the far corner. The box is (x0, y0, x1, y1).
+# ~ width and height
 
 # %% variant="saliency_box"
 import numpy as np

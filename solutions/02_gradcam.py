@@ -1619,12 +1619,12 @@ plots.panels(
 #   [arXiv:1311.2901](https://arxiv.org/abs/1311.2901): the deconvnet in section 2.1, occlusion in section 4.2.
 
 
-# %% mutant="guided_backprop" says="Your result is the plain gradient: each ReLU masks by its input alone. Drop what arrives with a negative sign as well. If you did, your change has reached no ReLU of the network: walk the whole tree with model.modules()."
+# %% mutant="guided_backprop" says="Your result is the plain gradient: each ReLU masks by its input alone. Drop what arrives with a negative sign as well. If you did, your change has reached no ReLU of the network: walk the whole tree with model.modules()." visible="the plain gradient"
 def guided_backprop(images, labels, model):
     return score_gradient(images, labels, model)
 
 
-# %% mutant="guided_backprop" says="You apply the deconvnet's rule: negative signals are dropped, but the input of the ReLU is not looked at. Pass on what arrives only where the input was positive, too."
+# %% mutant="guided_backprop" says="You apply the deconvnet's rule: negative signals are dropped, but the input of the ReLU is not looked at. Pass on what arrives only where the input was positive, too." visible="the mask by the input is missing"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_output[0].clamp(min=0),)
@@ -1637,7 +1637,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You reach the ReLUs of the outer blocks and miss those nested deeper. Walk the whole tree: model.modules() gives every module at any depth."
+# %% mutant="guided_backprop" says="You reach the ReLUs of the outer blocks and miss those nested deeper. Walk the whole tree: model.modules() gives every module at any depth." visible="nested ReLUs are not reached"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1651,7 +1651,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You leave out the last ReLU, between the linear layers of the head. The rule holds at every ReLU between the score and the pixels."
+# %% mutant="guided_backprop" says="You leave out the last ReLU, between the linear layers of the head. The rule holds at every ReLU between the score and the pixels." visible="some ReLUs are left out"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1665,12 +1665,12 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You take the plain gradient and drop its negative values at the pixels. The rule belongs at every ReLU on the way back; what reaches the pixels keeps both signs."
+# %% mutant="guided_backprop" says="You take the plain gradient and drop its negative values at the pixels. The rule belongs at every ReLU on the way back; what reaches the pixels keeps both signs." visible="at the pixels"
 def guided_backprop(images, labels, model):
     return score_gradient(images, labels, model).clamp(min=0)
 
 
-# %% mutant="guided_backprop" says="Your rule at the ReLUs is right, but you drop the negative values at the pixels as well. The pixels are no ReLU: return both signs."
+# %% mutant="guided_backprop" says="Your rule at the ReLUs is right, but you drop the negative values at the pixels as well. The pixels are no ReLU: return both signs." visible="at the pixels"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1683,7 +1683,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You drop negative signals at every layer, convolutions and linear layers included. Only the ReLUs follow the guided rule: test each module with isinstance(module, nn.ReLU)."
+# %% mutant="guided_backprop" says="You drop negative signals at every layer, convolutions and linear layers included. Only the ReLUs follow the guided rule: test each module with isinstance(module, nn.ReLU)." visible="at every layer"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return tuple(None if g is None else g.clamp(min=0) for g in grad_input)
@@ -1697,7 +1697,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You keep the signals with a negative sign instead of the positive ones. Guided backprop follows the neurons that raise the score: clamp with min=0."
+# %% mutant="guided_backprop" says="You keep the signals with a negative sign instead of the positive ones. Guided backprop follows the neurons that raise the score: clamp with min=0." visible="`clamp(max=0)`"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(max=0),)
@@ -1710,7 +1710,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You take the absolute value of what arrives. A negative signal is dropped, not turned round: clamp(min=0) in place of abs()."
+# %% mutant="guided_backprop" says="You take the absolute value of what arrives. A negative signal is dropped, not turned round: clamp(min=0) in place of abs()." visible="`abs`"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].abs(),)
@@ -1723,7 +1723,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="Where one ReLU module is used twice, its second input overwrites the first one that you stored. Keep no memory on the module: let autograd mask by the input, and clamp grad_input."
+# %% mutant="guided_backprop" says="Where one ReLU module is used twice, its second input overwrites the first one that you stored. Keep no memory on the module: let autograd mask by the input, and clamp grad_input." visible="its next use overwrites it"
 def guided_backprop(images, labels, model):
     stored = {}
 
@@ -1743,7 +1743,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You start from the softmax probability, which flattens out where the network is sure. Start from the raw score: no softmax."
+# %% mutant="guided_backprop" says="You start from the softmax probability, which flattens out where the network is sure. Start from the raw score: no softmax." visible="softmax"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1758,7 +1758,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You start from the cross-entropy loss. It falls where the score rises, so the rule drops the wrong neurons. Start from the raw score of the label."
+# %% mutant="guided_backprop" says="You start from the cross-entropy loss. It falls where the score rises, so the rule drops the wrong neurons. Start from the raw score of the label." visible="cross-entropy"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1773,7 +1773,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You start from the class with the largest score and never use the labels. Start from the score of the label that was asked for."
+# %% mutant="guided_backprop" says="You start from the class with the largest score and never use the labels. Start from the score of the label that was asked for." visible="label is not used"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1787,7 +1787,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You start from the sum of all scores, so the label makes no difference. Pick the score of each image's own label before you add up."
+# %% mutant="guided_backprop" says="You start from the sum of all scores, so the label makes no difference. Pick the score of each image's own label before you add up." visible="the sum of all scores"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1801,7 +1801,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="Your result is divided by the number of images: you start from the mean of the scores. Start from their sum, so that no image's result depends on how many others there are."
+# %% mutant="guided_backprop" says="Your result is divided by the number of images: you start from the mean of the scores. Start from their sum, so that no image's result depends on how many others there are." visible="mean over the batch of 3"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1816,7 +1816,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="Your values are right, but your hooks are still in the model: whoever computes a gradient next gets guided backprop without knowing. Remove every handle in a finally clause."
+# %% mutant="guided_backprop" says="Your values are right, but your hooks are still in the model: whoever computes a gradient next gets guided backprop without knowing. Remove every handle in a finally clause." visible="never removed"
 def guided_backprop(images, labels, model):
     for module in model.modules():
         if isinstance(module, nn.ReLU):
@@ -1824,7 +1824,7 @@ def guided_backprop(images, labels, model):
     return score_gradient(images, labels, model)
 
 
-# %% mutant="guided_backprop" says="Your values are right, but the model keeps the modules that you exchanged. Put the original ReLUs back in a finally clause, or work on a copy of the model."
+# %% mutant="guided_backprop" says="Your values are right, but the model keeps the modules that you exchanged. Put the original ReLUs back in a finally clause, or work on a copy of the model." visible="a module was replaced"
 class GuidedReLUFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
@@ -1849,7 +1849,7 @@ def guided_backprop(images, labels, model):
     return score_gradient(images, labels, model)
 
 
-# %% mutant="guided_backprop" says="Your values are right, but the ReLUs keep the forward that you gave them. Delete it from each module in a finally clause: del module.forward."
+# %% mutant="guided_backprop" says="Your values are right, but the ReLUs keep the forward that you gave them. Delete it from each module in a finally clause: del module.forward." visible="`forward` was replaced"
 class GuidedReLUFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
@@ -1868,7 +1868,7 @@ def guided_backprop(images, labels, model):
     return score_gradient(images, labels, model)
 
 
-# %% mutant="guided_backprop" says="You switch the caller's images to requires_grad and read images.grad: on a second call the values pile up, and a gradient computed before is added in. Work on images.detach().clone().requires_grad_()."
+# %% mutant="guided_backprop" says="You switch the caller's images to requires_grad and read images.grad: on a second call the values pile up, and a gradient computed before is added in. Work on images.detach().clone().requires_grad_()." visible="pile up"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1883,7 +1883,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="Your values are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])."
+# %% mutant="guided_backprop" says="Your values are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])." visible="inputs=[pixels]"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1898,7 +1898,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every result. Leave the model in eval mode."
+# %% mutant="guided_backprop" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every result. Leave the model in eval mode." visible="training mode"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -1912,7 +1912,7 @@ def guided_backprop(images, labels, model):
             handle.remove()
 
 
-# %% mutant="guided_backprop" says="You return one value for each pixel, (N, H, W), as for a saliency map. Return all three channels with their signs, (N, 3, H, W)."
+# %% mutant="guided_backprop" says="You return one value for each pixel, (N, H, W), as for a saliency map. Return all three channels with their signs, (N, 3, H, W)." visible="one axis too few"
 def guided_backprop(images, labels, model):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -2077,85 +2077,249 @@ def guided_backprop(images, labels, model):
             handles.pop().remove()
 
 
-# %% mutant="grad_cam" says="You return negative values: the ReLU after the sum over the channels is missing. What is negative in the end speaks for other classes; cut it at 0."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).detach()
+# %% [markdown] mistakes="grad_cam"
+# = outputs = []
+# + layer = model.cam_layer
+# + outputs = []
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# You always look at model.cam_layer. Use the layer that was passed in.
+# ~ `model.cam_layer` in place of the argument
+#
+# = outputs = []
+# + model.train()
+# + outputs = []
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every map.
+# Leave the model in eval mode.
+# ~ training mode
+#
+# = scores = model(images.detach().clone().requires_grad_())
+# + scores = model(images)
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# With a frozen network nothing requires a gradient, and you get an error. Give the model pixels that require one:
+# images.detach().clone().requires_grad_().
+# ~ nothing requires a gradient
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0]).sum(dim=1).detach()
+# You return negative values: the ReLU after the sum over the channels is missing. What is negative in the end speaks
+# for other classes; cut it at 0.
+# ~ ReLU after the sum over the channels is missing
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0]).sum(dim=1).abs().detach()
+# You take the absolute value of the sum. Places that speak against the class must be 0, not bright: clamp(min=0) in
+# place of abs().
+# ~ `abs` in place of the ReLU
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0]).clamp(min=0).sum(dim=1).detach()
+# You cut each channel's contribution at 0 before you add them up. Add first: evidence against the class at a place
+# may outweigh the evidence for it. The ReLU comes after the sum.
+# ~ ReLU before the sum
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# = weights = gradient.mean(dim=(2, 3), keepdim=True)
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# + weights = gradient.mean(dim=(2, 3), keepdim=True).clamp(min=0)
+# You drop the channels with negative weights. They count too: only the total over the channels is cut at 0.
+# ~ a ReLU on the weights
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# = weights = gradient.mean(dim=(2, 3), keepdim=True)
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# + weights = gradient.clamp(min=0).mean(dim=(2, 3), keepdim=True)
+# You drop the negative values of the gradient before the mean. Average the gradient as it is; only the total over the
+# channels is cut at 0.
+# ~ a ReLU on the gradient
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0].clamp(min=0)).sum(dim=1).clamp(min=0).detach()
+# You drop the negative values of the layer's output. A layer may give both signs, and both count: only the total over
+# the channels is cut at 0.
+# ~ a ReLU on the layer's output
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# = weights = gradient.mean(dim=(2, 3), keepdim=True)
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# + weights = gradient.mean(dim=(0, 2, 3), keepdim=True)
+# Your weights are averaged over the batch, too, so that an image's map depends on the others. Average over height and
+# width alone: dim=(2, 3).
+# ~ `dim=(0, 2, 3)`
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# = weights = gradient.mean(dim=(2, 3), keepdim=True)
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# + weights = gradient.sum(dim=(2, 3), keepdim=True)
+# You add the gradient up over the places instead of averaging it, so that your map is h x w times too large. Use
+# mean(dim=(2, 3)).
+# ~ `sum` over the places
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# = weights = gradient.mean(dim=(2, 3), keepdim=True)
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# + weights = gradient.amax(dim=(2, 3), keepdim=True)
+# You take the largest gradient over the places. The weight of a channel is the mean: use mean(dim=(2, 3)).
+# ~ `amax` for `mean`
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0]).mean(dim=1).clamp(min=0).detach()
+# You average over the channels instead of adding them up, so that your map is K times too small. Use sum(dim=1).
+# ~ `mean` over the four channels
+#
+# = own = scores.gather(1, labels[:, None])
+# + own = scores.softmax(dim=1).gather(1, labels[:, None])
+# You differentiate the softmax probability, which flattens out where the network is sure. Differentiate the raw score
+# of the label.
+# ~ a softmax before the gradient
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + loss = F.cross_entropy(scores, labels, reduction="sum")
+# + (gradient,) = torch.autograd.grad(loss, outputs[0])
+# You differentiate the cross-entropy loss. It falls where the score rises, so that your map shows the places that
+# speak against the label. Differentiate the raw score.
+# ~ cross-entropy
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.amax(dim=1).sum(), outputs[0])
+# You explain the class with the largest score and never use the labels. Take the score of the label that was asked
+# for.
+# ~ predicted class
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.sum(), outputs[0])
+# You differentiate the sum of all scores, so that the label makes no difference. Pick the score of each image's own
+# label first.
+# ~ `scores.sum()`
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores[:, labels].sum(), outputs[0])
+# scores[:, labels] pairs every image with every label of the batch. Pair image i with label i alone, by gather or by
+# scores[torch.arange(N), labels].
+# ~ `scores[:, labels]`
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return maps / maps.amax(dim=(1, 2), keepdim=True)
+# You scaled each map to end at 1 and divide 0 by 0 where a map is all zeros, which gives NaN. Return the values as
+# they are.
+# ~ a normalisation
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return maps / (maps.amax(dim=(1, 2), keepdim=True) + 1e-12)
+# You scaled each map to end at 1. Return the values as they are: the raw values of different labels can be compared,
+# and an all-zero map stays zero.
+# ~ a normalisation
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + maps = maps - maps.min()
+# + return maps / maps.max()
+# You scaled all maps by the smallest and largest value of the batch, so that an image's map depends on the others.
+# Return the values as they are.
+# ~ the whole batch
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + maps = (weights * outputs[0]).sum(dim=1, keepdim=True).clamp(min=0).detach()
+# + return F.interpolate(maps, size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+# You enlarged the maps to the size of the image. Return them in the size of the layer's output; enlarging is a step
+# of its own.
+# ~ `F.interpolate`
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0]).sum(dim=1, keepdim=True).clamp(min=0).detach()
+# You kept the channel axis: (N, 1, h, w). The maps have one value for each place: (N, h, w). Sum over dim 1 without
+# keepdim.
+# ~ one axis too many
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach().squeeze()
+# A squeeze without dim drops the batch axis of a single image. Return (N, h, w) for N = 1, too.
+# ~ `.squeeze()`
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + outputs[0].retain_grad()
+# + scores.gather(1, labels[:, None]).sum().backward()
+# + gradient = outputs[0].grad
+# Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# layer's output alone: torch.autograd.grad(total, output).
+# ~ inputs=[pixels]
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0]).sum(dim=1).clamp(min=0)
+# Your maps are right, but they still require gradients, and keep the whole network's graph in memory. Return a
+# detached tensor.
+# ~ still requires a gradient
+#
+# = own = scores.gather(1, labels[:, None])
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return F.relu((weights * outputs[0]).sum(dim=1)).detach() + 1e-8
+# You add a small number to the map, to be safe for a division later. Return the values as they are: where nothing
+# speaks for the label, the map is exactly 0.
+# ~ a small number added
+#
+# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(own.mean(), outputs[0])
+# Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum.
+# ~ a mean over the batch of 3
 
 
-# %% mutant="grad_cam" says="You take the absolute value of the sum. Places that speak against the class must be 0, not bright: clamp(min=0) in place of abs()."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).abs().detach()
-
-
-# %% mutant="grad_cam" says="You cut each channel's contribution at 0 before you add them up. Add first: evidence against the class at a place may outweigh the evidence for it. The ReLU comes after the sum."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).clamp(min=0).sum(dim=1).detach()
-
-
-# %% mutant="grad_cam" says="You drop the channels with negative weights. They count too: only the total over the channels is cut at 0."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True).clamp(min=0)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You drop the negative values of the gradient before the mean. Average the gradient as it is; only the total over the channels is cut at 0."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.clamp(min=0).mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You drop the negative values of the layer's output. A layer may give both signs, and both count: only the total over the channels is cut at 0."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0].clamp(min=0)).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You multiply gradient and output place by place. Average the gradient over the places first: one weight for each channel."
+# %% mutant="grad_cam" says="You multiply gradient and output place by place. Average the gradient over the places first: one weight for each channel." visible="the mean of the gradient is missing"
 def grad_cam(images, labels, model, layer):
     outputs = []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -2167,59 +2331,7 @@ def grad_cam(images, labels, model, layer):
     return (gradient * outputs[0]).sum(dim=1).clamp(min=0).detach()
 
 
-# %% mutant="grad_cam" says="Your weights are averaged over the batch, too, so that an image's map depends on the others. Average over height and width alone: dim=(2, 3)."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(0, 2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You add the gradient up over the places instead of averaging it, so that your map is h x w times too large. Use mean(dim=(2, 3))."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.sum(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You take the largest gradient over the places. The weight of a channel is the mean: use mean(dim=(2, 3))."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.amax(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You average over the channels instead of adding them up, so that your map is K times too small. Use sum(dim=1)."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).mean(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="Outputs and gradients are exchanged: you average the outputs and weigh the gradients. Average the gradients; they weigh the outputs."
+# %% mutant="grad_cam" says="Outputs and gradients are exchanged: you average the outputs and weigh the gradients. Average the gradients; they weigh the outputs." visible="outputs and gradients are exchanged"
 def grad_cam(images, labels, model, layer):
     outputs = []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -2232,7 +2344,7 @@ def grad_cam(images, labels, model, layer):
     return (weights * gradient).sum(dim=1).clamp(min=0).detach()
 
 
-# %% mutant="grad_cam" says="Your map starts at 1 before the channels are added to it. Start from zeros."
+# %% mutant="grad_cam" says="Your map starts at 1 before the channels are added to it. Start from zeros." visible="`torch.ones`"
 def grad_cam(images, labels, model, layer):
     outputs = []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -2248,198 +2360,7 @@ def grad_cam(images, labels, model, layer):
     return maps.clamp(min=0).detach()
 
 
-# %% mutant="grad_cam" says="You differentiate the softmax probability, which flattens out where the network is sure. Differentiate the raw score of the label."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    own = scores.softmax(dim=1).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You differentiate the cross-entropy loss. It falls where the score rises, so that your map shows the places that speak against the label. Differentiate the raw score."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    loss = F.cross_entropy(scores, labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You explain the class with the largest score and never use the labels. Take the score of the label that was asked for."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.amax(dim=1).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You differentiate the sum of all scores, so that the label makes no difference. Pick the score of each image's own label first."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="scores[:, labels] pairs every image with every label of the batch. Pair image i with label i alone, by gather or by scores[torch.arange(N), labels]."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores[:, labels].sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    own = scores.gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.mean(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You always look at model.cam_layer. Use the layer that was passed in."
-def grad_cam(images, labels, model, layer):
-    layer = model.cam_layer
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You scaled each map to end at 1 and divide 0 by 0 where a map is all zeros, which gives NaN. Return the values as they are."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-    return maps / maps.amax(dim=(1, 2), keepdim=True)
-
-
-# %% mutant="grad_cam" says="You scaled each map to end at 1. Return the values as they are: the raw values of different labels can be compared, and an all-zero map stays zero."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-    return maps / (maps.amax(dim=(1, 2), keepdim=True) + 1e-12)
-
-
-# %% mutant="grad_cam" says="You scaled all maps by the smallest and largest value of the batch, so that an image's map depends on the others. Return the values as they are."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-    maps = maps - maps.min()
-    return maps / maps.max()
-
-
-# %% mutant="grad_cam" says="You enlarged the maps to the size of the image. Return them in the size of the layer's output; enlarging is a step of its own."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    maps = (weights * outputs[0]).sum(dim=1, keepdim=True).clamp(min=0).detach()
-    return F.interpolate(maps, size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-
-
-# %% mutant="grad_cam" says="You kept the channel axis: (N, 1, h, w). The maps have one value for each place: (N, h, w). Sum over dim 1 without keepdim."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1, keepdim=True).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="A squeeze without dim drops the batch axis of a single image. Return (N, h, w) for N = 1, too."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach().squeeze()
-
-
-# %% mutant="grad_cam" says="With a frozen network nothing requires a gradient, and you get an error. Give the model pixels that require one: images.detach().clone().requires_grad_()."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images)
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="Your maps are right, but your hook is still in the layer: it keeps every later output in memory. Remove the handle in a finally clause."
+# %% mutant="grad_cam" says="Your maps are right, but your hook is still in the layer: it keeps every later output in memory. Remove the handle in a finally clause." visible="never removed"
 def grad_cam(images, labels, model, layer):
     outputs = []
     layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -2447,61 +2368,6 @@ def grad_cam(images, labels, model, layer):
     (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the layer's output alone: torch.autograd.grad(total, output)."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    outputs[0].retain_grad()
-    scores.gather(1, labels[:, None]).sum().backward()
-    gradient = outputs[0].grad
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="Your maps are right, but they still require gradients, and keep the whole network's graph in memory. Return a detached tensor."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0)
-
-
-# %% mutant="grad_cam" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every map. Leave the model in eval mode."
-def grad_cam(images, labels, model, layer):
-    model.train()
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="You add a small number to the map, to be safe for a division later. Return the values as they are: where nothing speaks for the label, the map is exactly 0."
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return F.relu((weights * outputs[0]).sum(dim=1)).detach() + 1e-8
 
 
 # %% variant="grad_cam"
@@ -2611,108 +2477,100 @@ def grad_cam(images, labels, model, layer):
         return (weights[..., None, None] * seen[0]).sum(-3).clip(0)
 
 
-# %% mutant="guided_grad_cam" says="You enlarge the map without interpolation, so that it is made of blocks. Use mode='bilinear' with align_corners=False."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:])
-    return guided_backprop(images, labels, model) * enlarged
+# %% [markdown] mistakes="guided_grad_cam"
+# = maps = grad_cam(images, labels, model, layer)
+# + maps = grad_cam(images, labels, model, model.cam_layer)
+# You always look at model.cam_layer. Use the layer that was passed in.
+# ~ `model.cam_layer` in place of the argument
+#
+# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+# + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:])
+# You enlarge the map without interpolation, so that it is made of blocks. Use mode='bilinear' with
+# align_corners=False.
+# ~ a map of blocks
+#
+# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+# + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=True)
+# You enlarge with align_corners=True, which shifts the map against the image. Use align_corners=False.
+# ~ `align_corners=True`
+#
+# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+# + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bicubic", align_corners=False)
+# You enlarge with bicubic interpolation, which overshoots and can give negative factors. Use mode='bilinear'.
+# ~ `mode='bicubic'` overshoots
+#
+# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+# = return guided_backprop(images, labels, model) * enlarged
+# + small = F.interpolate(
+# +     guided_backprop(images, labels, model), size=maps.shape[-2:], mode="bilinear", align_corners=False
+# + )
+# + return F.interpolate(small * maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+# You shrink guided backprop to the size of the map and enlarge the product, which loses the fine structure. Enlarge
+# the map first, then multiply.
+# ~ shrunk
+#
+# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+# + enlarged = F.interpolate(maps[:, None], size=images.shape[-1], mode="bilinear", align_corners=False)
+# You enlarge the map to a square, which does not fit an oblong image. The size is (height, width): images.shape[-2:].
+# ~ a single number as `size`
+#
+# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+# + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:][::-1], mode="bilinear", align_corners=False)
+# Height and width are exchanged when you enlarge the map. The size is (height, width): images.shape[-2:].
+# ~ height and width exchanged
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + return score_gradient(images, labels, model) * enlarged
+# You multiply the plain gradient with the map. Take guided backprop.
+# ~ the gradient in place of guided backprop
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + return (guided_backprop(images, labels, model) + score_gradient(images, labels, model)) * enlarged
+# You multiply guided backprop by Grad-CAM plus the plain gradient, as happens when gradients pile up in images.grad.
+# Compute the two from separate, fresh pixels.
+# ~ pile up
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + return guided_backprop(images, labels, model) + enlarged
+# You add the map to guided backprop. Guided Grad-CAM is their product.
+# ~ `+` in place of `*`
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + return guided_backprop(images, labels, model).clamp(min=0) * enlarged
+# You drop the negative values of guided backprop. The product keeps both signs.
+# ~ keep the sign
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + return guided_backprop(images, labels, model).abs() * enlarged
+# You take absolute values. The product keeps both signs.
+# ~ `abs`
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + enlarged = enlarged / (enlarged.amax(dim=(1, 2, 3), keepdim=True) + 1e-12)
+# + return guided_backprop(images, labels, model) * enlarged
+# You scaled each map to end at 1 before the product. Take Grad-CAM as it is.
+# ~ a normalisation
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + return (guided_backprop(images, labels, model) * enlarged).sum(dim=1)
+# You return one value for each pixel, (N, H, W). Keep the three channels: (N, 3, H, W).
+# ~ one axis too few
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + return guided_backprop(images, labels, model) * enlarged.mean(dim=0)
+# You multiply by the map of the whole batch, averaged over the images. Each image has a map of its own.
+# ~ a mean over the batch
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + for module in model.modules():
+# +     if isinstance(module, nn.ReLU):
+# +         module.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0].clamp(min=0),))
+# + return score_gradient(images, labels, model) * enlarged
+# Your values are right, but your hooks are still in the model. Remove every handle in a finally clause.
+# ~ never removed
 
 
-# %% mutant="guided_grad_cam" says="You enlarge with align_corners=True, which shifts the map against the image. Use align_corners=False."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=True)
-    return guided_backprop(images, labels, model) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You enlarge with bicubic interpolation, which overshoots and can give negative factors. Use mode='bilinear'."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bicubic", align_corners=False)
-    return guided_backprop(images, labels, model) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You multiply the plain gradient with the map. Take guided backprop."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return score_gradient(images, labels, model) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You multiply guided backprop by Grad-CAM plus the plain gradient, as happens when gradients pile up in images.grad. Compute the two from separate, fresh pixels."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return (guided_backprop(images, labels, model) + score_gradient(images, labels, model)) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You add the map to guided backprop. Guided Grad-CAM is their product."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return guided_backprop(images, labels, model) + enlarged
-
-
-# %% mutant="guided_grad_cam" says="You drop the negative values of guided backprop. The product keeps both signs."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return guided_backprop(images, labels, model).clamp(min=0) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You take absolute values. The product keeps both signs."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return guided_backprop(images, labels, model).abs() * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You scaled each map to end at 1 before the product. Take Grad-CAM as it is."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    enlarged = enlarged / (enlarged.amax(dim=(1, 2, 3), keepdim=True) + 1e-12)
-    return guided_backprop(images, labels, model) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You return one value for each pixel, (N, H, W). Keep the three channels: (N, 3, H, W)."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return (guided_backprop(images, labels, model) * enlarged).sum(dim=1)
-
-
-# %% mutant="guided_grad_cam" says="You shrink guided backprop to the size of the map and enlarge the product, which loses the fine structure. Enlarge the map first, then multiply."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    small = F.interpolate(
-        guided_backprop(images, labels, model), size=maps.shape[-2:], mode="bilinear", align_corners=False
-    )
-    return F.interpolate(small * maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-
-
-# %% mutant="guided_grad_cam" says="You always look at model.cam_layer. Use the layer that was passed in."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, model.cam_layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return guided_backprop(images, labels, model) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You enlarge the map to a square, which does not fit an oblong image. The size is (height, width): images.shape[-2:]."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-1], mode="bilinear", align_corners=False)
-    return guided_backprop(images, labels, model) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="Height and width are exchanged when you enlarge the map. The size is (height, width): images.shape[-2:]."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:][::-1], mode="bilinear", align_corners=False)
-    return guided_backprop(images, labels, model) * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You compute Grad-CAM while the guided rule is still in the model. Its weights are means of the plain gradient: put the model in order first."
+# %% mutant="guided_grad_cam" says="You compute Grad-CAM while the guided rule is still in the model. Its weights are means of the plain gradient: put the model in order first." visible="the guided rule is still in the model"
 def guided_grad_cam(images, labels, model, layer):
     def rule(module, grad_input, grad_output):
         return (grad_input[0].clamp(min=0),)
@@ -2726,23 +2584,6 @@ def guided_grad_cam(images, labels, model, layer):
             handle.remove()
     enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
     return signals * enlarged
-
-
-# %% mutant="guided_grad_cam" says="You multiply by the map of the whole batch, averaged over the images. Each image has a map of its own."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return guided_backprop(images, labels, model) * enlarged.mean(dim=0)
-
-
-# %% mutant="guided_grad_cam" says="Your values are right, but your hooks are still in the model. Remove every handle in a finally clause."
-def guided_grad_cam(images, labels, model, layer):
-    maps = grad_cam(images, labels, model, layer)
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    for module in model.modules():
-        if isinstance(module, nn.ReLU):
-            module.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0].clamp(min=0),))
-    return score_gradient(images, labels, model) * enlarged
 
 
 # %% variant="guided_grad_cam"
@@ -2807,94 +2648,135 @@ def guided_grad_cam(images, labels, model, layer):
             handle.remove()
 
 
-# %% mutant="integrated_gradients" says="Your points are the starts of the pieces, so that the baseline is among them and the image is not. Take the middle of each piece: t = (k - 1/2) / m."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + k / steps * way, labels, model)
-    return way * total / steps
+# %% [markdown] mistakes="integrated_gradients"
+# = way = images - baseline
+# + way = images - baseline[0]
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + total += score_gradient(baseline[0] + (k + 0.5) / steps * way, labels, model)
+# You take baseline[0] for the whole baseline: of a colour (3, 1, 1) that is the red value, and of a baseline for each
+# image it is that of the first. Let the baseline broadcast, as images - baseline does.
+# ~ `baseline[0]`
+#
+# = for k in range(steps):
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + for t in torch.linspace(0, 1, steps, dtype=images.dtype):
+# +     total += score_gradient(baseline + t * way, labels, model)
+# Your points run from 0 to 1, both ends included, as torch.linspace(0, 1, m) gives them. Take the middles of m equal
+# pieces: t = (k - 1/2) / m.
+# ~ `torch.linspace(0, 1, steps)`
+#
+# = for k in range(steps):
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + for k in range(steps + 1):
+# +     weight = 0.5 if k in (0, steps) else 1.0
+# +     total += weight * score_gradient(baseline + k / steps * way, labels, model)
+# You use the trapezoid rule, with one point more than there are steps. Take the middles of m equal pieces: t = (k -
+# 1/2) / m.
+# ~ the trapezoid rule
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + total += score_gradient(baseline + k / steps * way, labels, model)
+# Your points are the starts of the pieces, so that the baseline is among them and the image is not. Take the middle
+# of each piece: t = (k - 1/2) / m.
+# ~ starts of the pieces
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + total += score_gradient(baseline + (k + 1) / steps * way, labels, model)
+# Your points are the ends of the pieces, so that the image is among them. Take the middle of each piece: t = (k -
+# 1/2) / m.
+# ~ ends of the pieces
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + total += score_gradient((k + 0.5) / steps * images, labels, model)
+# You walk from black, whatever the baseline is. Your points are baseline + t * (image - baseline).
+# ~ on the way from black
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + total += score_gradient(baseline + (k + 0.5) / steps * images, labels, model)
+# Your way does not end at the image: you walk from the baseline to baseline + image. Your points are baseline + t *
+# (image - baseline).
+# ~ beyond the image
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model).abs()
+# You add up absolute gradients. Add the gradients with their signs.
+# ~ `abs` on the gradients
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
+# + own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
+# + total += torch.autograd.grad(own.sum(), pixels)[0]
+# You integrate the gradient of the softmax probability. Take the raw score of the label.
+# ~ a softmax
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
+# + total += torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)[0]
+# You integrate the gradient of the largest score and never use the labels. Take the score of the label that was asked
+# for.
+# ~ label is not used
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
+# + model(pixels).gather(1, labels[:, None]).sum().backward()
+# + total += pixels.grad
+# Your values are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels]).
+# ~ inputs=[pixels]
+#
+# = return way * total / steps
+# + return total / steps
+# You return the mean gradient along the way. Multiply it by image - baseline: only then do the values add up to the
+# gain of the score.
+# ~ the factor image - baseline is missing
+#
+# = return way * total / steps
+# + return images * total / steps
+# You multiply by the image in place of image - baseline. The two are equal for a black baseline alone.
+# ~ `images` in place of `images - baseline`
+#
+# = return way * total / steps
+# + return -way * total / steps
+# You multiply by baseline - image, which turns all signs round. The way leads from the baseline to the image.
+# ~ baseline - image
+#
+# = return way * total / steps
+# + return way * total
+# You add the gradients up and do not divide by the number of steps. Take their mean.
+# ~ not divided by `steps`
+#
+# = return way * total / steps
+# + return (way * total / steps).abs()
+# You return absolute values. The sign tells what raised the score and what lowered it, and without it the values do
+# not add up.
+# ~ `abs`
+#
+# = return way * total / steps
+# + result = way * total / steps
+# + with torch.no_grad():
+# +     gain = (model(images) - model((images - way).expand_as(images))).gather(1, labels[:, None])[:, 0]
+# + return result * (gain / result.sum(dim=(1, 2, 3)))[:, None, None, None]
+# You rescale the result so that the values add up to the gain of the score. Leave them as they are: the gap tells how
+# good the approximation is.
+# ~ rescaled
+#
+# = return way * total / steps
+# + return (way * total / steps).sum(dim=1)
+# You return one value for each pixel, (N, H, W). Keep the three channels: (N, 3, H, W).
+# ~ one axis too few
+#
+# = return way * total / steps
+# + return way * total / steps / len(images)
+# Your values are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum.
+# ~ a mean over the batch of 2
 
 
-# %% mutant="integrated_gradients" says="Your points are the ends of the pieces, so that the image is among them. Take the middle of each piece: t = (k - 1/2) / m."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 1) / steps * way, labels, model)
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="Your points run from 0 to 1, both ends included, as torch.linspace(0, 1, m) gives them. Take the middles of m equal pieces: t = (k - 1/2) / m."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for t in torch.linspace(0, 1, steps, dtype=images.dtype):
-        total += score_gradient(baseline + t * way, labels, model)
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="You use the trapezoid rule, with one point more than there are steps. Take the middles of m equal pieces: t = (k - 1/2) / m."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps + 1):
-        weight = 0.5 if k in (0, steps) else 1.0
-        total += weight * score_gradient(baseline + k / steps * way, labels, model)
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="You return the mean gradient along the way. Multiply it by image - baseline: only then do the values add up to the gain of the score."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    return total / steps
-
-
-# %% mutant="integrated_gradients" says="You multiply by the image in place of image - baseline. The two are equal for a black baseline alone."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    return images * total / steps
-
-
-# %% mutant="integrated_gradients" says="You multiply by baseline - image, which turns all signs round. The way leads from the baseline to the image."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    return -way * total / steps
-
-
-# %% mutant="integrated_gradients" says="You add the gradients up and do not divide by the number of steps. Take their mean."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    return way * total
-
-
-# %% mutant="integrated_gradients" says="You take one gradient, at the image, times image - baseline. Integrated gradients takes the mean over points along the whole way."
+# %% mutant="integrated_gradients" says="You take one gradient, at the image, times image - baseline. Integrated gradients takes the mean over points along the whole way." visible="one gradient, at the image"
 def integrated_gradients(images, labels, model, baseline, steps):
     return (images - baseline) * score_gradient(images, labels, model)
 
 
-# %% mutant="integrated_gradients" says="You walk from black, whatever the baseline is. Your points are baseline + t * (image - baseline)."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient((k + 0.5) / steps * images, labels, model)
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="You ignore the baseline and walk from black. Start at the baseline, and multiply by image - baseline."
+# %% mutant="integrated_gradients" says="You ignore the baseline and walk from black. Start at the baseline, and multiply by image - baseline." visible="`images` in place of `images - baseline`"
 def integrated_gradients(images, labels, model, baseline, steps):
     total = torch.zeros_like(images)
     for k in range(steps):
@@ -2902,76 +2784,7 @@ def integrated_gradients(images, labels, model, baseline, steps):
     return images * total / steps
 
 
-# %% mutant="integrated_gradients" says="Your way does not end at the image: you walk from the baseline to baseline + image. Your points are baseline + t * (image - baseline)."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * images, labels, model)
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="You return absolute values. The sign tells what raised the score and what lowered it, and without it the values do not add up."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    return (way * total / steps).abs()
-
-
-# %% mutant="integrated_gradients" says="You add up absolute gradients. Add the gradients with their signs."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model).abs()
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="You rescale the result so that the values add up to the gain of the score. Leave them as they are: the gap tells how good the approximation is."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    result = way * total / steps
-    with torch.no_grad():
-        gain = (model(images) - model((images - way).expand_as(images))).gather(1, labels[:, None])[:, 0]
-    return result * (gain / result.sum(dim=(1, 2, 3)))[:, None, None, None]
-
-
-# %% mutant="integrated_gradients" says="You return one value for each pixel, (N, H, W). Keep the three channels: (N, 3, H, W)."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    return (way * total / steps).sum(dim=1)
-
-
-# %% mutant="integrated_gradients" says="You integrate the gradient of the softmax probability. Take the raw score of the label."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
-        own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
-        total += torch.autograd.grad(own.sum(), pixels)[0]
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="You integrate the gradient of the largest score and never use the labels. Take the score of the label that was asked for."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
-        total += torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)[0]
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="In your batch of m x N points the labels are in the wrong order: repeat_interleave repeats each label m times in a row, and the points come step by step. Use labels.repeat(steps)."
+# %% mutant="integrated_gradients" says="In your batch of m x N points the labels are in the wrong order: repeat_interleave repeats each label m times in a row, and the points come step by step. Use labels.repeat(steps)." visible="repeated in another order"
 def integrated_gradients(images, labels, model, baseline, steps):
     way = images - baseline
     t = (torch.arange(steps, dtype=images.dtype) + 0.5) / steps
@@ -2980,16 +2793,7 @@ def integrated_gradients(images, labels, model, baseline, steps):
     return way * gradients.view(steps, *images.shape).mean(dim=0)
 
 
-# %% mutant="integrated_gradients" says="Your values are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-    return way * total / steps / len(images)
-
-
-# %% mutant="integrated_gradients" says="You change the caller's images in place. Write images - baseline, which makes a new tensor, in place of images -= baseline."
+# %% mutant="integrated_gradients" says="You change the caller's images in place. Write images - baseline, which makes a new tensor, in place of images -= baseline." visible="in place"
 def integrated_gradients(images, labels, model, baseline, steps):
     images -= baseline
     total = torch.zeros_like(images)
@@ -2998,27 +2802,7 @@ def integrated_gradients(images, labels, model, baseline, steps):
     return images * total / steps
 
 
-# %% mutant="integrated_gradients" says="Your values are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
-        model(pixels).gather(1, labels[:, None]).sum().backward()
-        total += pixels.grad
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="You take baseline[0] for the whole baseline: of a colour (3, 1, 1) that is the red value, and of a baseline for each image it is that of the first. Let the baseline broadcast, as images - baseline does."
-def integrated_gradients(images, labels, model, baseline, steps):
-    way = images - baseline[0]
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline[0] + (k + 0.5) / steps * way, labels, model)
-    return way * total / steps
-
-
-# %% mutant="integrated_gradients" says="In your batch of m x N points the baselines are in the wrong order: repeat_interleave repeats each one m times in a row, and the images come step by step. Repeat both in one order, or let baseline + t * (image - baseline) broadcast."
+# %% mutant="integrated_gradients" says="In your batch of m x N points the baselines are in the wrong order: repeat_interleave repeats each one m times in a row, and the images come step by step. Repeat both in one order, or let baseline + t * (image - baseline) broadcast." visible="images and baselines are paired wrongly"
 def integrated_gradients(images, labels, model, baseline, steps):
     t = (torch.arange(steps, dtype=images.dtype) + 0.5) / steps
     t = t.repeat_interleave(len(images))[:, None, None, None]
@@ -3089,342 +2873,142 @@ def integrated_gradients(images, labels, model, baseline, steps):
     return result
 
 
-# %% mutant="occlusion_map" says="Your map has the opposite sign. A drop is the score of the image minus the score of the covered image: positive where covering lowers the score."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(model(covered).gather(1, labels[:, None]) - whole)
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You return the score of the covered image. Subtract it from the score of the whole image."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You cut negative drops off. A window whose covering raises the score has a negative value: keep it."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append((whole - model(covered).gather(1, labels[:, None])).clamp(min=0))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You return absolute values. A drop is positive and a rise negative: keep the sign."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append((whole - model(covered).gather(1, labels[:, None])).abs())
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You return the drop of the softmax probability. Take the raw score of the label."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).softmax(dim=1).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).softmax(dim=1).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You follow the class with the largest score and never use the labels. Follow the score of the label that was asked for."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).amax(dim=1, keepdim=True)
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).amax(dim=1, keepdim=True))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="The fill value makes no difference: you always fill with 0. Use fill."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = 0
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You fill one channel only. The window is filled in all three."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, 0, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="Your windows pile up: each one is filled in the image that the one before has left. Take a fresh copy, images.clone(), for every window."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    covered = images.clone()
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You fill the caller's images. Take a copy, images.clone(), for every window."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="The stride makes no difference: your window always moves by its own side. Move it by stride pixels."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, patch):
-            row = []
-            for left in range(0, width - patch + 1, patch):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="Your last row and column of windows are missing: range stops before its end. There are (H - patch) // stride + 1 rows."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch, stride):
-            row = []
-            for left in range(0, width - patch, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="Your windows hang over the border. Only windows that lie wholly inside count: there are (H - patch) // stride + 1 rows."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height, stride):
-            row = []
-            for left in range(0, width, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="Rows and columns of your map are exchanged. The first index of a map is the row."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1).transpose(1, 2)
-
-
-# %% mutant="occlusion_map" says="Your window moves along the height on both axes, which leaves a part of an oblong image out. The columns run to the width."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height = images.shape[2]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, height - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="Your window is centred at its place and cut off at the border. Row i, column j belongs to the window whose upper left pixel is at (i * stride, j * stride)."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                up, aside = max(0, top - patch // 2), max(0, left - patch // 2)
-                covered[:, :, up : top + patch - patch // 2, aside : left + patch - patch // 2] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You cover everything but the window. Fill the window and leave the rest as it is."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = torch.full_like(images, fill)
-                window = (..., slice(top, top + patch), slice(left, left + patch))
-                covered[window] = images[window]
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You return the windows in one long row, (N, windows). Give the map its rows and columns: (N, rows, columns)."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1).flatten(1)
-
-
-# %% mutant="occlusion_map" says="You return the mean over the batch. Each image has a map of its own: (N, rows, columns)."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1).mean(dim=0, keepdim=True).expand(len(images), -1, -1)
-
-
-# %% mutant="occlusion_map" says="Your values are right, but they still require gradients, and keep the whole network's graph in memory for every window. Compute the scores under torch.no_grad()."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    with torch.enable_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
-
-
-# %% mutant="occlusion_map" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every score. Leave the model in eval mode."
-def occlusion_map(images, labels, model, patch, stride, fill):
-    height, width = images.shape[2:]
-    model.train()
-    with torch.no_grad():
-        whole = model(images).gather(1, labels[:, None])
-        rows = []
-        for top in range(0, height - patch + 1, stride):
-            row = []
-            for left in range(0, width - patch + 1, stride):
-                covered = images.clone()
-                covered[:, :, top : top + patch, left : left + patch] = fill
-                row.append(whole - model(covered).gather(1, labels[:, None]))
-            rows.append(torch.cat(row, dim=1))
-    return torch.stack(rows, dim=1)
+# %% [markdown] mistakes="occlusion_map"
+# = height, width = images.shape[2:]
+# + height = images.shape[2]
+# = for left in range(0, width - patch + 1, stride):
+# + for left in range(0, height - patch + 1, stride):
+# Your window moves along the height on both axes, which leaves a part of an oblong image out. The columns run to the
+# width.
+# ~ the height is taken for the width
+#
+# = with torch.no_grad():
+# + covered = images.clone()
+# + with torch.no_grad():
+# = covered = images.clone()
+# +
+# Your windows pile up: each one is filled in the image that the one before has left. Take a fresh copy,
+# images.clone(), for every window.
+# ~ `images.clone()` for each
+#
+# = with torch.no_grad():
+# + with torch.enable_grad():
+# Your values are right, but they still require gradients, and keep the whole network's graph in memory for every
+# window. Compute the scores under torch.no_grad().
+# ~ still requires a gradient
+#
+# = with torch.no_grad():
+# + model.train()
+# + with torch.no_grad():
+# You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every score.
+# Leave the model in eval mode.
+# ~ training mode
+#
+# = whole = model(images).gather(1, labels[:, None])
+# +
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(model(covered).gather(1, labels[:, None]))
+# You return the score of the covered image. Subtract it from the score of the whole image.
+# ~ not subtracted
+#
+# = whole = model(images).gather(1, labels[:, None])
+# + whole = model(images).softmax(dim=1).gather(1, labels[:, None])
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(whole - model(covered).softmax(dim=1).gather(1, labels[:, None]))
+# You return the drop of the softmax probability. Take the raw score of the label.
+# ~ the softmax probability
+#
+# = whole = model(images).gather(1, labels[:, None])
+# + whole = model(images).amax(dim=1, keepdim=True)
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(whole - model(covered).amax(dim=1, keepdim=True))
+# You follow the class with the largest score and never use the labels. Follow the score of the label that was asked
+# for.
+# ~ labels are not used
+#
+# = for top in range(0, height - patch + 1, stride):
+# + for top in range(0, height - patch + 1, patch):
+# = for left in range(0, width - patch + 1, stride):
+# + for left in range(0, width - patch + 1, patch):
+# The stride makes no difference: your window always moves by its own side. Move it by stride pixels.
+# ~ move it by `stride`
+#
+# = for top in range(0, height - patch + 1, stride):
+# + for top in range(0, height - patch, stride):
+# = for left in range(0, width - patch + 1, stride):
+# + for left in range(0, width - patch, stride):
+# Your last row and column of windows are missing: range stops before its end. There are (H - patch) // stride + 1
+# rows.
+# ~ `range` stops before its end
+#
+# = for top in range(0, height - patch + 1, stride):
+# + for top in range(0, height, stride):
+# = for left in range(0, width - patch + 1, stride):
+# + for left in range(0, width, stride):
+# Your windows hang over the border. Only windows that lie wholly inside count: there are (H - patch) // stride + 1
+# rows.
+# ~ hang over the border
+#
+# = covered = images.clone()
+# + covered = images
+# You fill the caller's images. Take a copy, images.clone(), for every window.
+# ~ `images.clone()` for each
+#
+# = covered = images.clone()
+# = covered[:, :, top : top + patch, left : left + patch] = fill
+# + covered = torch.full_like(images, fill)
+# + window = (..., slice(top, top + patch), slice(left, left + patch))
+# + covered[window] = images[window]
+# You cover everything but the window. Fill the window and leave the rest as it is.
+# ~ the rest filled
+#
+# = covered[:, :, top : top + patch, left : left + patch] = fill
+# + covered[:, :, top : top + patch, left : left + patch] = 0
+# The fill value makes no difference: you always fill with 0. Use fill.
+# ~ `fill` is not used
+#
+# = covered[:, :, top : top + patch, left : left + patch] = fill
+# + covered[:, 0, top : top + patch, left : left + patch] = fill
+# You fill one channel only. The window is filled in all three.
+# ~ one channel alone
+#
+# = covered[:, :, top : top + patch, left : left + patch] = fill
+# + up, aside = max(0, top - patch // 2), max(0, left - patch // 2)
+# + covered[:, :, up : top + patch - patch // 2, aside : left + patch - patch // 2] = fill
+# Your window is centred at its place and cut off at the border. Row i, column j belongs to the window whose upper
+# left pixel is at (i * stride, j * stride).
+# ~ starts at pixel (i * stride, j * stride)
+#
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(model(covered).gather(1, labels[:, None]) - whole)
+# Your map has the opposite sign. A drop is the score of the image minus the score of the covered image: positive
+# where covering lowers the score.
+# ~ the opposite sign
+#
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append((whole - model(covered).gather(1, labels[:, None])).clamp(min=0))
+# You cut negative drops off. A window whose covering raises the score has a negative value: keep it.
+# ~ `clamp` or `relu`
+#
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append((whole - model(covered).gather(1, labels[:, None])).abs())
+# You return absolute values. A drop is positive and a rise negative: keep the sign.
+# ~ `abs`
+#
+# = return torch.stack(rows, dim=1)
+# + return torch.stack(rows, dim=1).transpose(1, 2)
+# Rows and columns of your map are exchanged. The first index of a map is the row.
+# ~ rows and columns are exchanged
+#
+# = return torch.stack(rows, dim=1)
+# + return torch.stack(rows, dim=1).flatten(1)
+# You return the windows in one long row, (N, windows). Give the map its rows and columns: (N, rows, columns).
+# ~ rows and columns
+#
+# = return torch.stack(rows, dim=1)
+# + return torch.stack(rows, dim=1).mean(dim=0, keepdim=True).expand(len(images), -1, -1)
+# You return the mean over the batch. Each image has a map of its own: (N, rows, columns).
+# ~ each image has its own map
 
 
 # %% variant="occlusion_map"

@@ -1145,8 +1145,119 @@ plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabe
 # - Wong, Rice, Kolter 2020, *Fast is better than free: Revisiting adversarial training*,
 #   [arXiv:2001.03994](https://arxiv.org/abs/2001.03994): training with FGSM, and how it goes wrong.
 
+# %% [markdown] mistakes="make_fooling_image"
+# = x = image.detach().clone()
+# + x = image
+# An image that is predicted as the target already comes back as the caller's own tensor, so a change of the result
+# changes the original. Return a copy.
+# ~ `return image`
+#
+# = for _ in range(max_iterations):
+# + for _ in range(max_iterations - 1):
+# You make one update less than allowed. range(max_iterations) counts right.
+# ~ has not moved
+#
+# = scores = model(pixels)[0]
+# = if scores.argmax() == target:
+# + scores = model(pixels)
+# + if scores[0].argmax() == target:
+# = (gradient,) = torch.autograd.grad(scores[target], pixels)
+# + loss = F.cross_entropy(scores, torch.tensor([target]))
+# + (gradient,) = torch.autograd.grad(-loss, pixels)
+# You climb the probability of the target, or its logarithm (a cross-entropy, negated); divided by their length, the
+# two gradients are one. They also push the other scores down. Climb the raw score of the target.
+# ~ log_softmax
+#
+# = if scores.argmax() == target:
+# + (gradient,) = torch.autograd.grad(scores[target], pixels)
+# + x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + if scores.argmax() == target:
+# = (gradient,) = torch.autograd.grad(scores[target], pixels)
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# +
+# You test the prediction and then make the step all the same, so you go one step past the first success. Leave the
+# loop before the step.
+# ~ the step is still made
+#
+# = break
+# + return x
+# = return x
+# +
+# Your return stands inside the loop, after success: when the target is not reached, nothing comes back. Return the
+# last image behind the loop.
+# ~ no `return`
+#
+# = (gradient,) = torch.autograd.grad(scores[target], pixels)
+# + (gradient,) = torch.autograd.grad(-scores.max(), pixels)
+# You lower the score of the predicted class. That leads to any other class; climb the score of the target.
+# ~ score of the prediction is lowered
+#
+# = (gradient,) = torch.autograd.grad(scores[target], pixels)
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + scores[target].backward()
+# + x = (x + learning_rate * pixels.grad / pixels.grad.norm()).clamp(0, 1)
+# Your image is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(score, pixels).
+# ~ inputs=[pixels]
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + learning_rate * gradient / (gradient**2).sum()).clamp(0, 1)
+# You divide by the squared norm, so steps are short where the slope is steep. Divide by the norm: then every step has
+# the length of the learning rate.
+# ~ squared length
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + learning_rate * gradient).clamp(0, 1)
+# You do not divide the gradient by its norm, so the length of a step is an accident of the slope. Each step has the
+# length of the learning rate.
+# ~ not divided by its length
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + change = learning_rate * gradient / gradient.norm()
+# + x = (x + learning_rate * change).clamp(0, 1)
+# The learning rate is multiplied twice. With a learning rate of 1 nobody notices; multiply once.
+# ~ multiplied twice
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + 1.0 * gradient / gradient.norm()).clamp(0, 1)
+# You step by a length of your own and never use the learning rate that is passed in.
+# ~ learning rate is not used
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x - learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# You go down the score of the target. To raise it, add the gradient.
+# ~ a minus too many
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + learning_rate * gradient.abs() / gradient.norm()).clamp(0, 1)
+# You follow the absolute gradient. A saliency map tells how steep the slope is and has forgotten which way is up:
+# keep the sign.
+# ~ saliency map
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + learning_rate * gradient.sign()).clamp(0, 1)
+# You step along the sign of the gradient. That is the rule of the exercises that follow; here the gradient itself is
+# divided by its norm.
+# ~ `sign()`
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + learning_rate * gradient / gradient.norm(dim=(2, 3), keepdim=True)).clamp(0, 1)
+# You divide each channel by a norm of its own, which changes the direction of the step. Take one norm over all
+# values.
+# ~ channel by channel
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = x + learning_rate * gradient / gradient.norm()
+# Your image leaves [0, 1], and is no picture any more. Clamp after every step.
+# ~ `clamp(0, 1)` is missing
+#
+# = return x
+# + return x.squeeze(0)
+# You lose the batch axis. One image in, one image out: (1, 3, H, W).
+# ~ `.squeeze()`
 
-# %% mutant="make_fooling_image" says="Your gradients pile up: .backward() adds to .grad, so each step follows the sum of all gradients so far. Start every step from a new leaf, or set .grad to None."
+
+# %% mutant="make_fooling_image" says="Your gradients pile up: .backward() adds to .grad, so each step follows the sum of all gradients so far. Start every step from a new leaf, or set .grad to None." visible="piles up"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     pixels = image.detach().clone().requires_grad_()
     for _ in range(max_iterations):
@@ -1158,74 +1269,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return pixels.detach()
 
 
-# %% mutant="make_fooling_image" says="You divide by the squared norm, so steps are short where the slope is steep. Divide by the norm: then every step has the length of the learning rate."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient / (gradient**2).sum()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You do not divide the gradient by its norm, so the length of a step is an accident of the slope. Each step has the length of the learning rate."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="The learning rate is multiplied twice. With a learning rate of 1 nobody notices; multiply once."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        change = learning_rate * gradient / gradient.norm()
-        x = (x + learning_rate * change).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You step by a length of your own and never use the learning rate that is passed in."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + 1.0 * gradient / gradient.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You climb the probability of the target, or its logarithm (a cross-entropy, negated); divided by their length, the two gradients are one. They also push the other scores down. Climb the raw score of the target."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)
-        if scores[0].argmax() == target:
-            break
-        loss = F.cross_entropy(scores, torch.tensor([target]))
-        (gradient,) = torch.autograd.grad(-loss, pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You never stop: all iterations are used up, although the target was reached before. Stop at the first image that is predicted as the target."
+# %% mutant="make_fooling_image" says="You never stop: all iterations are used up, although the target was reached before. Stop at the first image that is predicted as the target." visible="no test at all"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     x = image.detach().clone()
     for _ in range(max_iterations):
@@ -1235,7 +1279,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return x
 
 
-# %% mutant="make_fooling_image" says="When the target is not reached, your loop goes on past max_iterations: it has no end, or an end of your own choice. Count the updates: at most as many as are passed in."
+# %% mutant="make_fooling_image" says="When the target is not reached, your loop goes on past max_iterations: it has no end, or an end of your own choice. Count the updates: at most as many as are passed in." visible="`while` without a count"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     x = image.detach().clone()
     while True:
@@ -1247,7 +1291,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
         x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
 
 
-# %% mutant="make_fooling_image" says="You step first and test afterwards, so an image that is predicted as the target already is changed all the same. Test the untouched image first."
+# %% mutant="make_fooling_image" says="You step first and test afterwards, so an image that is predicted as the target already is changed all the same. Test the untouched image first." visible="test stands after the step"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     x = image.detach().clone()
     for _ in range(max_iterations):
@@ -1259,33 +1303,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return x
 
 
-# %% mutant="make_fooling_image" says="You test the prediction and then make the step all the same, so you go one step past the first success. Leave the loop before the step."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-        if scores.argmax() == target:
-            break
-    return x
-
-
-# %% mutant="make_fooling_image" says="You make one update less than allowed. range(max_iterations) counts right."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations - 1):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="In your second step .grad is None, since x is no leaf any more after the first. Start every step from a new leaf, x.detach().clone().requires_grad_()."
+# %% mutant="make_fooling_image" says="In your second step .grad is None, since x is no leaf any more after the first. Start every step from a new leaf, x.detach().clone().requires_grad_()." visible="no leaf any more"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     pixels = image.detach().clone().requires_grad_()
     for _ in range(max_iterations):
@@ -1298,72 +1316,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return pixels.detach()
 
 
-# %% mutant="make_fooling_image" says="You go down the score of the target. To raise it, add the gradient."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x - learning_rate * gradient / gradient.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You follow the absolute gradient. A saliency map tells how steep the slope is and has forgotten which way is up: keep the sign."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient.abs() / gradient.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You lower the score of the predicted class. That leads to any other class; climb the score of the target."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(-scores.max(), pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You step along the sign of the gradient. That is the rule of the exercises that follow; here the gradient itself is divided by its norm."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient.sign()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You divide each channel by a norm of its own, which changes the direction of the step. Take one norm over all values."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm(dim=(2, 3), keepdim=True)).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You compute the gradient once and follow it to the end. The slope changes along the way: compute it anew in every step."
+# %% mutant="make_fooling_image" says="You compute the gradient once and follow it to the end. The slope changes along the way: compute it anew in every step." visible="computed once"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     x = image.detach().clone()
     pixels = x.clone().requires_grad_()
@@ -1375,20 +1328,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return x
 
 
-# %% mutant="make_fooling_image" says="Your image leaves [0, 1], and is no picture any more. Clamp after every step."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = x + learning_rate * gradient / gradient.norm()
-    return x
-
-
-# %% mutant="make_fooling_image" says="You clamp after the loop only: slopes are taken, and success is tested, at images that are no pictures. Clamp after every step."
+# %% mutant="make_fooling_image" says="You clamp after the loop only: slopes are taken, and success is tested, at images that are no pictures. Clamp after every step." visible="after the loop only"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     x = image.detach().clone()
     for _ in range(max_iterations):
@@ -1401,7 +1341,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return x.clamp(0, 1)
 
 
-# %% mutant="make_fooling_image" says="You write into the caller's image: original and fooled image are then one, and their difference is nothing. Work on a copy."
+# %% mutant="make_fooling_image" says="You write into the caller's image: original and fooled image are then one, and their difference is nothing. Work on a copy." visible="in place"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     for _ in range(max_iterations):
         pixels = image.clone().requires_grad_()
@@ -1414,20 +1354,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return image.clone()
 
 
-# %% mutant="make_fooling_image" says="An image that is predicted as the target already comes back as the caller's own tensor, so a change of the result changes the original. Return a copy."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You return the image as it came. Name the new image in the loop and return that one."
+# %% mutant="make_fooling_image" says="You return the image as it came. Name the new image in the loop and return that one." visible="never added"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     for _ in range(max_iterations):
         pixels = image.clone().requires_grad_()
@@ -1439,19 +1366,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return image.clone()
 
 
-# %% mutant="make_fooling_image" says="Your return stands inside the loop, after success: when the target is not reached, nothing comes back. Return the last image behind the loop."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            return x
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-
-
-# %% mutant="make_fooling_image" says="Your image is right, but it still hangs on the graph of the last step. Return a detached tensor."
+# %% mutant="make_fooling_image" says="Your image is right, but it still hangs on the graph of the last step. Return a detached tensor." visible="detach"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     x = image.detach().clone().requires_grad_()
     for _ in range(max_iterations):
@@ -1463,20 +1378,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return x
 
 
-# %% mutant="make_fooling_image" says="Your image is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(score, pixels)."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        scores[target].backward()
-        x = (x + learning_rate * pixels.grad / pixels.grad.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="You switched the caller's image to requires_grad, and a second call finds the gradients of the first in it. Work on a copy."
+# %% mutant="make_fooling_image" says="You switched the caller's image to requires_grad, and a second call finds the gradients of the first in it. Work on a copy." visible="`image.requires_grad_()`"
 def make_fooling_image(image, target, model, learning_rate, max_iterations):
     image.requires_grad_()
     x = image
@@ -1487,19 +1389,6 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
         scores[target].backward(inputs=[x])
         x = (x + learning_rate * x.grad / x.grad.norm()).clamp(0, 1).detach().requires_grad_()
     return x.detach().clone()
-
-
-# %% mutant="make_fooling_image" says="You lose the batch axis. One image in, one image out: (1, 3, H, W)."
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-    return x.squeeze(0)
 
 
 # %% variant="make_fooling_image"
@@ -1573,154 +1462,128 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
     return fooled
 
 
-# %% mutant="fgsm" says="Your images leave [0, 1], and are no pictures any more. Clamp them after the step."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return images + epsilon * gradient.sign()
-
-
-# %% mutant="fgsm" says="You add the gradient itself. Its sign is wanted: then every value moves by epsilon, however small its slope."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (images + epsilon * gradient).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You divide the gradient by its length, which is the rule of exercise 3.1. Here every value moves by epsilon: take the sign."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    return (images + epsilon * gradient / length).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You go down the loss, which helps the network. Add the step: the loss of the label shall grow."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (images - epsilon * gradient.sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You climb the score of the label, which makes the network more sure of it. Climb the cross-entropy of the label."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return (images + epsilon * gradient.sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You go down the score of the label. The cross-entropy also counts how far its rivals rise: differentiate F.cross_entropy."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(own.sum(), pixels)
-    return (images - epsilon * gradient.sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You attack only the images that are predicted right, and leave the others as they are. Attack every image."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    scores = model(pixels)
-    (gradient,) = torch.autograd.grad(F.cross_entropy(scores, labels, reduction="sum"), pixels)
-    right = (scores.argmax(dim=1) == labels).view(-1, 1, 1, 1)
-    return (images + epsilon * gradient.sign() * right).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You lead the images away from the predicted class and never use the labels. They differ where the network is wrong."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    scores = model(pixels)
-    (gradient,) = torch.autograd.grad(F.cross_entropy(scores, scores.argmax(dim=1), reduction="sum"), pixels)
-    return (images + epsilon * gradient.sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You divide epsilon by 255 once more. It is in pixel units already: eight grey levels come as 8 / 255."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (images + epsilon / 255 * gradient.sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You clamp the change to [0, 1], so no value can get darker. Clamp the image: images + change."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (images + (epsilon * gradient.sign()).clamp(0, 1)).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You rescale the result to [0, 1], which moves every value of the picture. Clamp: only values outside move."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    moved = images + epsilon * gradient.sign()
-    low, high = moved.amin(dim=(1, 2, 3), keepdim=True), moved.amax(dim=(1, 2, 3), keepdim=True)
-    return (moved - low) / (high - low)
-
-
-# %% mutant="fgsm" says="You average the gradients over the batch and move all images the same way. Each image has a gradient of its own."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels)
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (images + epsilon * gradient.mean(dim=0, keepdim=True).sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You pass probabilities to F.cross_entropy, which applies the softmax itself: a softmax of a softmax. Pass the raw scores."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels).softmax(dim=1), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (images + epsilon * gradient.sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You start from a random point near the image. The plain method starts at the image itself."
-def fgsm(images, labels, model, epsilon):
-    pixels = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0, 1).requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    moved = torch.clamp(pixels.detach() + epsilon * gradient.sign(), images - epsilon, images + epsilon)
-    return moved.clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every gradient. Leave it in eval mode."
-def fgsm(images, labels, model, epsilon):
-    model.train()
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (images + epsilon * gradient.sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="You write into the caller's images. Write images + step, which makes a new tensor, in place of images += step."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    images += epsilon * gradient.sign()
-    return images.clamp_(0, 1)
-
-
-# %% mutant="fgsm" says="Your images are right, but they still hang on the graph of the gradient. Add the step to the images you were given, or detach."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return (pixels + epsilon * gradient.sign()).clamp(0, 1)
-
-
-# %% mutant="fgsm" says="Your images are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(loss, pixels)."
-def fgsm(images, labels, model, epsilon):
-    pixels = images.detach().clone().requires_grad_()
-    F.cross_entropy(model(pixels), labels, reduction="sum").backward()
-    return (images + epsilon * pixels.grad.sign()).clamp(0, 1)
+# %% [markdown] mistakes="fgsm"
+# = pixels = images.detach().clone().requires_grad_()
+# + pixels = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0, 1).requires_grad_()
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + moved = torch.clamp(pixels.detach() + epsilon * gradient.sign(), images - epsilon, images + epsilon)
+# + return moved.clamp(0, 1)
+# You start from a random point near the image. The plain method starts at the image itself.
+# ~ random start
+#
+# = pixels = images.detach().clone().requires_grad_()
+# + model.train()
+# + pixels = images.detach().clone().requires_grad_()
+# You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every
+# gradient. Leave it in eval mode.
+# ~ `model.train()`
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# = (gradient,) = torch.autograd.grad(loss, pixels)
+# + own = model(pixels).gather(1, labels[:, None])
+# + (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# You climb the score of the label, which makes the network more sure of it. Climb the cross-entropy of the label.
+# ~ helps the label
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# = (gradient,) = torch.autograd.grad(loss, pixels)
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + own = model(pixels).gather(1, labels[:, None])
+# + (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + return (images - epsilon * gradient.sign()).clamp(0, 1)
+# You go down the score of the label. The cross-entropy also counts how far its rivals rise: differentiate
+# F.cross_entropy.
+# ~ contains its rivals
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# = (gradient,) = torch.autograd.grad(loss, pixels)
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + scores = model(pixels)
+# + (gradient,) = torch.autograd.grad(F.cross_entropy(scores, labels, reduction="sum"), pixels)
+# + right = (scores.argmax(dim=1) == labels).view(-1, 1, 1, 1)
+# + return (images + epsilon * gradient.sign() * right).clamp(0, 1)
+# You attack only the images that are predicted right, and leave the others as they are. Attack every image.
+# ~ are skipped
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# = (gradient,) = torch.autograd.grad(loss, pixels)
+# + scores = model(pixels)
+# + (gradient,) = torch.autograd.grad(F.cross_entropy(scores, scores.argmax(dim=1), reduction="sum"), pixels)
+# You lead the images away from the predicted class and never use the labels. They differ where the network is wrong.
+# ~ `argmax` in place of the labels
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# + loss = F.cross_entropy(model(pixels), labels)
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return (images + epsilon * gradient.mean(dim=0, keepdim=True).sign()).clamp(0, 1)
+# You average the gradients over the batch and move all images the same way. Each image has a gradient of its own.
+# ~ averaged over the batch
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# + loss = F.cross_entropy(model(pixels).softmax(dim=1), labels, reduction="sum")
+# You pass probabilities to F.cross_entropy, which applies the softmax itself: a softmax of a softmax. Pass the raw
+# scores.
+# ~ applies the softmax itself
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# = (gradient,) = torch.autograd.grad(loss, pixels)
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + F.cross_entropy(model(pixels), labels, reduction="sum").backward()
+# + return (images + epsilon * pixels.grad.sign()).clamp(0, 1)
+# Your images are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(loss, pixels).
+# ~ inputs=[pixels]
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return images + epsilon * gradient.sign()
+# Your images leave [0, 1], and are no pictures any more. Clamp them after the step.
+# ~ `clamp(0, 1)` is missing
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return (images + epsilon * gradient).clamp(0, 1)
+# You add the gradient itself. Its sign is wanted: then every value moves by epsilon, however small its slope.
+# ~ only its sign
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+# + return (images + epsilon * gradient / length).clamp(0, 1)
+# You divide the gradient by its length, which is the rule of exercise 3.1. Here every value moves by epsilon: take
+# the sign.
+# ~ only its sign
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return (images - epsilon * gradient.sign()).clamp(0, 1)
+# You go down the loss, which helps the network. Add the step: the loss of the label shall grow.
+# ~ a minus too many
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return (images + epsilon / 255 * gradient.sign()).clamp(0, 1)
+# You divide epsilon by 255 once more. It is in pixel units already: eight grey levels come as 8 / 255.
+# ~ divided by 255 once more
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return (images + (epsilon * gradient.sign()).clamp(0, 1)).clamp(0, 1)
+# You clamp the change to [0, 1], so no value can get darker. Clamp the image: images + change.
+# ~ clamped to [0, 1], which loses half
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + moved = images + epsilon * gradient.sign()
+# + low, high = moved.amin(dim=(1, 2, 3), keepdim=True), moved.amax(dim=(1, 2, 3), keepdim=True)
+# + return (moved - low) / (high - low)
+# You rescale the result to [0, 1], which moves every value of the picture. Clamp: only values outside move.
+# ~ rescaling
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + images += epsilon * gradient.sign()
+# + return images.clamp_(0, 1)
+# You write into the caller's images. Write images + step, which makes a new tensor, in place of images += step.
+# ~ `clone()`
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return (pixels + epsilon * gradient.sign()).clamp(0, 1)
+# Your images are right, but they still hang on the graph of the gradient. Add the step to the images you were given,
+# or detach.
+# ~ detach
 
 
 # %% variant="fgsm"
@@ -1775,29 +1638,91 @@ def fgsm(images, labels, model, epsilon):
     return torch.from_numpy(moved).to(images)
 
 
-# %% mutant="pgd" says="You do not bring the image back into the ball, so after some steps it is further from the original than epsilon. Clamp to images - epsilon and images + epsilon after every step."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = (x + step * gradient.sign()).clamp(0, 1)
-    return x
+# %% [markdown] mistakes="pgd"
+# = x = images.detach().clone()
+# + x = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0, 1)
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
+# You start at a random point of the ball. Start at the images, so that the result can be repeated.
+# ~ a random start
+#
+# = x = images.detach().clone()
+# + x = images
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x += step * gradient.sign()
+# + x.copy_(torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1))
+# You write into the caller's images, and the ball moves with them. Work on a copy.
+# ~ no projection
+#
+# = for _ in range(iterations):
+# + for _ in range(iterations - 1):
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
+# You make one step less than asked for. range(iterations) counts right.
+# ~ loop ends before the first step
+#
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = (x + step * gradient.sign()).clamp(0, 1)
+# You do not bring the image back into the ball, so after some steps it is further from the original than epsilon.
+# Clamp to images - epsilon and images + epsilon after every step.
+# ~ no projection
+#
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = torch.clamp(x + step * gradient.sign(), x - epsilon, x + epsilon).clamp(0, 1)
+# Your ball is around the last image of the walk, so it moves along with it. Its middle is the original image.
+# ~ around the last image
+#
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon)
+# Your images leave [0, 1], and are no pictures any more. Clamp to [0, 1] as well, after every step.
+# ~ `clamp(0, 1)` is missing
+#
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = torch.clamp(x + step * gradient, images - epsilon, images + epsilon).clamp(0, 1)
+# You step along the gradient itself. Its sign is wanted: then every value moves by the step, however small its slope.
+# ~ only its sign
+#
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = torch.clamp(x - step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
+# You go down the loss, which helps the network. Add the step: the loss of the label shall grow.
+# ~ a minus too many
+#
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = torch.clamp(x + epsilon * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
+# You step by epsilon and never use the step that is passed in. Then the walk jumps from wall to wall of the ball.
+# ~ is taken for the step
+#
+# = x = x + step * gradient.sign()
+# + x = x + epsilon / iterations * gradient.sign()
+# You share epsilon out among the iterations and never use the step that is passed in.
+# ~ is taken for the step
+#
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = x + step / 255 * gradient.sign()
+# + x = torch.clamp(x, images - epsilon / 255, images + epsilon / 255).clamp(0, 1)
+# You divide epsilon and step by 255 once more. They are in pixel units already.
+# ~ divided by 255 once more
+#
+# = x = x + step * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + change = x + step * gradient.sign() - images
+# + length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+# + x = (images + change * (epsilon / length).clamp(max=1)).clamp(0, 1)
+# You limit the length of the change (L2). Here every single value is limited: clamp it to epsilon on both sides.
+# ~ (L2)
 
 
-# %% mutant="pgd" says="Your ball is around the last image of the walk, so it moves along with it. Its middle is the original image."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = torch.clamp(x + step * gradient.sign(), x - epsilon, x + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You project after the loop only, so the walk leaves the ball and slopes are taken where no image may be. Project after every step."
+# %% mutant="pgd" says="You project after the loop only, so the walk leaves the ball and slopes are taken where no image may be. Project after every step." visible="projection stands after the loop"
 def pgd(images, labels, model, epsilon, step, iterations):
     x = images.detach().clone()
     for _ in range(iterations):
@@ -1808,18 +1733,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
 
 
-# %% mutant="pgd" says="Your images leave [0, 1], and are no pictures any more. Clamp to [0, 1] as well, after every step."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon)
-    return x
-
-
-# %% mutant="pgd" says="You clamp to [0, 1] after the loop only: slopes are taken at images that are no pictures. Clamp after every step."
+# %% mutant="pgd" says="You clamp to [0, 1] after the loop only: slopes are taken at images that are no pictures. Clamp after every step." visible="a clamp after the loop only"
 def pgd(images, labels, model, epsilon, step, iterations):
     x = images.detach().clone()
     for _ in range(iterations):
@@ -1830,40 +1744,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return x.clamp(0, 1)
 
 
-# %% mutant="pgd" says="You step along the gradient itself. Its sign is wanted: then every value moves by the step, however small its slope."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = torch.clamp(x + step * gradient, images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You go down the loss, which helps the network. Add the step: the loss of the label shall grow."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = torch.clamp(x - step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You start at a random point of the ball. Start at the images, so that the result can be repeated."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0, 1)
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="An image stops moving as soon as it is predicted wrong. Make all the steps for every image: the loss can grow further, and a fooled image may come back."
+# %% mutant="pgd" says="An image stops moving as soon as it is predicted wrong. Make all the steps for every image: the loss can grow further, and a fooled image may come back." visible="are skipped"
 def pgd(images, labels, model, epsilon, step, iterations):
     x = images.detach().clone()
     for _ in range(iterations):
@@ -1875,7 +1756,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return x
 
 
-# %% mutant="pgd" says="You leave the loop as soon as an image of the batch is fooled. Make all the steps."
+# %% mutant="pgd" says="You leave the loop as soon as an image of the batch is fooled. Make all the steps." visible="loop ends before"
 def pgd(images, labels, model, epsilon, step, iterations):
     x = images.detach().clone()
     for _ in range(iterations):
@@ -1888,55 +1769,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return x
 
 
-# %% mutant="pgd" says="You step by epsilon and never use the step that is passed in. Then the walk jumps from wall to wall of the ball."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = torch.clamp(x + epsilon * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You share epsilon out among the iterations and never use the step that is passed in."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = x + epsilon / iterations * gradient.sign()
-        x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You divide epsilon and step by 255 once more. They are in pixel units already."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = x + step / 255 * gradient.sign()
-        x = torch.clamp(x, images - epsilon / 255, images + epsilon / 255).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You limit the length of the change (L2). Here every single value is limited: clamp it to epsilon on both sides."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        change = x + step * gradient.sign() - images
-        length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        x = (images + change * (epsilon / length).clamp(max=1)).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You compute the gradient once, at the original images, and follow it to the end. Compute it anew in every step: that is the point of many steps."
+# %% mutant="pgd" says="You compute the gradient once, at the original images, and follow it to the end. Compute it anew in every step: that is the point of many steps." visible="computed once"
 def pgd(images, labels, model, epsilon, step, iterations):
     pixels = images.detach().clone().requires_grad_()
     loss = F.cross_entropy(model(pixels), labels, reduction="sum")
@@ -1947,7 +1780,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return x
 
 
-# %% mutant="pgd" says="Your gradients pile up: .backward() adds to .grad, so each step follows the sign of the sum of all gradients so far. Start every step from a new leaf."
+# %% mutant="pgd" says="Your gradients pile up: .backward() adds to .grad, so each step follows the sign of the sum of all gradients so far. Start every step from a new leaf." visible="piles up"
 def pgd(images, labels, model, epsilon, step, iterations):
     pixels = images.detach().clone().requires_grad_()
     for _ in range(iterations):
@@ -1957,18 +1790,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return pixels.detach()
 
 
-# %% mutant="pgd" says="You make one step less than asked for. range(iterations) counts right."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations - 1):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You go down the score of the label. The cross-entropy also counts how far its rivals rise: differentiate F.cross_entropy."
+# %% mutant="pgd" says="You go down the score of the label. The cross-entropy also counts how far its rivals rise: differentiate F.cross_entropy." visible="contains its rivals"
 def pgd(images, labels, model, epsilon, step, iterations):
     x = images.detach().clone()
     for _ in range(iterations):
@@ -1979,7 +1801,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return x
 
 
-# %% mutant="pgd" says="In every step you lead the image away from what is predicted then, so the walk turns round once it has succeeded. Use the labels that are passed in."
+# %% mutant="pgd" says="In every step you lead the image away from what is predicted then, so the walk turns round once it has succeeded. Use the labels that are passed in." visible="`argmax` in place of the labels"
 def pgd(images, labels, model, epsilon, step, iterations):
     x = images.detach().clone()
     for _ in range(iterations):
@@ -1990,19 +1812,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return x
 
 
-# %% mutant="pgd" says="You write into the caller's images, and the ball moves with them. Work on a copy."
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x += step * gradient.sign()
-        x.copy_(torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1))
-    return x
-
-
-# %% mutant="pgd" says="Your images are right, but they still hang on the graph of the last step. Return a detached tensor."
+# %% mutant="pgd" says="Your images are right, but they still hang on the graph of the last step. Return a detached tensor." visible="detach"
 def pgd(images, labels, model, epsilon, step, iterations):
     x = images.detach().clone().requires_grad_()
     for _ in range(iterations):
@@ -2011,7 +1821,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return x
 
 
-# %% mutant="pgd" says="Your images are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(loss, pixels)."
+# %% mutant="pgd" says="Your images are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(loss, pixels)." visible="inputs=[pixels]"
 def pgd(images, labels, model, epsilon, step, iterations):
     x = images.detach().clone()
     for _ in range(iterations):
@@ -2085,196 +1895,113 @@ def pgd(images, labels, model, epsilon, step, iterations):
     return pixels.data
 
 
-# %% mutant="adversarial_training_step" says="You train on the clean images: the attack makes no difference to the loss. Put what the attack returns into the model."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(images), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="You forget the attack: this is an ordinary training step. Call attack(images, labels, model) first."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.train()
-    loss = F.cross_entropy(model(images), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="You train on clean and attacked images together. That is another recipe; here the attacked images alone count."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(torch.cat([images, attacked])), torch.cat([labels, labels]))
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="Your attack meets the model in train mode, where BatchNorm uses the batch's statistics, and changes its own on the way. Call model.eval() before the attack."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.train()
-    attacked = attack(images, labels, model)
-    loss = F.cross_entropy(model(attacked), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="Your update happens in eval mode, so BatchNorm's statistics are never learned. Call model.train() after the attack."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    loss = F.cross_entropy(model(attacked), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="You never zero the gradients: those of earlier steps are in your update. Call optimiser.zero_grad() before backward()."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels)
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="The parameters stay as they are: optimiser.step() is missing, or zero_grad() stands between backward() and step(), so that the optimiser finds no gradients. The order is zero_grad, backward, step."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="You add the losses of the batch up. Take their mean: then the step does not grow with the batch."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels, reduction="sum")
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="Your update climbs the loss. The attack climbs, on the image; the training goes down, on the parameters."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels)
-    optimiser.zero_grad()
-    (-loss).backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="You return the loss after the update, from one more pass through the model, which also moves BatchNorm's statistics. Return the loss that you differentiated."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return F.cross_entropy(model(attacked), labels).item()
-
-
-# %% mutant="adversarial_training_step" says="Your step is right, and you return the loss of the clean images. Return the loss of the attacked ones, which you differentiated."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    with torch.no_grad():
-        clean = F.cross_entropy(model(images), labels)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return clean.item()
-
-
-# %% mutant="adversarial_training_step" says="You train on what the model predicts for the attacked images, so every mistake that the attack brings about is learned. Use the labels that are passed in."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    scores = model(attacked)
-    loss = F.cross_entropy(scores, scores.argmax(dim=1))
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="You pass probabilities to F.cross_entropy, which applies the softmax itself. Pass the raw scores."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked).softmax(dim=1), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="Your step is right, but the loss that you return still holds the graph of the whole step, so memory fills up when losses are collected. Return loss.item()."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss
-
-
-# %% mutant="adversarial_training_step" says="You write the attacked images into the caller's batch: the next epoch trains on attacks of attacks. Give them a name of their own."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    images.copy_(attack(images, labels, model))
-    model.train()
-    loss = F.cross_entropy(model(images), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-# %% mutant="adversarial_training_step" says="Your step is right, but you pass the clean images through the model in train mode as well, so BatchNorm's running statistics take them in. Look at other images in eval mode."
-def adversarial_training_step(model, optimiser, images, labels, attack):
-    model.eval()
-    attacked = attack(images, labels, model)
-    model.train()
-    loss = F.cross_entropy(model(attacked), labels)
-    with torch.no_grad():
-        correct = (model(images).argmax(dim=1) == labels).float().mean()
-    print(f"loss {loss.item():.3f}, accuracy on the clean images {correct:.3f}")
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
+# %% [markdown] mistakes="adversarial_training_step"
+# = model.eval()
+# = attacked = attack(images, labels, model)
+# +
+# = loss = F.cross_entropy(model(attacked), labels)
+# + loss = F.cross_entropy(model(images), labels)
+# You forget the attack: this is an ordinary training step. Call attack(images, labels, model) first.
+# ~ forgotten
+#
+# = model.eval()
+# + model.train()
+# = model.train()
+# +
+# Your attack meets the model in train mode, where BatchNorm uses the batch's statistics, and changes its own on the
+# way. Call model.eval() before the attack.
+# ~ `model.eval()` is missing
+#
+# = attacked = attack(images, labels, model)
+# + attack(images, labels, model)
+# = loss = F.cross_entropy(model(attacked), labels)
+# + loss = F.cross_entropy(model(images), labels)
+# You train on the clean images: the attack makes no difference to the loss. Put what the attack returns into the
+# model.
+# ~ clean images
+#
+# = attacked = attack(images, labels, model)
+# + images.copy_(attack(images, labels, model))
+# = loss = F.cross_entropy(model(attacked), labels)
+# + loss = F.cross_entropy(model(images), labels)
+# You write the attacked images into the caller's batch: the next epoch trains on attacks of attacks. Give them a name
+# of their own.
+# ~ in place
+#
+# = model.train()
+# +
+# Your update happens in eval mode, so BatchNorm's statistics are never learned. Call model.train() after the attack.
+# ~ call `model.train()`
+#
+# = model.train()
+# + with torch.no_grad():
+# +     clean = F.cross_entropy(model(images), labels)
+# + model.train()
+# = return loss.item()
+# + return clean.item()
+# Your step is right, and you return the loss of the clean images. Return the loss of the attacked ones, which you
+# differentiated.
+# ~ clean images
+#
+# = loss = F.cross_entropy(model(attacked), labels)
+# + loss = F.cross_entropy(model(torch.cat([images, attacked])), torch.cat([labels, labels]))
+# You train on clean and attacked images together. That is another recipe; here the attacked images alone count.
+# ~ mixed
+#
+# = loss = F.cross_entropy(model(attacked), labels)
+# + loss = F.cross_entropy(model(attacked), labels, reduction="sum")
+# You add the losses of the batch up. Take their mean: then the step does not grow with the batch.
+# ~ take the mean
+#
+# = loss = F.cross_entropy(model(attacked), labels)
+# + scores = model(attacked)
+# + loss = F.cross_entropy(scores, scores.argmax(dim=1))
+# You train on what the model predicts for the attacked images, so every mistake that the attack brings about is
+# learned. Use the labels that are passed in.
+# ~ predictions in place of the labels
+#
+# = loss = F.cross_entropy(model(attacked), labels)
+# + loss = F.cross_entropy(model(attacked).softmax(dim=1), labels)
+# You pass probabilities to F.cross_entropy, which applies the softmax itself. Pass the raw scores.
+# ~ applies the softmax itself
+#
+# = optimiser.zero_grad()
+# +
+# You never zero the gradients: those of earlier steps are in your update. Call optimiser.zero_grad() before
+# backward().
+# ~ `optimiser.zero_grad()` first
+#
+# = optimiser.zero_grad()
+# + with torch.no_grad():
+# +     correct = (model(images).argmax(dim=1) == labels).float().mean()
+# + print(f"loss {loss.item():.3f}, accuracy on the clean images {correct:.3f}")
+# + optimiser.zero_grad()
+# Your step is right, but you pass the clean images through the model in train mode as well, so BatchNorm's running
+# statistics take them in. Look at other images in eval mode.
+# ~ more than one pass in training mode
+#
+# = loss.backward()
+# + (-loss).backward()
+# Your update climbs the loss. The attack climbs, on the image; the training goes down, on the parameters.
+# ~ negated
+#
+# = optimiser.step()
+# +
+# The parameters stay as they are: optimiser.step() is missing, or zero_grad() stands between backward() and step(),
+# so that the optimiser finds no gradients. The order is zero_grad, backward, step.
+# ~ `optimiser.step()` is missing
+#
+# = return loss.item()
+# + return F.cross_entropy(model(attacked), labels).item()
+# You return the loss after the update, from one more pass through the model, which also moves BatchNorm's statistics.
+# Return the loss that you differentiated.
+# ~ computed again after the update
+#
+# = return loss.item()
+# + return loss
+# Your step is right, but the loss that you return still holds the graph of the whole step, so memory fills up when
+# losses are collected. Return loss.item().
+# ~ `loss.item()`
 
 
 # %% variant="adversarial_training_step"

@@ -1029,186 +1029,226 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # - Engstrom and others 2019, *Adversarial Robustness as a Prior for Learned Representations*,
 #   [arXiv:1906.00945](https://arxiv.org/abs/1906.00945): why robust networks draw well.
 
+# %% [markdown] mistakes="class_visualization_step"
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + return image + learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
+# Your regulariser has the wrong sign: it pays for distance from grey instead of charging for it. The picture looks
+# bolder and scores higher, and runs away to black and white. Subtract 2 * l2_reg * (image - 0.5).
+# ~ sign of the regulariser
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + objective = model(pixels)[0, target] - l2_reg * ((pixels.detach() - 0.5) ** 2).sum()
+# + (gradient,) = torch.autograd.grad(objective, pixels)
+# + return image + learning_rate * gradient
+# Your regulariser has no effect: it is left out, or computed from a detached tensor, whose gradient is zero. Subtract
+# 2 * l2_reg * (image - 0.5) from the gradient, or compute the price from the tensor you differentiate.
+# ~ missing, or computed from a detached
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + objective = model(pixels)[0, target] - l2_reg * (pixels**2).sum()
+# + (gradient,) = torch.autograd.grad(objective, pixels)
+# + return image + learning_rate * gradient
+# You pull the pixels towards black: the centre of the regulariser is mid grey. Replace image by image - 0.5 in the
+# price.
+# ~ towards black
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + objective = model(pixels)[0, target] - l2_reg * (pixels - 0.5).norm()
+# + (gradient,) = torch.autograd.grad(objective, pixels)
+# + return image + learning_rate * gradient
+# Your price is the norm, not its square: then the pull has the same length whether the picture is near grey or far
+# from it. Use ||x - 0.5||^2, whose gradient is 2 (x - 0.5).
+# ~ norm is not squared
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + return image + learning_rate * (gradient - l2_reg * (image - 0.5))
+# The factor 2 is missing: the gradient of (x - 0.5)^2 is 2 (x - 0.5).
+# ~ has a factor 2
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).mean()
+# + (gradient,) = torch.autograd.grad(objective, pixels)
+# + return image + learning_rate * gradient
+# Your price is a mean over the pixels, which makes it thousands of times smaller. The contract sums the squares over
+# all pixels and channels.
+# ~ a mean where
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + scores = model(pixels)
+# + objective = scores[0, target] - l2_reg * (scores**2).sum()
+# + (gradient,) = torch.autograd.grad(objective, pixels)
+# + return image + learning_rate * gradient
+# You regularise the scores: the price is computed from the model's output. It is the image that must not stray far
+# from grey.
+# ~ small scores
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + direction = gradient - 2 * l2_reg * (image - 0.5)
+# + return image + learning_rate * direction / direction.norm()
+# You normalise the gradient. This step is the raw one: image + learning_rate * gradient; the loop decides about
+# lengths.
+# ~ a normalisation
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + return image + learning_rate * (gradient / gradient.norm() - 2 * l2_reg * (image - 0.5))
+# You normalise the gradient of the score before you subtract the pull towards grey, so that l2_reg means something
+# else. This step is the raw one: no normalisation.
+# ~ a normalisation
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + return image + learning_rate * gradient - 2 * l2_reg * (image - 0.5)
+# The learning rate multiplies the gradient of the score alone. It belongs to both terms: learning_rate * (gradient -
+# 2 * l2_reg * (image - 0.5)).
+# ~ learning rate belongs to the whole
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + moved = image + learning_rate * gradient
+# + return moved - learning_rate * 2 * l2_reg * (moved - 0.5)
+# You ascend first and then pull the new image towards grey. Both terms of the gradient are taken at the old image.
+# ~ taken at the old image
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).clamp(0, 1)
+# You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps.
+# ~ a clamp in the step
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + return image - learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+# You go downhill: the picture loses what the class is made of. Add the gradient of J to the image.
+# ~ downhill
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + return image - learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
+# You descend on the score and still pull towards grey, as if s_target were a loss to be made small. Add the gradient
+# of the score; only the price is subtracted.
+# ~ downhill
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels).softmax(dim=1)[0, target], pixels)
+# + return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+# You ascend the softmax probability, whose slope vanishes where the network is sure of something else: there is no
+# way to start. Use the raw score.
+# ~ a softmax
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels).log_softmax(dim=1)[0, target], pixels)
+# + return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+# You ascend the log-probability (the cross-entropy, negated), which also pushes all other scores down. It is worth an
+# experiment, and section 4.5 makes it; the step takes the raw score.
+# ~ a log-softmax
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels).max(), pixels)
+# + return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+# You ascend the largest score, whatever class it belongs to. Take the score of the target: model(pixels)[0, target].
+# ~ target is not used
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + saliency = gradient.abs().amax(dim=1, keepdim=True)
+# + return image + learning_rate * (saliency - 2 * l2_reg * (image - 0.5))
+# You step along the saliency map. Its absolute value has lost which way is up, and its maximum over the channels has
+# lost which channel. Use the gradient itself.
+# ~ lose the direction
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + pixels = pixels + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+# + return image
+# The image comes back as it went in: a new tensor was bound to a name inside the function and never returned. Return
+# the sum.
+# ~ never returned
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + image += learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+# + return image
+# You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ...
+# ~ in place
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + model(pixels)[0, target].backward()
+# + return image + learning_rate * (pixels.grad - 2 * l2_reg * (image - 0.5))
+# Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(objective, pixels), or backward(inputs=[pixels]).
+# ~ .grad
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).sum()
+# + (gradient,) = torch.autograd.grad(objective, pixels)
+# + return pixels + learning_rate * gradient
+# Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred
+# graphs along. Return a detached tensor.
+# ~ detach
+#
+# = score = model(pixels)[0, target]
+# = (gradient,) = torch.autograd.grad(score, pixels)
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).squeeze(0)
+# Your result has lost its batch axis. Return (1, 3, H, W): leave squeeze and [0] out.
+# ~ drops the batch axis
 
-# %% mutant="class_visualization_step" says="Your regulariser has the wrong sign: it pays for distance from grey instead of charging for it. The picture looks bolder and scores higher, and runs away to black and white. Subtract 2 * l2_reg * (image - 0.5)."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image + learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
 
-
-# %% mutant="class_visualization_step" says="Your regulariser has no effect: it is left out, or computed from a detached tensor, whose gradient is zero. Subtract 2 * l2_reg * (image - 0.5) from the gradient, or compute the price from the tensor you differentiate."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * ((pixels.detach() - 0.5) ** 2).sum()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="You pull the pixels towards black: the centre of the regulariser is mid grey. Replace image by image - 0.5 in the price."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * (pixels**2).sum()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="Your price is the norm, not its square: then the pull has the same length whether the picture is near grey or far from it. Use ||x - 0.5||^2, whose gradient is 2 (x - 0.5)."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * (pixels - 0.5).norm()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="The factor 2 is missing: the gradient of (x - 0.5)^2 is 2 (x - 0.5)."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image + learning_rate * (gradient - l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="Your price is a mean over the pixels, which makes it thousands of times smaller. The contract sums the squares over all pixels and channels."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).mean()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="You regularise the scores: the price is computed from the model's output. It is the image that must not stray far from grey."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    scores = model(pixels)
-    objective = scores[0, target] - l2_reg * (scores**2).sum()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="You normalise the gradient. This step is the raw one: image + learning_rate * gradient; the loop decides about lengths."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    direction = gradient - 2 * l2_reg * (image - 0.5)
-    return image + learning_rate * direction / direction.norm()
-
-
-# %% mutant="class_visualization_step" says="You normalise the gradient of the score before you subtract the pull towards grey, so that l2_reg means something else. This step is the raw one: no normalisation."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image + learning_rate * (gradient / gradient.norm() - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="The learning rate multiplies the gradient of the score alone. It belongs to both terms: learning_rate * (gradient - 2 * l2_reg * (image - 0.5))."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image + learning_rate * gradient - 2 * l2_reg * (image - 0.5)
-
-
-# %% mutant="class_visualization_step" says="You ascend first and then pull the new image towards grey. Both terms of the gradient are taken at the old image."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    moved = image + learning_rate * gradient
-    return moved - learning_rate * 2 * l2_reg * (moved - 0.5)
-
-
-# %% mutant="class_visualization_step" says="You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).clamp(0, 1)
-
-
-# %% mutant="class_visualization_step" says="You go downhill: the picture loses what the class is made of. Add the gradient of J to the image."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image - learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You descend on the score and still pull towards grey, as if s_target were a loss to be made small. Add the gradient of the score; only the price is subtracted."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return image - learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You ascend the softmax probability, whose slope vanishes where the network is sure of something else: there is no way to start. Use the raw score."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).softmax(dim=1)[0, target], pixels)
-    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You ascend the log-probability (the cross-entropy, negated), which also pushes all other scores down. It is worth an experiment, and section 4.5 makes it; the step takes the raw score."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).log_softmax(dim=1)[0, target], pixels)
-    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You ascend the largest score, whatever class it belongs to. Take the score of the target: model(pixels)[0, target]."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels).max(), pixels)
-    return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="You step along the saliency map. Its absolute value has lost which way is up, and its maximum over the channels has lost which channel. Use the gradient itself."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    saliency = gradient.abs().amax(dim=1, keepdim=True)
-    return image + learning_rate * (saliency - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="The image comes back as it went in: a new tensor was bound to a name inside the function and never returned. Return the sum."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    pixels = pixels + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-    return image
-
-
-# %% mutant="class_visualization_step" says="You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ..."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    image += learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-    return image
-
-
-# %% mutant="class_visualization_step" says="You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work on image.detach().clone().requires_grad_()."
+# %% mutant="class_visualization_step" says="You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work on image.detach().clone().requires_grad_()." visible="requires_grad_()"
 def class_visualization_step(image, target, model, l2_reg, learning_rate):
     image.requires_grad_()
     objective = model(image)[0, target] - l2_reg * ((image - 0.5) ** 2).sum()
     objective.backward(inputs=[image])
     return image.detach() + learning_rate * image.grad
-
-
-# %% mutant="class_visualization_step" says="Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(objective, pixels), or backward(inputs=[pixels])."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    model(pixels)[0, target].backward()
-    return image + learning_rate * (pixels.grad - 2 * l2_reg * (image - 0.5))
-
-
-# %% mutant="class_visualization_step" says="Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred graphs along. Return a detached tensor."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).sum()
-    (gradient,) = torch.autograd.grad(objective, pixels)
-    return pixels + learning_rate * gradient
-
-
-# %% mutant="class_visualization_step" says="Your result has lost its batch axis. Return (1, 3, H, W): leave squeeze and [0] out."
-def class_visualization_step(image, target, model, l2_reg, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).squeeze(0)
 
 
 # %% variant="class_visualization_step"
@@ -1271,98 +1311,111 @@ def class_visualization_step(image, target, model, l2_reg, learning_rate):
     return 0.5 + decay * (image - 0.5) + learning_rate * pixels.grad
 
 
-# %% mutant="synthesise" says="The shift is not undone: the picture wanders about with the offsets. Apply jitter(..., -down, -right) to what the step returns."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(step(jitter(image, down, right)))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
+# %% [markdown] mistakes="synthesise"
+# = for k, (down, right) in enumerate(offsets, start=1):
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + for k, _ in enumerate(offsets, start=1):
+# +     image = clamp(step(image))
+# There is no jitter: the step always sees the picture in the same place. Shift it before the step and back after it.
+# ~ apply it to the shifted one
+#
+# = for k, (down, right) in enumerate(offsets, start=1):
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + for k, (right, down) in enumerate(offsets, start=1):
+# +     image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+# Down and right are exchanged. An offset is (down, right), and jitter takes them in this order.
+# ~ in this order
+#
+# = for k, (down, right) in enumerate(offsets, start=1):
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + for k, (down, right) in enumerate(offsets):
+# +     image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+# You count the iterations from 0, so that the very first one is blurred and the others come one too late. Count from
+# 1: enumerate(offsets, start=1).
+# ~ counted from 0
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = clamp(step(jitter(image, down, right)))
+# The shift is not undone: the picture wanders about with the offsets. Apply jitter(..., -down, -right) to what the
+# step returns.
+# ~ not undone
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = clamp(jitter(step(jitter(image, down, right)), down, right))
+# You shift a second time in the same direction instead of back. Change both signs: jitter(..., -down, -right).
+# ~ second shift in the same direction
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = clamp(jitter(step(jitter(image, -down, -right)), down, right))
+# You shift back before the step instead of forth. The order is jitter(image, down, right), step, jitter(..., -down,
+# -right).
+# ~ exchanged
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = jitter(step(jitter(image, down, right)), -down, -right)
+# Nothing is clamped: values leave [0, 1] and stay there. Clamp at the end of the step, in every iteration.
+# ~ no clamp
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = jitter(step(jitter(image, down, right)), -down, -right)
+# = return image
+# + return clamp(image)
+# You clamp once, when all iterations are over. In between the picture strays outside [0, 1], and the steps start from
+# there. Clamp in every iteration.
+# ~ after the last iteration only
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = jitter(step(jitter(clamp(image), down, right)), -down, -right)
+# You clamp before the step, so that its result goes on unclamped. Clamp what the step returns.
+# ~ clamp before the step
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = jitter(step(jitter(image, down, right)), -down, -right)
+# = return image
+# +     image = clamp(image)
+# + return image
+# You blur first and clamp afterwards. Clamp first: a value of 3 would spread over its neighbours before it is cut
+# off.
+# ~ blurred before it was clamped
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = clamp(step(jitter(image, down, right)))
+# = return image
+# +     image = jitter(image, -down, -right)
+# + return image
+# You blur before you shift back, so that the picture's borders are mixed in the wrong place. Shift back, clamp, then
+# blur.
+# ~ before the second jitter
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+# = return image
+# +     return image
+# You return inside the loop, after the first iteration. Return when the loop is over.
+# ~ `return` inside the loop
+#
+# = shifted = step(jitter(image, down, right))
+# = image = clamp(jitter(shifted, -down, -right))
+# + image[:] = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+# = image = blur(image, sigma)
+# + image[:] = blur(image, sigma)
+# You write the result into the caller's image (image[:] = ..., copy_). Bind a name to the new tensor instead.
+# ~ in place
 
 
-# %% mutant="synthesise" says="You shift a second time in the same direction instead of back. Change both signs: jitter(..., -down, -right)."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(jitter(step(jitter(image, down, right)), down, right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="There is no jitter: the step always sees the picture in the same place. Shift it before the step and back after it."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, _ in enumerate(offsets, start=1):
-        image = clamp(step(image))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="Down and right are exchanged. An offset is (down, right), and jitter takes them in this order."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (right, down) in enumerate(offsets, start=1):
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You shift back before the step instead of forth. The order is jitter(image, down, right), step, jitter(..., -down, -right)."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(jitter(step(jitter(image, -down, -right)), down, right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="Nothing is clamped: values leave [0, 1] and stay there. Clamp at the end of the step, in every iteration."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = jitter(step(jitter(image, down, right)), -down, -right)
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You clamp once, when all iterations are over. In between the picture strays outside [0, 1], and the steps start from there. Clamp in every iteration."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = jitter(step(jitter(image, down, right)), -down, -right)
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return clamp(image)
-
-
-# %% mutant="synthesise" says="You clamp before the step, so that its result goes on unclamped. Clamp what the step returns."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = jitter(step(jitter(clamp(image), down, right)), -down, -right)
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You blur first and clamp afterwards. Clamp first: a value of 3 would spread over its neighbours before it is cut off."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = jitter(step(jitter(image, down, right)), -down, -right)
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-        image = clamp(image)
-    return image
-
-
-# %% mutant="synthesise" says="You count the iterations from 0, so that the very first one is blurred and the others come one too late. Count from 1: enumerate(offsets, start=1)."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets):
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You blur after every iteration. Blur where k is a multiple of blur_every, and never if that is 0."
+# %% mutant="synthesise" says="You blur after every iteration. Blur where k is a multiple of blur_every, and never if that is 0." visible="every iteration"
 def synthesise(image, step, offsets, blur_every, sigma):
     for down, right in offsets:
         image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
@@ -1371,33 +1424,14 @@ def synthesise(image, step, offsets, blur_every, sigma):
     return image
 
 
-# %% mutant="synthesise" says="You never blur. Blur the clamped image where k is a multiple of blur_every."
+# %% mutant="synthesise" says="You never blur. Blur the clamped image where k is a multiple of blur_every." visible="there is no blur"
 def synthesise(image, step, offsets, blur_every, sigma):
     for down, right in offsets:
         image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
     return image
 
 
-# %% mutant="synthesise" says="You blur before you shift back, so that the picture's borders are mixed in the wrong place. Shift back, clamp, then blur."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(step(jitter(image, down, right)))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-        image = jitter(image, -down, -right)
-    return image
-
-
-# %% mutant="synthesise" says="You return inside the loop, after the first iteration. Return when the loop is over."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            image = blur(image, sigma)
-        return image
-
-
-# %% mutant="synthesise" says="Every iteration starts from the first image again, so that only the last one counts. Go on from the image of the iteration before."
+# %% mutant="synthesise" says="Every iteration starts from the first image again, so that only the last one counts. Go on from the image of the iteration before." visible="from the first image again"
 def synthesise(image, step, offsets, blur_every, sigma):
     result = image
     for k, (down, right) in enumerate(offsets, start=1):
@@ -1405,15 +1439,6 @@ def synthesise(image, step, offsets, blur_every, sigma):
         if blur_every and k % blur_every == 0:
             result = blur(result, sigma)
     return result
-
-
-# %% mutant="synthesise" says="You write the result into the caller's image (image[:] = ..., copy_). Bind a name to the new tensor instead."
-def synthesise(image, step, offsets, blur_every, sigma):
-    for k, (down, right) in enumerate(offsets, start=1):
-        image[:] = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            image[:] = blur(image, sigma)
-    return image
 
 
 # %% variant="synthesise"
@@ -1475,7 +1500,7 @@ def synthesise(image, step, offsets, blur_every, sigma):
     return image
 
 
-# %% mutant="channel_visualization_step" says="The gradient is not normalised, so the length of your step depends on the layer. Divide by gradient.norm()."
+# %% mutant="channel_visualization_step" says="The gradient is not normalised, so the length of your step depends on the layer. Divide by gradient.norm()." visible="not normalised"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1485,7 +1510,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient
 
 
-# %% mutant="channel_visualization_step" says="You divide by the squared norm: a flat slope then gives a huge step. Divide by the norm."
+# %% mutant="channel_visualization_step" says="You divide by the squared norm: a flat slope then gives a huge step. Divide by the norm." visible="squared norm"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1495,7 +1520,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / (gradient**2).sum()
 
 
-# %% mutant="channel_visualization_step" says="You normalise each colour channel by itself, which changes the direction. The norm is one number, over all pixels and channels: gradient.norm()."
+# %% mutant="channel_visualization_step" says="You normalise each colour channel by itself, which changes the direction. The norm is one number, over all pixels and channels: gradient.norm()." visible="whole gradient"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1505,7 +1530,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.flatten(2).norm(dim=2)[..., None, None]
 
 
-# %% mutant="channel_visualization_step" says="You divide by the largest value of the gradient. The contract asks for its L2 norm, gradient.norm()."
+# %% mutant="channel_visualization_step" says="You divide by the largest value of the gradient. The contract asks for its L2 norm, gradient.norm()." visible="largest value"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1515,7 +1540,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.abs().max()
 
 
-# %% mutant="channel_visualization_step" says="You divide by the standard deviation of the gradient. The contract asks for its L2 norm, gradient.norm()."
+# %% mutant="channel_visualization_step" says="You divide by the standard deviation of the gradient. The contract asks for its L2 norm, gradient.norm()." visible="standard deviation"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1525,7 +1550,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.std()
 
 
-# %% mutant="channel_visualization_step" says="You step by the sign of the gradient, as FGSM does: every pixel moves equally far. Use the gradient divided by its norm."
+# %% mutant="channel_visualization_step" says="You step by the sign of the gradient, as FGSM does: every pixel moves equally far. Use the gradient divided by its norm." visible="`sign`"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1535,7 +1560,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient.sign()
 
 
-# %% mutant="channel_visualization_step" says="You raise all channels of the layer together: the channel is not used. Take outputs[:, channel]."
+# %% mutant="channel_visualization_step" says="You raise all channels of the layer together: the channel is not used. Take outputs[:, channel]." visible="channel is not used"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1545,7 +1570,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="outputs[channel] picks an image of the batch, not a channel: the first axis counts images. Take outputs[:, channel]."
+# %% mutant="channel_visualization_step" says="outputs[channel] picks an image of the batch, not a channel: the first axis counts images. Take outputs[:, channel]." visible="second axis"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1555,7 +1580,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="You raise the largest activation of the channel, one place of it. The contract asks for the mean over all places."
+# %% mutant="channel_visualization_step" says="You raise the largest activation of the channel, one place of it. The contract asks for the mean over all places." visible="largest activation"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1565,7 +1590,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="You raise the activation in the middle of the channel. The contract asks for the mean over all places."
+# %% mutant="channel_visualization_step" says="You raise the activation in the middle of the channel. The contract asks for the mean over all places." visible="one place"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1576,7 +1601,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="You apply a ReLU to the activations, so that places with negative ones have no slope. Activations count with their sign."
+# %% mutant="channel_visualization_step" says="You apply a ReLU to the activations, so that places with negative ones have no slope. Activations count with their sign." visible="a ReLU"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1586,7 +1611,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="You raise the mean square of the channel (its norm), as DeepDream does for whole layers: negative activations then grow more negative. The contract asks for the mean."
+# %% mutant="channel_visualization_step" says="You raise the mean square of the channel (its norm), as DeepDream does for whole layers: negative activations then grow more negative. The contract asks for the mean." visible="a square"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1596,7 +1621,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="Your hook keeps what goes into the layer. Its third argument is the output: keep that one."
+# %% mutant="channel_visualization_step" says="Your hook keeps what goes into the layer. Its third argument is the output: keep that one." visible="keep `output`"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, inputs_seen = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: inputs_seen.append(inputs[0]))
@@ -1607,7 +1632,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="You always watch the last feature map, model.cam_layer. Put the hook on the layer that was passed in."
+# %% mutant="channel_visualization_step" says="You always watch the last feature map, model.cam_layer. Put the hook on the layer that was passed in." visible="another layer"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = model.cam_layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1617,14 +1642,14 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="You raise a class score: channel was taken for a class. The activations come from the layer's output, by a hook."
+# %% mutant="channel_visualization_step" says="You raise a class score: channel was taken for a class. The activations come from the layer's output, by a hook." visible="another output of the model"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels = image.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(model(pixels)[0, channel], pixels)
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="You go downhill: the picture loses what the channel answers to. Add the gradient."
+# %% mutant="channel_visualization_step" says="You go downhill: the picture loses what the channel answers to. Add the gradient." visible="downhill"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1634,7 +1659,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image - learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="The learning rate is not used: every step has length 1. Multiply the normalised gradient by it."
+# %% mutant="channel_visualization_step" says="The learning rate is not used: every step has length 1. Multiply the normalised gradient by it." visible="learning rate is not used"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1644,7 +1669,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps."
+# %% mutant="channel_visualization_step" says="You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps." visible="a clamp in the step"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1654,7 +1679,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return (image + learning_rate * gradient / gradient.norm()).clamp(0, 1)
 
 
-# %% mutant="channel_visualization_step" says="Your step is right, but the hook stays on the layer: it runs at every later call and keeps its output alive. Remove it: handle.remove()."
+# %% mutant="channel_visualization_step" says="Your step is right, but the hook stays on the layer: it runs at every later call and keeps its output alive. Remove it: handle.remove()." visible="never removed"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1663,7 +1688,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * gradient / gradient.norm()
 
 
-# %% mutant="channel_visualization_step" says="Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(mean, pixels), or backward(inputs=[pixels])."
+# %% mutant="channel_visualization_step" says="Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(mean, pixels), or backward(inputs=[pixels])." visible=".grad"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1673,7 +1698,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image + learning_rate * pixels.grad / pixels.grad.norm()
 
 
-# %% mutant="channel_visualization_step" says="You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work on image.detach().clone().requires_grad_()."
+# %% mutant="channel_visualization_step" says="You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work on image.detach().clone().requires_grad_()." visible="requires_grad_()"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     outputs = []
     image.requires_grad_()
@@ -1684,7 +1709,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image.detach() + learning_rate * image.grad / image.grad.norm()
 
 
-# %% mutant="channel_visualization_step" says="You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ..."
+# %% mutant="channel_visualization_step" says="You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ..." visible="in place"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1695,7 +1720,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     return image
 
 
-# %% mutant="channel_visualization_step" says="Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred graphs along. Return a detached tensor."
+# %% mutant="channel_visualization_step" says="Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred graphs along. Return a detached tensor." visible="detach"
 def channel_visualization_step(image, layer, channel, model, learning_rate):
     pixels, outputs = image.detach().clone().requires_grad_(), []
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))

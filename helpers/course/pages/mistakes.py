@@ -83,16 +83,18 @@ def _mutant(cell: Cell, edit: _Edit, answer: str) -> Cell | Problem:
         )
     if not edit.says:
         return refused("mistake that says nothing", shown, "the sentence that a student should read", "write it below")
+    replaced = []
     for old, new in edit.places:
-        found = " / ".join(old)
         at = [n for n in range(len(lines)) if old and [line.strip() for line in lines[n : n + len(old)]] == old]
         if len(at) != 1:
             times = f"{len(at)} times in the answer" if old else "no `=` line before it"
             advice = "name more lines, or mend the line" if at else "copy the line from the answer"
-            return refused("place not once in the answer", f"{found or shown}: {times}", "exactly once", advice)
-        first = lines[at[0]]
-        indent = first[: len(first) - len(first.lstrip())]
-        lines[at[0] : at[0] + len(old)] = [indent + text for text in new if text]
+            found = f"{' / '.join(old) or shown}: {times}"
+            return refused("place not once in the answer", found, "exactly once", advice)
+        indent = lines[at[0]][: -len(lines[at[0]].lstrip())]
+        replaced.append((at[0], len(old), [indent + text for text in new if text]))
+    for first, count, new in sorted(replaced, reverse=True):  # from the last, so that lines keep their numbers
+        lines[first : first + count] = new
     source = "\n".join(lines)
     if not is_python(source):
         return refused(
