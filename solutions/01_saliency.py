@@ -224,15 +224,8 @@ checks.compute_saliency_maps(compute_saliency_maps)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import problem
 from helpers.inside.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)  # what a model does by chance in training mode is then the same for everyone
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
 
 
 def twice_and_left_as_found():
@@ -417,15 +410,8 @@ checks.score_gradient(score_gradient)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import problem
 from helpers.inside.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
 
 
 def error_for_another_word():
@@ -595,14 +581,12 @@ checks.smooth_grad(smooth_grad)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import problem
 from helpers.inside.emit import emit, state_of
 
 
-def problem(seed, samples, count, size=(9, 13), inside=True, **options):
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
+def noisy_problem(seed, samples, *options, inside=True, **more):
+    images, labels, model = problem(seed, *options, **more)
     if inside:  # each noisy image lies between the image and mid grey
         noise = (0.5 - images) * torch.rand(samples, *images.shape, dtype=images.dtype)
     else:
@@ -620,15 +604,15 @@ def by_own_gradient(images, labels, model, noise):
 
 
 def answer(*options, **more):
-    return smooth_grad(*problem(*options, **more)), by_own_gradient(*problem(*options, **more))
+    return smooth_grad(*noisy_problem(*options, **more)), by_own_gradient(*noisy_problem(*options, **more))
 
 
 def everything_left_as_found():
-    images, labels, model, noise = problem(124, 3, 2)
+    images, labels, model, noise = noisy_problem(124, 3, 2)
     smooth_grad(images, labels, model, noise)
     smooth = smooth_grad(images, labels, model, noise)
     facts = [smooth.requires_grad, images.requires_grad, noise.requires_grad]
-    return smooth, by_own_gradient(*problem(124, 3, 2)), facts, images, labels, noise, state_of(model)
+    return smooth, by_own_gradient(*noisy_problem(124, 3, 2)), facts, images, labels, noise, state_of(model)
 
 
 emit("three images, four samples", lambda: answer(121, 4, 3))
@@ -1120,203 +1104,133 @@ plots.bars(
 
 # %% [markdown] mistakes="compute_saliency_maps"
 # = pixels = images.detach().clone().requires_grad_()
+#
 # + model.train()
 # + pixels = images.detach().clone().requires_grad_()
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
 # You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every map,
 # and BatchNorm's statistics change. Leave the model in eval mode.
 # ~ `model.train()`
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
-# + return gradient.amax(dim=1)
-# Your map is the largest signed slope: a strong negative slope counts as nothing. Take the absolute value of the
-# gradient first, then the maximum over the channels.
-# ~ sign is kept
+# + for parameter in model.parameters():
+# +     parameter.requires_grad_(False)
+# + pixels = images.detach().clone().requires_grad_()
+# Your maps are right, but you froze the caller's model: its parameters no longer require gradients. Take
+# torch.autograd.grad with respect to the pixels; the parameters need no change.
+# ~ requires_grad
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
-# + return gradient.amax(dim=1).abs()
-# You take the maximum over the channels first and the absolute value afterwards, which loses strong negative slopes.
-# Swap the two: absolute value, then maximum.
-# ~ absolute value after max
-#
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
+# + pixels = images.requires_grad_()
 # = (gradient,) = torch.autograd.grad(own.sum(), pixels)
-# + loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-# + (gradient,) = torch.autograd.grad(loss, pixels)
-# You differentiate the cross-entropy loss. It contains the scores of all classes, and vanishes where the network is
-# sure. Differentiate the raw score of the label.
-# ~ cross-entropy
+# + own.sum().backward(inputs=[images])
+# + gradient = images.grad
+# You switch the caller's images to requires_grad and read images.grad: on a second call the gradients pile up, and
+# the caller's tensor is changed. Work on images.detach().clone().requires_grad_().
+# ~ pile up
 #
-# = scores = model(pixels)
 # = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
-# + loss = F.cross_entropy(model(pixels), labels)
-# + (gradient,) = torch.autograd.grad(loss, pixels)
-# You differentiate the cross-entropy loss averaged over the batch. Differentiate the raw scores of the labels, added
-# up: then no image's map depends on how many others there are.
-# ~ averaged over the batch
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
+# + own = scores.softmax(dim=1).gather(1, labels[:, None])
 # You differentiate the softmax probability, which flattens out where the network is sure. Differentiate the raw
 # score: no softmax before the gradient.
 # ~ softmax
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
-# + return gradient.abs().mean(dim=1)
-# You average over the three channels. The contract asks for their maximum: replace mean by amax.
-# ~ `mean`
+# + own = F.cross_entropy(scores, labels, reduction="sum")
+# You differentiate the cross-entropy loss. It contains the scores of all classes, and vanishes where the network is
+# sure. Differentiate the raw score of the label.
+# ~ cross-entropy
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
-# + return gradient.abs().sum(dim=1)
-# You add the three channels up. The contract asks for their maximum: replace sum by amax.
-# ~ `sum`
+# + own = F.cross_entropy(scores, labels)
+# You differentiate the cross-entropy loss averaged over the batch. Differentiate the raw scores of the labels,
+# added up: then no image's map depends on how many others there are.
+# ~ averaged over the batch
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
-# + return gradient.norm(dim=1)
-# You take the Euclidean norm over the three channels. The contract asks for the largest absolute value among them.
-# ~ `norm`
+# + own = scores.amax(dim=1)
+# You explain the class with the largest score and never use the labels. Take the score of the label that was asked
+# for: it may be wrong, and that is often the interesting case.
+# ~ labels are not used
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
+# + own = scores
+# You differentiate the sum of all scores, so your map is the same for every label. Pick the score of each image's
+# own label before you add up.
+# ~ `scores.sum()`
+#
+# + own = scores[:, labels]
+# scores[:, labels] pairs every image with every label of the batch, so each map mixes several classes. Pair image i
+# with label i alone, by gather or by scores[torch.arange(N), labels].
+# ~ `scores[:, labels]`
+#
 # = (gradient,) = torch.autograd.grad(own.sum(), pixels)
-# + own = model(pixels).gather(1, labels[:, None])
+#
 # + (gradient,) = torch.autograd.grad(own.mean(), pixels)
 # Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum,
 # so that a map does not depend on the size of the batch.
 # ~ mean over the batch of 3
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
-# + (gradient,) = torch.autograd.grad(model(pixels)[:, labels].sum(), pixels)
-# scores[:, labels] pairs every image with every label of the batch, so each map mixes several classes. Pair image i
-# with label i alone, by gather or by scores[torch.arange(N), labels].
-# ~ `scores[:, labels]`
+# + (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
+# Your maps are right, but they still require gradients (create_graph=True), and keep the whole network's graph in
+# memory. Return a detached tensor.
+# ~ `create_graph=True`
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
-# + (gradient,) = torch.autograd.grad(model(pixels).sum(), pixels)
-# You differentiate the sum of all scores, so your map is the same for every label. Pick the score of each image's own
-# label before you add up.
-# ~ `scores.sum()`
+# + own.sum().backward()
+# + gradient = pixels.grad
+# Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels]).
+# ~ inputs=[pixels]
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
-# + (gradient,) = torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)
-# You explain the class with the largest score and never use the labels. Take the score of the label that was asked
-# for: it may be wrong, and that is often the interesting case.
-# ~ labels are not used
+# + model.zero_grad()
+# + own.sum().backward()
+# + gradient = pixels.grad
+# Your maps are right, but model.zero_grad() threw the caller's gradients away and .backward() wrote others. Ask for
+# the gradient at the pixels alone with torch.autograd.grad: then there is nothing to zero.
+# ~ `zero_grad()`
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
 # = return gradient.abs().amax(dim=1)
-# + return gradient.abs().amax(dim=1).squeeze()
-# A squeeze without dim drops the batch axis of a single image. Return (N, H, W) for N = 1 too: leave squeeze out, or
-# say which axis goes.
-# ~ `.squeeze()`
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
+# + return gradient.amax(dim=1)
+# Your map is the largest signed slope: a strong negative slope counts as nothing. Take the absolute value of the
+# gradient first, then the maximum over the channels.
+# ~ sign is kept
+#
+# + return gradient.amax(dim=1).abs()
+# You take the maximum over the channels first and the absolute value afterwards, which loses strong negative
+# slopes. Swap the two: absolute value, then maximum.
+# ~ absolute value after max
+#
+# + return gradient.abs().mean(dim=1)
+# You average over the three channels. The contract asks for their maximum: replace mean by amax.
+# ~ `mean`
+#
+# + return gradient.abs().sum(dim=1)
+# You add the three channels up. The contract asks for their maximum: replace sum by amax.
+# ~ `sum`
+#
+# + return gradient.norm(dim=1)
+# You take the Euclidean norm over the three channels. The contract asks for the largest absolute value among them.
+# ~ `norm`
+#
+# + return (gradient * images).abs().amax(dim=1)
+# You multiplied the gradient by the image, which is another method (gradient times input). The saliency map is made
+# of the gradient alone.
+# ~ gradient times image
+#
 # + maps = gradient.abs().amax(dim=1)
 # + return maps / maps.amax(dim=(1, 2), keepdim=True)
 # You scaled each map to end at 1. Return the values as they are: only raw maps can be compared between labels, and
 # the plots do their own scaling.
 # ~ normalisation
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
-# + return (gradient * images).abs().amax(dim=1)
-# You multiplied the gradient by the image, which is another method (gradient times input). The saliency map is made
-# of the gradient alone.
-# ~ gradient times image
-#
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
 # + return gradient.abs()
 # You return three channels for each image. The map has one value for each pixel: take the maximum over dim 1.
 # ~ one axis too many
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), pixels)
-# + own = model(pixels).gather(1, labels[:, None])
-# + (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
-# Your maps are right, but they still require gradients (create_graph=True), and keep the whole network's graph in
-# memory. Return a detached tensor.
-# ~ `create_graph=True`
+# + return gradient.abs().amax(dim=1).squeeze()
+# A squeeze without dim drops the batch axis of a single image. Return (N, H, W) for N = 1 too: leave squeeze out,
+# or say which axis goes.
+# ~ `.squeeze()`
 #
-# = scores = model(pixels)
-# = own = scores.gather(1, labels[:, None])
-# + own = model(pixels).gather(1, labels[:, None])
-# = return gradient.abs().amax(dim=1)
 # + return gradient.abs().amax(dim=1).numpy()
 # Your maps are right, but they are a NumPy array. Return a torch tensor, so that the next step can stay on the
 # images' device.
 # ~ NumPy
-
-
-# %% mutant="compute_saliency_maps" says="You switch the caller's images to requires_grad and read images.grad: on a second call the gradients pile up, and the caller's tensor is changed. Work on images.detach().clone().requires_grad_()." visible="pile up"
-def compute_saliency_maps(images, labels, model):
-    images.requires_grad_()
-    own = model(images).gather(1, labels[:, None])
-    own.sum().backward(inputs=[images])
-    return images.grad.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])." visible="inputs=[pixels]"
-def compute_saliency_maps(images, labels, model):
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    own.sum().backward()
-    return pixels.grad.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but model.zero_grad() threw the caller's gradients away and .backward() wrote others. Ask for the gradient at the pixels alone with torch.autograd.grad: then there is nothing to zero." visible="`zero_grad()`"
-def compute_saliency_maps(images, labels, model):
-    model.zero_grad()
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    own.sum().backward()
-    return pixels.grad.abs().amax(dim=1)
-
-
-# %% mutant="compute_saliency_maps" says="Your maps are right, but you froze the caller's model: its parameters no longer require gradients. Take torch.autograd.grad with respect to the pixels; the parameters need no change." visible="requires_grad"
-def compute_saliency_maps(images, labels, model):
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    pixels = images.detach().clone().requires_grad_()
-    own = model(pixels).gather(1, labels[:, None])
-    own.sum().backward()
-    return pixels.grad.abs().amax(dim=1)
 
 
 # %% variant="compute_saliency_maps"
@@ -1392,120 +1306,75 @@ def compute_saliency_maps(images, labels, model):
     return torch.maximum(gradient, -gradient).detach().max(dim=1)[0]
 
 
-# %% mutant="score_gradient" says="You return absolute values. This function keeps the sign: it tells brighter from darker." visible="`abs`"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0].abs()
-
-
-# %% mutant="score_gradient" says="The word in `of` makes no difference: you always differentiate the score. Apply the softmax, or its logarithm, to the scores where it is asked for." visible="`of` is not told apart"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    return torch.autograd.grad(model(pixels).gather(1, labels[:, None]).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="For the log-probability you differentiate the cross-entropy loss, which has the opposite sign. Negate it, or use log_softmax." visible="opposite sign"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    if of == "log_probability":
-        return torch.autograd.grad(F.cross_entropy(values, labels, reduction="sum"), pixels)[0]
-    values = values.softmax(1) if of == "probability" else values
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="Your softmax runs over the images of the batch (dim 0). Run it over the classes (dim 1): the probabilities of one image add up to 1." visible="dim=0"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(0), "log_probability": values.log_softmax(0)}[of]
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="You multiply the gradient of the score by p_y, as if p_y were a fixed factor. The denominator of the softmax depends on the pixels too: differentiate the probability itself." visible="denominator"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    scores = model(pixels)
-    values = scores.log_softmax(1) if of == "log_probability" else scores
-    gradient = torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
-    if of == "probability":
-        gradient = gradient * model(images).softmax(1).gather(1, labels[:, None])[:, :, None, None].detach()
-    return gradient
-
-
-# %% mutant="score_gradient" says="A word you do not know passes without an error, and the caller takes the result for what was asked. Test for the three words and raise ValueError for any other." visible="ValueError"
-def score_gradient(images, labels, model, of="score"):
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    if of == "probability":
-        values = values.softmax(dim=1)
-    if of == "log_probability":
-        values = values.log_softmax(dim=1)
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="You explain the class with the largest score and never use the labels. Pick the value of the label that was asked for." visible="labels are not used"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    return torch.autograd.grad(values.amax(dim=1).sum(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="Your gradients are divided by the number of images: the mean over the batch was differentiated. Differentiate the sum." visible="mean over the batch of 3"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    return torch.autograd.grad(values.gather(1, labels[:, None]).mean(), pixels)[0]
-
-
-# %% mutant="score_gradient" says="You return one value for each pixel, (N, H, W). This function keeps the three channels: (N, 3, H, W)." visible="one axis too few"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    return torch.autograd.grad(values.gather(1, labels[:, None]).sum(), pixels)[0].amax(dim=1)
-
-
-# %% mutant="score_gradient" says="Your gradients are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])." visible="inputs=[pixels]"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    pixels = images.detach().clone().requires_grad_()
-    values = model(pixels)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    values.gather(1, labels[:, None]).sum().backward()
-    return pixels.grad
-
-
-# %% mutant="score_gradient" says="You return images.grad of the caller's own tensor: the next call adds to it, and the result you returned changes with it. Work on images.detach().clone().requires_grad_()." visible="pile up"
-def score_gradient(images, labels, model, of="score"):
-    if of not in ("score", "probability", "log_probability"):
-        raise ValueError(of)
-    images.requires_grad_()
-    values = model(images)
-    values = {"score": values, "probability": values.softmax(1), "log_probability": values.log_softmax(1)}[of]
-    values.gather(1, labels[:, None]).sum().backward(inputs=[images])
-    return images.grad
+# %% [markdown] mistakes="score_gradient"
+# = pixels = images.detach().clone().requires_grad_()
+# + pixels = images.requires_grad_()
+# = return torch.autograd.grad(own.sum(), pixels)[0]
+# + own.sum().backward(inputs=[images])
+# + return images.grad
+# You return images.grad of the caller's own tensor: the next call adds to it, and the result you returned changes
+# with it. Work on images.detach().clone().requires_grad_().
+# ~ pile up
+#
+# = values = values.softmax(dim=1)
+#
+# + values = values * values.softmax(dim=1).detach()
+# You multiply the gradient of the score by p_y, as if p_y were a fixed factor. The denominator of the softmax
+# depends on the pixels too: differentiate the probability itself.
+# ~ denominator
+#
+# + values = values.softmax(dim=0)
+# = values = values.log_softmax(dim=1)
+# + values = values.log_softmax(dim=0)
+# Your softmax runs over the images of the batch (dim 0). Run it over the classes (dim 1): the probabilities of one
+# image add up to 1.
+# ~ dim=0
+#
+# = values = values.log_softmax(dim=1)
+# + return torch.autograd.grad(F.cross_entropy(values, labels, reduction="sum"), pixels)[0]
+# For the log-probability you differentiate the cross-entropy loss, which has the opposite sign. Negate it, or use
+# log_softmax.
+# ~ opposite sign
+#
+# = elif of != "score":
+# = raise ValueError(f"found of={of!r}, wanted 'score', 'probability' or 'log_probability'")
+# +
+# A word you do not know passes without an error, and the caller takes the result for what was asked. Test for the
+# three words and raise ValueError for any other.
+# ~ ValueError
+#
+# = own = values.gather(1, labels[:, None])
+#
+# + own = model(pixels).gather(1, labels[:, None])
+# The word in `of` makes no difference: you always differentiate the score. Apply the softmax, or its logarithm, to
+# the scores where it is asked for.
+# ~ `of` is not told apart
+#
+# + own = values.amax(dim=1)
+# You explain the class with the largest score and never use the labels. Pick the value of the label that was asked
+# for.
+# ~ labels are not used
+#
+# = return torch.autograd.grad(own.sum(), pixels)[0]
+#
+# + return torch.autograd.grad(own.sum(), pixels)[0].abs()
+# You return absolute values. This function keeps the sign: it tells brighter from darker.
+# ~ `abs`
+#
+# + return torch.autograd.grad(own.sum(), pixels)[0].amax(dim=1)
+# You return one value for each pixel, (N, H, W). This function keeps the three channels: (N, 3, H, W).
+# ~ one axis too few
+#
+# + return torch.autograd.grad(own.mean(), pixels)[0]
+# Your gradients are divided by the number of images: the mean over the batch was differentiated. Differentiate the
+# sum.
+# ~ mean over the batch of 3
+#
+# + own.sum().backward()
+# + return pixels.grad
+# Your gradients are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at
+# the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels]).
+# ~ inputs=[pixels]
 
 
 # %% variant="score_gradient"
@@ -1588,15 +1457,13 @@ def score_gradient(images, labels, model, of="score"):
 
 
 # %% [markdown] mistakes="smooth_grad"
-# = total = torch.zeros_like(images)
-# +
-# = total += score_gradient(images + sample, labels, model)
-# = return total / len(noise)
-# + return score_gradient(images + sample, labels, model)
-# You return inside the loop, after the first sample. Add all samples up first; return when the loop is over.
-# ~ `return` inside the loop
-#
 # = for sample in noise:
+#
+# + for sample in torch.randn_like(noise) * noise.std():
+# You draw noise of your own. Use the noise that is passed in: then the result can be repeated, and the caller
+# chooses its strength.
+# ~ `torch.randn`
+#
 # + noisy = images.clone()
 # + for sample in noise:
 # = total += score_gradient(images + sample, labels, model)
@@ -1607,65 +1474,61 @@ def score_gradient(images, labels, model, of="score"):
 # ~ piled up
 #
 # = total += score_gradient(images + sample, labels, model)
+#
 # + images += sample
 # + total += score_gradient(images, labels, model)
 # images += sample changes the caller's images, and the noise piles up from sample to sample. Write images + sample,
 # which makes a new tensor.
 # ~ piled up
-
-
-# %% mutant="smooth_grad" says="You average absolute gradients. SmoothGrad averages the signed ones, so that slopes which change their sign from sample to sample cancel: leave abs out." visible="`abs`"
-def smooth_grad(images, labels, model, noise):
-    return torch.stack([score_gradient(images + sample, labels, model).abs() for sample in noise]).mean(dim=0)
-
-
-# %% mutant="smooth_grad" says="You average the squares of the gradients, which is another method. Average the gradients themselves." visible="square"
-def smooth_grad(images, labels, model, noise):
-    return torch.stack([score_gradient(images + sample, labels, model) ** 2 for sample in noise]).mean(dim=0)
-
-
-# %% mutant="smooth_grad" says="You average the noisy images and take one gradient at their mean, where the noise has cancelled. Take a gradient for each sample, then average the gradients." visible="mean is taken before the gradient"
-def smooth_grad(images, labels, model, noise):
-    return score_gradient((images + noise).mean(dim=0), labels, model)
-
-
-# %% mutant="smooth_grad" says="You clamp the noisy images to [0, 1], which the contract rules out: near black and white the noise would be cut off on one side. Leave clamp out." visible="`clamp`"
-def smooth_grad(images, labels, model, noise):
-    noisy = (images + noise).clamp(0, 1)
-    return torch.stack([score_gradient(batch, labels, model) for batch in noisy]).mean(dim=0)
-
-
-# %% mutant="smooth_grad" says="You add the gradients up and do not divide by the number of samples. Return the mean, or twice the samples give twice the map." visible="not divided by their number"
-def smooth_grad(images, labels, model, noise):
-    return sum(score_gradient(images + sample, labels, model) for sample in noise)
-
-
-# %% mutant="smooth_grad" says="You divide by the number of images instead of the number of samples. The first axis of noise counts the samples." visible="not by the 3 samples"
-def smooth_grad(images, labels, model, noise):
-    return sum(score_gradient(images + sample, labels, model) for sample in noise) / len(images)
-
-
-# %% mutant="smooth_grad" says="You draw noise of your own. Use the noise that is passed in: then the result can be repeated, and the caller chooses its strength." visible="`torch.randn`"
-def smooth_grad(images, labels, model, noise):
-    drawn = torch.randn_like(noise) * noise.std() if noise.numel() > 1 else noise
-    return sum(score_gradient(images + sample, labels, model) for sample in drawn) / len(noise)
-
-
-# %% mutant="smooth_grad" says="The noise is never added: you average equal gradients at the clean images. Take each gradient at images + sample." visible="never added"
-def smooth_grad(images, labels, model, noise):
-    return sum(score_gradient(images, labels, model) for _ in noise) / len(noise)
+#
+# + total += score_gradient(images, labels, model)
+# The noise is never added: you average equal gradients at the clean images. Take each gradient at images + sample.
+# ~ never added
+#
+# + total += score_gradient((images + sample).clamp(0, 1), labels, model)
+# You clamp the noisy images to [0, 1], which the contract rules out: near black and white the noise would be cut
+# off on one side. Leave clamp out.
+# ~ `clamp`
+#
+# + total += score_gradient(images + sample, labels, model).abs()
+# You average absolute gradients. SmoothGrad averages the signed ones, so that slopes which change their sign from
+# sample to sample cancel: leave abs out.
+# ~ `abs`
+#
+# + total += score_gradient(images + sample, labels, model) ** 2
+# You average the squares of the gradients, which is another method. Average the gradients themselves.
+# ~ square
+#
+# + return score_gradient(images + sample, labels, model)
+# You return inside the loop, after the first sample. Add all samples up first; return when the loop is over.
+# ~ `return` inside the loop
+#
+# = return total / len(noise)
+#
+# + return score_gradient((images + noise).mean(dim=0), labels, model)
+# You average the noisy images and take one gradient at their mean, where the noise has cancelled. Take a gradient
+# for each sample, then average the gradients.
+# ~ mean is taken before the gradient
+#
+# + return total
+# You add the gradients up and do not divide by the number of samples. Return the mean, or twice the samples give
+# twice the map.
+# ~ not divided by their number
+#
+# + return total / len(images)
+# You divide by the number of images instead of the number of samples. The first axis of noise counts the samples.
+# ~ not by the 3 samples
+#
+# + return (total / len(noise)).abs().amax(dim=1)
+# You return one value for each pixel, (N, H, W). Keep the three channels and the sign; the maximum over channels is
+# taken when the map is drawn.
+# ~ one axis too few
 
 
 # %% mutant="smooth_grad" says="In your batch of S x N images the labels are in the wrong order: repeat_interleave repeats each label S times in a row, and the images come sample by sample. Use labels.repeat(S)." visible="labels.repeat(S)"
 def smooth_grad(images, labels, model, noise):
     noisy = (images + noise).flatten(0, 1)
     return score_gradient(noisy, labels.repeat_interleave(len(noise)), model).view_as(noise).mean(dim=0)
-
-
-# %% mutant="smooth_grad" says="You return one value for each pixel, (N, H, W). Keep the three channels and the sign; the maximum over channels is taken when the map is drawn." visible="one axis too few"
-def smooth_grad(images, labels, model, noise):
-    mean = sum(score_gradient(images + sample, labels, model) for sample in noise) / len(noise)
-    return mean.abs().amax(dim=1)
 
 
 # %% variant="smooth_grad"
@@ -1707,89 +1570,79 @@ def smooth_grad(images, labels, model, noise):
 
 # %% [markdown] mistakes="saliency_box"
 # = keep = math.ceil(fraction * saliency_map.numel())
-# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
-# = rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-# + rows, columns = torch.nonzero(saliency_map >= fraction * saliency_map.max(), as_tuple=True)
-# Your threshold is a share of the largest value. The fraction counts pixels: the threshold is the ceil(fraction x
-# pixels)-th largest value.
-# ~ share of the maximum
 #
-# = keep = math.ceil(fraction * saliency_map.numel())
 # + keep = int(fraction * saliency_map.numel())
-# You round the number of pixels down. Round it up with math.ceil, so that at least the asked share is kept, and never
-# none.
+# You round the number of pixels down. Round it up with math.ceil, so that at least the asked share is kept, and
+# never none.
 # ~ rounded down
 #
-# = keep = math.ceil(fraction * saliency_map.numel())
 # + keep = max(1, round(fraction * saliency_map.numel()))
 # You round the number of pixels to the nearest whole number. Round it up with math.ceil.
 # ~ to the nearest
 #
-# = keep = math.ceil(fraction * saliency_map.numel())
 # = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+#
+# + threshold = fraction * saliency_map.max()
+# Your threshold is a share of the largest value. The fraction counts pixels: the threshold is the ceil(fraction x
+# pixels)-th largest value.
+# ~ share of the maximum
+#
 # + threshold = torch.quantile(saliency_map.flatten(), 1 - fraction)
-# A quantile interpolates between two pixels, and can keep one pixel less than asked for. Sort the values and take the
-# ceil(fraction x pixels)-th largest.
+# A quantile interpolates between two pixels, and can keep one pixel less than asked for. Sort the values and take
+# the ceil(fraction x pixels)-th largest.
 # ~ quantile
 #
-# = keep = math.ceil(fraction * saliency_map.numel())
-# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
 # + threshold = torch.quantile(saliency_map.flatten(), fraction)
 # You drop a share of `fraction` and keep the rest. It is the share of the pixels to keep: the brightest ones.
 # ~ share to drop
 #
-# = keep = math.ceil(fraction * saliency_map.numel())
-# + height, width = saliency_map.shape
-# + keep = math.ceil(fraction * saliency_map.numel())
-# = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-# + x1, y1 = int(columns.max()) + 1, int(rows.max()) + 1
-# + return int(columns.min()), int(rows.min()), min(x1, width - 1), min(y1, height - 1)
-# You keep x1 and y1 inside the map, so that a box that reaches the right or the lower side is one pixel too small.
-# They are one past the last column and row, and may be W and H.
-# ~ may be W and H
-#
-# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
 # + threshold = saliency_map.flatten().sort().values[keep - 1]
 # You count from the darkest pixel: the threshold is the k-th smallest value. Sort with descending=True.
 # ~ nearly all pixels are kept
 #
-# = threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
 # = rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
-# + places = saliency_map.flatten().topk(keep).indices
-# + rows, columns = places // saliency_map.shape[1], places % saliency_map.shape[1]
-# topk gives exactly k pixels, and picks at random among equal ones. Keep every pixel that ties with the threshold:
-# compare the map with the k-th largest value.
-# ~ `topk`
 #
-# = rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
 # + rows, columns = torch.nonzero(saliency_map > threshold, as_tuple=True)
 # + if len(rows) == 0:
 # +     return 0, 0, 0, 0
 # You drop the pixels that are equal to the threshold. Keep them: compare with >=.
 # ~ `>` in place of `>=`
 #
-# = rows, columns = torch.nonzero(saliency_map >= threshold, as_tuple=True)
+# + places = saliency_map.flatten().topk(keep).indices
+# + rows, columns = places // saliency_map.shape[1], places % saliency_map.shape[1]
+# topk gives exactly k pixels, and picks at random among equal ones. Keep every pixel that ties with the threshold:
+# compare the map with the k-th largest value.
+# ~ `topk`
+#
 # + saliency_map[saliency_map < threshold] = 0
 # + rows, columns = torch.nonzero(saliency_map, as_tuple=True)
-# Your box is right, but you set the other pixels of the caller's map to 0. Compare the map with the threshold, which
-# makes a tensor of its own, and write nothing into the map.
+# Your box is right, but you set the other pixels of the caller's map to 0. Compare the map with the threshold,
+# which makes a tensor of its own, and write nothing into the map.
 # ~ an operation in place
 #
 # = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+#
 # + return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
-# Rows and columns are swapped. A map has shape (H, W): the first index is the row, which is y; the box gives x first.
+# Rows and columns are swapped. A map has shape (H, W): the first index is the row, which is y; the box gives x
+# first.
 # ~ rows and columns are swapped
 #
-# = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 # + return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
 # Your box ends on the last row and column instead of one past them. Boxes are half open: add 1 to x1 and y1.
 # ~ the end is included
 #
-# = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+# + height, width = saliency_map.shape
+# + x1, y1 = min(int(columns.max()) + 1, width - 1), min(int(rows.max()) + 1, height - 1)
+# + return int(columns.min()), int(rows.min()), x1, y1
+# You keep x1 and y1 inside the map, so that a box that reaches the right or the lower side is one pixel too small.
+# They are one past the last column and row, and may be W and H.
+# ~ may be W and H
+#
 # + x0, y0 = int(columns.min()), int(rows.min())
 # + return x0, y0, int(columns.max()) + 1 - x0, int(rows.max()) + 1 - y0
 # You return width and height in place of the far corner. The box is (x0, y0, x1, y1).
 # ~ width and height
+
 
 # %% variant="saliency_box"
 import numpy as np

@@ -166,29 +166,19 @@ checks.class_visualization_step(class_visualization_step)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_network
+from helpers.checks.problems import drawing_problem
 from helpers.inside.emit import emit, state_of
 
 
-def problem(seed, size=(9, 13), **options):
-    """An image far from mid grey, a class that is not its prediction, and a model."""
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    image = 3 * torch.rand(1, 3, *size, dtype=next(model.parameters()).dtype) - 1.2
-    with torch.no_grad():
-        scores = model(image)
-    return image, (int(scores.argmax()) + 1 + seed % 2) % scores.shape[1], model
-
-
 def three_steps():
-    image, target, model = problem(406)
+    image, target, model = drawing_problem(406)
     for _ in range(3):
         image = class_visualization_step(image, target, model, 0.5, 0.3)
     return image
 
 
 def second_step_and_left_as_found():
-    image, target, model = problem(405, trainable=True)
+    image, target, model = drawing_problem(405, trainable=True)
     class_visualization_step(image, target, model, 0.25, 0.5)
     result = class_visualization_step(image, target, model, 0.25, 0.5)
     facts = [result.requires_grad, image.requires_grad, image.grad is not None, result.data_ptr() == image.data_ptr()]
@@ -198,26 +188,26 @@ def second_step_and_left_as_found():
 emit(
     "no regulariser",
     lambda: [
-        class_visualization_step(*problem(401), 0.0, 0.4),
-        class_visualization_step(*problem(402, (8, 6), classes=7), 0, 3.0),
+        class_visualization_step(*drawing_problem(401), 0.0, 0.4),
+        class_visualization_step(*drawing_problem(402, (8, 6), classes=7), 0, 3.0),
     ],
 )
 emit(
     "a strong regulariser",
     lambda: [
-        class_visualization_step(*problem(403), 0.9, 0.4),
-        class_visualization_step(*problem(402, (8, 6), classes=7), 0.3, 2.5),
+        class_visualization_step(*drawing_problem(403), 0.9, 0.4),
+        class_visualization_step(*drawing_problem(402, (8, 6), classes=7), 0.3, 2.5),
     ],
 )
 emit(
     "float32, a trainable network, three steps one after the other",
     lambda: [
-        class_visualization_step(*problem(404, (7, 10), classes=4, dtype=torch.float32, trainable=True), 0.4, 0.7),
+        class_visualization_step(
+            *drawing_problem(404, (7, 10), classes=4, dtype=torch.float32, trainable=True), 0.4, 0.7
+        ),
         three_steps(),
     ],
 )
-
-
 emit("a second call, everything left as found", second_step_and_left_as_found)
 ### END HIDDEN TESTS
 
@@ -785,25 +775,23 @@ checks.channel_visualization_step(channel_visualization_step)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_network
+from helpers.checks.problems import drawing_problem
 from helpers.inside.emit import emit, state_of
 
 
-def problem(seed, path, size=(9, 13), **options):
+def layer_problem(seed, path, **options):
     """An image far from mid grey, a layer by its path in the network, and the model."""
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    image = 3 * torch.rand(1, 3, *size, dtype=next(model.parameters()).dtype) - 1.2
+    image, _, model = drawing_problem(seed, **options)
     return image, model.network.get_submodule(path), model
 
 
 def step(seed, path, channel, learning_rate, **options):
-    image, layer, model = problem(seed, path, **options)
+    image, layer, model = layer_problem(seed, path, **options)
     return channel_visualization_step(image, layer, channel, model, learning_rate)
 
 
 def second_step_and_left_as_found():
-    image, layer, model = problem(425, "body.1", trainable=True)
+    image, layer, model = layer_problem(425, "body.1", trainable=True)
     channel_visualization_step(image, layer, 2, model, 0.6)
     result = channel_visualization_step(image, layer, 2, model, 0.6)
     facts = [result.requires_grad, image.requires_grad, image.grad is not None, result.data_ptr() == image.data_ptr()]
@@ -1031,216 +1019,133 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 
 # %% [markdown] mistakes="class_visualization_step"
 # = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + return image + learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
-# Your regulariser has the wrong sign: it pays for distance from grey instead of charging for it. The picture looks
-# bolder and scores higher, and runs away to black and white. Subtract 2 * l2_reg * (image - 0.5).
-# ~ sign of the regulariser
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + objective = model(pixels)[0, target] - l2_reg * ((pixels.detach() - 0.5) ** 2).sum()
-# + (gradient,) = torch.autograd.grad(objective, pixels)
-# + return image + learning_rate * gradient
-# Your regulariser has no effect: it is left out, or computed from a detached tensor, whose gradient is zero. Subtract
-# 2 * l2_reg * (image - 0.5) from the gradient, or compute the price from the tensor you differentiate.
-# ~ missing, or computed from a detached
+# + score = model(pixels).max()
+# You ascend the largest score, whatever class it belongs to. Take the score of the target: model(pixels)[0,
+# target].
+# ~ target is not used
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + objective = model(pixels)[0, target] - l2_reg * (pixels**2).sum()
-# + (gradient,) = torch.autograd.grad(objective, pixels)
-# + return image + learning_rate * gradient
-# You pull the pixels towards black: the centre of the regulariser is mid grey. Replace image by image - 0.5 in the
-# price.
-# ~ towards black
+# + score = model(pixels).softmax(dim=1)[0, target]
+# You ascend the softmax probability, whose slope vanishes where the network is sure of something else: there is no
+# way to start. Use the raw score.
+# ~ a softmax
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
+# + score = model(pixels).log_softmax(dim=1)[0, target]
+# You ascend the log-probability (the cross-entropy, negated), which also pushes all other scores down. It is worth
+# an experiment, and section 4.5 makes it; the step takes the raw score.
+# ~ a log-softmax
+#
+# + score = model(pixels)[0, target] - l2_reg * (pixels - 0.5).norm()
 # = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + objective = model(pixels)[0, target] - l2_reg * (pixels - 0.5).norm()
-# + (gradient,) = torch.autograd.grad(objective, pixels)
-# + return image + learning_rate * gradient
+# + return image.detach() + learning_rate * gradient
 # Your price is the norm, not its square: then the pull has the same length whether the picture is near grey or far
 # from it. Use ||x - 0.5||^2, whose gradient is 2 (x - 0.5).
 # ~ norm is not squared
 #
 # = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
+# + score = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).mean()
 # = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + return image + learning_rate * (gradient - l2_reg * (image - 0.5))
-# The factor 2 is missing: the gradient of (x - 0.5)^2 is 2 (x - 0.5).
-# ~ has a factor 2
-#
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).mean()
-# + (gradient,) = torch.autograd.grad(objective, pixels)
-# + return image + learning_rate * gradient
-# Your price is a mean over the pixels, which makes it thousands of times smaller. The contract sums the squares over
-# all pixels and channels.
+# + return image.detach() + learning_rate * gradient
+# Your price is a mean over the pixels, which makes it thousands of times smaller. The contract sums the squares
+# over all pixels and channels.
 # ~ a mean where
 #
 # = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
 # + scores = model(pixels)
-# + objective = scores[0, target] - l2_reg * (scores**2).sum()
-# + (gradient,) = torch.autograd.grad(objective, pixels)
-# + return image + learning_rate * gradient
+# + score = scores[0, target] - l2_reg * (scores**2).sum()
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + return image.detach() + learning_rate * gradient
 # You regularise the scores: the price is computed from the model's output. It is the image that must not stray far
 # from grey.
 # ~ small scores
 #
-# = score = model(pixels)[0, target]
 # = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + direction = gradient - 2 * l2_reg * (image - 0.5)
-# + return image + learning_rate * direction / direction.norm()
-# You normalise the gradient. This step is the raw one: image + learning_rate * gradient; the loop decides about
-# lengths.
-# ~ a normalisation
+# + score.backward()
+# + gradient = pixels.grad
+# Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(objective, pixels), or backward(inputs=[pixels]).
+# ~ .grad
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
 # = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + return image + learning_rate * (gradient / gradient.norm() - 2 * l2_reg * (image - 0.5))
-# You normalise the gradient of the score before you subtract the pull towards grey, so that l2_reg means something
-# else. This step is the raw one: no normalisation.
-# ~ a normalisation
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + return image + learning_rate * gradient - 2 * l2_reg * (image - 0.5)
-# The learning rate multiplies the gradient of the score alone. It belongs to both terms: learning_rate * (gradient -
-# 2 * l2_reg * (image - 0.5)).
+# + return image.detach() + learning_rate * gradient
+# Your regulariser has no effect: it is left out, or computed from a detached tensor, whose gradient is zero.
+# Subtract 2 * l2_reg * (image - 0.5) from the gradient, or compute the price from the tensor you differentiate.
+# ~ missing, or computed from a detached
+#
+# + return image.detach() + learning_rate * (gradient + 2 * l2_reg * (image.detach() - 0.5))
+# Your regulariser has the wrong sign: it pays for distance from grey instead of charging for it. The picture looks
+# bolder and scores higher, and runs away to black and white. Subtract 2 * l2_reg * (image - 0.5).
+# ~ sign of the regulariser
+#
+# + return image.detach() + learning_rate * (gradient - 2 * l2_reg * image.detach())
+# You pull the pixels towards black: the centre of the regulariser is mid grey. Replace image by image - 0.5 in the
+# price.
+# ~ towards black
+#
+# + return image.detach() + learning_rate * (gradient - l2_reg * (image.detach() - 0.5))
+# The factor 2 is missing: the gradient of (x - 0.5)^2 is 2 (x - 0.5).
+# ~ has a factor 2
+#
+# + return image.detach() + learning_rate * gradient - 2 * l2_reg * (image.detach() - 0.5)
+# The learning rate multiplies the gradient of the score alone. It belongs to both terms: learning_rate * (gradient
+# - 2 * l2_reg * (image - 0.5)).
 # ~ learning rate belongs to the whole
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + moved = image + learning_rate * gradient
+# + moved = image.detach() + learning_rate * gradient
 # + return moved - learning_rate * 2 * l2_reg * (moved - 0.5)
 # You ascend first and then pull the new image towards grey. Both terms of the gradient are taken at the old image.
 # ~ taken at the old image
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).clamp(0, 1)
-# You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps.
-# ~ a clamp in the step
+# + direction = gradient - 2 * l2_reg * (image.detach() - 0.5)
+# + return image.detach() + learning_rate * direction / direction.norm()
+# You normalise the gradient. This step is the raw one: image + learning_rate * gradient; the loop decides about
+# lengths.
+# ~ a normalisation
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + return image - learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
+# + return image.detach() + learning_rate * (gradient / gradient.norm() - 2 * l2_reg * (image.detach() - 0.5))
+# You normalise the gradient of the score before you subtract the pull towards grey, so that l2_reg means something
+# else. This step is the raw one: no normalisation.
+# ~ a normalisation
+#
+# + saliency = gradient.abs().amax(dim=1, keepdim=True)
+# + return image.detach() + learning_rate * (saliency - 2 * l2_reg * (image.detach() - 0.5))
+# You step along the saliency map. Its absolute value has lost which way is up, and its maximum over the channels
+# has lost which channel. Use the gradient itself.
+# ~ lose the direction
+#
+# + return image.detach() - learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
 # You go downhill: the picture loses what the class is made of. Add the gradient of J to the image.
 # ~ downhill
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + return image - learning_rate * (gradient + 2 * l2_reg * (image - 0.5))
-# You descend on the score and still pull towards grey, as if s_target were a loss to be made small. Add the gradient
-# of the score; only the price is subtracted.
+# + return image.detach() - learning_rate * (gradient + 2 * l2_reg * (image.detach() - 0.5))
+# You descend on the score and still pull towards grey, as if s_target were a loss to be made small. Add the
+# gradient of the score; only the price is subtracted.
 # ~ downhill
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels).softmax(dim=1)[0, target], pixels)
-# + return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-# You ascend the softmax probability, whose slope vanishes where the network is sure of something else: there is no
-# way to start. Use the raw score.
-# ~ a softmax
+# + return (image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))).clamp(0, 1)
+# You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps.
+# ~ a clamp in the step
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels).log_softmax(dim=1)[0, target], pixels)
-# + return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-# You ascend the log-probability (the cross-entropy, negated), which also pushes all other scores down. It is worth an
-# experiment, and section 4.5 makes it; the step takes the raw score.
-# ~ a log-softmax
+# + return (image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))).squeeze(0)
+# Your result has lost its batch axis. Return (1, 3, H, W): leave squeeze and [0] out.
+# ~ drops the batch axis
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels).max(), pixels)
-# + return image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-# You ascend the largest score, whatever class it belongs to. Take the score of the target: model(pixels)[0, target].
-# ~ target is not used
+# + return pixels + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred
+# graphs along. Return a detached tensor.
+# ~ detach
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + saliency = gradient.abs().amax(dim=1, keepdim=True)
-# + return image + learning_rate * (saliency - 2 * l2_reg * (image - 0.5))
-# You step along the saliency map. Its absolute value has lost which way is up, and its maximum over the channels has
-# lost which channel. Use the gradient itself.
-# ~ lose the direction
-#
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + pixels = pixels + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
-# + return image
-# The image comes back as it went in: a new tensor was bound to a name inside the function and never returned. Return
-# the sum.
-# ~ never returned
-#
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
 # + image += learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
 # + return image
 # You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ...
 # ~ in place
 #
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + model(pixels)[0, target].backward()
-# + return image + learning_rate * (pixels.grad - 2 * l2_reg * (image - 0.5))
-# Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
-# pixels alone: torch.autograd.grad(objective, pixels), or backward(inputs=[pixels]).
-# ~ .grad
-#
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + objective = model(pixels)[0, target] - l2_reg * ((pixels - 0.5) ** 2).sum()
-# + (gradient,) = torch.autograd.grad(objective, pixels)
-# + return pixels + learning_rate * gradient
-# Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred
-# graphs along. Return a detached tensor.
-# ~ detach
-#
-# = score = model(pixels)[0, target]
-# = (gradient,) = torch.autograd.grad(score, pixels)
-# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-# + return (image + learning_rate * (gradient - 2 * l2_reg * (image - 0.5))).squeeze(0)
-# Your result has lost its batch axis. Return (1, 3, H, W): leave squeeze and [0] out.
-# ~ drops the batch axis
+# + pixels = pixels + learning_rate * (gradient - 2 * l2_reg * (pixels - 0.5))
+# + return image
+# The image comes back as it went in: a new tensor was bound to a name inside the function and never returned.
+# Return the sum.
+# ~ never returned
 
 
 # %% mutant="class_visualization_step" says="You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work on image.detach().clone().requires_grad_()." visible="requires_grad_()"
@@ -1313,74 +1218,75 @@ def class_visualization_step(image, target, model, l2_reg, learning_rate):
 
 # %% [markdown] mistakes="synthesise"
 # = for k, (down, right) in enumerate(offsets, start=1):
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
-# + for k, _ in enumerate(offsets, start=1):
-# +     image = clamp(step(image))
-# There is no jitter: the step always sees the picture in the same place. Shift it before the step and back after it.
-# ~ apply it to the shifted one
 #
-# = for k, (down, right) in enumerate(offsets, start=1):
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
 # + for k, (right, down) in enumerate(offsets, start=1):
-# +     image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
 # Down and right are exchanged. An offset is (down, right), and jitter takes them in this order.
 # ~ in this order
 #
-# = for k, (down, right) in enumerate(offsets, start=1):
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
 # + for k, (down, right) in enumerate(offsets):
-# +     image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-# You count the iterations from 0, so that the very first one is blurred and the others come one too late. Count from
-# 1: enumerate(offsets, start=1).
+# You count the iterations from 0, so that the very first one is blurred and the others come one too late. Count
+# from 1: enumerate(offsets, start=1).
 # ~ counted from 0
 #
+# + first = image
+# + for k, (down, right) in enumerate(offsets, start=1):
 # = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
-# + image = clamp(step(jitter(image, down, right)))
-# The shift is not undone: the picture wanders about with the offsets. Apply jitter(..., -down, -right) to what the
-# step returns.
-# ~ not undone
+# + shifted = step(jitter(first, down, right))
+# Every iteration starts from the first image again, so that only the last one counts. Go on from the image of the
+# iteration before.
+# ~ from the first image again
 #
 # = shifted = step(jitter(image, down, right))
 # = image = clamp(jitter(shifted, -down, -right))
-# + image = clamp(jitter(step(jitter(image, down, right)), down, right))
-# You shift a second time in the same direction instead of back. Change both signs: jitter(..., -down, -right).
-# ~ second shift in the same direction
 #
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
-# + image = clamp(jitter(step(jitter(image, -down, -right)), down, right))
+# + image = clamp(step(image))
+# There is no jitter: the step always sees the picture in the same place. Shift it before the step and back after
+# it.
+# ~ apply it to the shifted one
+#
+# + shifted = step(jitter(image, -down, -right))
+# + image = clamp(jitter(shifted, down, right))
 # You shift back before the step instead of forth. The order is jitter(image, down, right), step, jitter(..., -down,
 # -right).
 # ~ exchanged
 #
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
-# + image = jitter(step(jitter(image, down, right)), -down, -right)
-# Nothing is clamped: values leave [0, 1] and stay there. Clamp at the end of the step, in every iteration.
-# ~ no clamp
-#
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
-# + image = jitter(step(jitter(image, down, right)), -down, -right)
-# = return image
-# + return clamp(image)
-# You clamp once, when all iterations are over. In between the picture strays outside [0, 1], and the steps start from
-# there. Clamp in every iteration.
-# ~ after the last iteration only
-#
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
-# + image = jitter(step(jitter(clamp(image), down, right)), -down, -right)
+# + shifted = step(jitter(clamp(image), down, right))
+# + image = jitter(shifted, -down, -right)
 # You clamp before the step, so that its result goes on unclamped. Clamp what the step returns.
 # ~ clamp before the step
 #
-# = shifted = step(jitter(image, down, right))
 # = image = clamp(jitter(shifted, -down, -right))
-# + image = jitter(step(jitter(image, down, right)), -down, -right)
+#
+# + image = clamp(shifted)
+# The shift is not undone: the picture wanders about with the offsets. Apply jitter(..., -down, -right) to what the
+# step returns.
+# ~ not undone
+#
+# + image = clamp(jitter(shifted, down, right))
+# You shift a second time in the same direction instead of back. Change both signs: jitter(..., -down, -right).
+# ~ second shift in the same direction
+#
+# + image = jitter(shifted, -down, -right)
+# Nothing is clamped: values leave [0, 1] and stay there. Clamp at the end of the step, in every iteration.
+# ~ no clamp
+#
+# + image[:] = clamp(jitter(shifted, -down, -right))
+# = image = blur(image, sigma)
+# + image[:] = blur(image, sigma)
+# You write the result into the caller's image (image[:] = ..., copy_). Bind a name to the new tensor instead.
+# ~ in place
+#
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = clamp(shifted)
+# = return image
+# +     image = jitter(image, -down, -right)
+# + return image
+# You blur before you shift back, so that the picture's borders are mixed in the wrong place. Shift back, clamp,
+# then blur.
+# ~ before the second jitter
+#
+# = image = clamp(jitter(shifted, -down, -right))
+# + image = jitter(shifted, -down, -right)
 # = return image
 # +     image = clamp(image)
 # + return image
@@ -1388,57 +1294,29 @@ def class_visualization_step(image, target, model, l2_reg, learning_rate):
 # off.
 # ~ blurred before it was clamped
 #
-# = shifted = step(jitter(image, down, right))
 # = image = clamp(jitter(shifted, -down, -right))
-# + image = clamp(step(jitter(image, down, right)))
+# + image = jitter(shifted, -down, -right)
 # = return image
-# +     image = jitter(image, -down, -right)
-# + return image
-# You blur before you shift back, so that the picture's borders are mixed in the wrong place. Shift back, clamp, then
-# blur.
-# ~ before the second jitter
+# + return clamp(image)
+# You clamp once, when all iterations are over. In between the picture strays outside [0, 1], and the steps start
+# from there. Clamp in every iteration.
+# ~ after the last iteration only
 #
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
-# + image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
+# = if blur_every and k % blur_every == 0:
+# + if blur_every:
+# You blur after every iteration. Blur where k is a multiple of blur_every, and never if that is 0.
+# ~ every iteration
+#
+# = if blur_every and k % blur_every == 0:
+# = image = blur(image, sigma)
+# +
+# You never blur. Blur the clamped image where k is a multiple of blur_every.
+# ~ there is no blur
+#
 # = return image
 # +     return image
 # You return inside the loop, after the first iteration. Return when the loop is over.
 # ~ `return` inside the loop
-#
-# = shifted = step(jitter(image, down, right))
-# = image = clamp(jitter(shifted, -down, -right))
-# + image[:] = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-# = image = blur(image, sigma)
-# + image[:] = blur(image, sigma)
-# You write the result into the caller's image (image[:] = ..., copy_). Bind a name to the new tensor instead.
-# ~ in place
-
-
-# %% mutant="synthesise" says="You blur after every iteration. Blur where k is a multiple of blur_every, and never if that is 0." visible="every iteration"
-def synthesise(image, step, offsets, blur_every, sigma):
-    for down, right in offsets:
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every:
-            image = blur(image, sigma)
-    return image
-
-
-# %% mutant="synthesise" says="You never blur. Blur the clamped image where k is a multiple of blur_every." visible="there is no blur"
-def synthesise(image, step, offsets, blur_every, sigma):
-    for down, right in offsets:
-        image = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-    return image
-
-
-# %% mutant="synthesise" says="Every iteration starts from the first image again, so that only the last one counts. Go on from the image of the iteration before." visible="from the first image again"
-def synthesise(image, step, offsets, blur_every, sigma):
-    result = image
-    for k, (down, right) in enumerate(offsets, start=1):
-        result = clamp(jitter(step(jitter(image, down, right)), -down, -right))
-        if blur_every and k % blur_every == 0:
-            result = blur(result, sigma)
-    return result
 
 
 # %% variant="synthesise"
@@ -1500,234 +1378,121 @@ def synthesise(image, step, offsets, blur_every, sigma):
     return image
 
 
-# %% mutant="channel_visualization_step" says="The gradient is not normalised, so the length of your step depends on the layer. Divide by gradient.norm()." visible="not normalised"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient
-
-
-# %% mutant="channel_visualization_step" says="You divide by the squared norm: a flat slope then gives a huge step. Divide by the norm." visible="squared norm"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient / (gradient**2).sum()
-
-
-# %% mutant="channel_visualization_step" says="You normalise each colour channel by itself, which changes the direction. The norm is one number, over all pixels and channels: gradient.norm()." visible="whole gradient"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient / gradient.flatten(2).norm(dim=2)[..., None, None]
-
-
-# %% mutant="channel_visualization_step" says="You divide by the largest value of the gradient. The contract asks for its L2 norm, gradient.norm()." visible="largest value"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient / gradient.abs().max()
-
-
-# %% mutant="channel_visualization_step" says="You divide by the standard deviation of the gradient. The contract asks for its L2 norm, gradient.norm()." visible="standard deviation"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient / gradient.std()
-
-
-# %% mutant="channel_visualization_step" says="You step by the sign of the gradient, as FGSM does: every pixel moves equally far. Use the gradient divided by its norm." visible="`sign`"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient.sign()
-
-
-# %% mutant="channel_visualization_step" says="You raise all channels of the layer together: the channel is not used. Take outputs[:, channel]." visible="channel is not used"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0].mean(), pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="outputs[channel] picks an image of the batch, not a channel: the first axis counts images. Take outputs[:, channel]." visible="second axis"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][channel].mean(), pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="You raise the largest activation of the channel, one place of it. The contract asks for the mean over all places." visible="largest activation"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].max(), pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="You raise the activation in the middle of the channel. The contract asks for the mean over all places." visible="one place"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    height, width = outputs[0].shape[2:]
-    (gradient,) = torch.autograd.grad(outputs[0][0, channel, height // 2, width // 2], pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="You apply a ReLU to the activations, so that places with negative ones have no slope. Activations count with their sign." visible="a ReLU"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].relu().mean(), pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="You raise the mean square of the channel (its norm), as DeepDream does for whole layers: negative activations then grow more negative. The contract asks for the mean." visible="a square"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad((outputs[0][:, channel] ** 2).mean(), pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="Your hook keeps what goes into the layer. Its third argument is the output: keep that one." visible="keep `output`"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, inputs_seen = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: inputs_seen.append(inputs[0]))
-    model(pixels)
-    handle.remove()
-    channel = min(channel, inputs_seen[0].shape[1] - 1)
-    (gradient,) = torch.autograd.grad(inputs_seen[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="You always watch the last feature map, model.cam_layer. Put the hook on the layer that was passed in." visible="another layer"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = model.cam_layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="You raise a class score: channel was taken for a class. The activations come from the layer's output, by a hook." visible="another output of the model"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels = image.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, channel], pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="You go downhill: the picture loses what the channel answers to. Add the gradient." visible="downhill"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image - learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="The learning rate is not used: every step has length 1. Multiply the normalised gradient by it." visible="learning rate is not used"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps." visible="a clamp in the step"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return (image + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-
-
-# %% mutant="channel_visualization_step" says="Your step is right, but the hook stays on the layer: it runs at every later call and keeps its output alive. Remove it: handle.remove()." visible="never removed"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return image + learning_rate * gradient / gradient.norm()
-
-
-# %% mutant="channel_visualization_step" says="Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(mean, pixels), or backward(inputs=[pixels])." visible=".grad"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    outputs[0][:, channel].mean().backward()
-    return image + learning_rate * pixels.grad / pixels.grad.norm()
-
-
-# %% mutant="channel_visualization_step" says="You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work on image.detach().clone().requires_grad_()." visible="requires_grad_()"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    outputs = []
-    image.requires_grad_()
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(image)
-    handle.remove()
-    outputs[0][:, channel].mean().backward(inputs=[image])
-    return image.detach() + learning_rate * image.grad / image.grad.norm()
-
-
-# %% mutant="channel_visualization_step" says="You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ..." visible="in place"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    image += learning_rate * gradient / gradient.norm()
-    return image
-
-
-# %% mutant="channel_visualization_step" says="Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred graphs along. Return a detached tensor." visible="detach"
-def channel_visualization_step(image, layer, channel, model, learning_rate):
-    pixels, outputs = image.detach().clone().requires_grad_(), []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    model(pixels)
-    handle.remove()
-    (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
-    return pixels + learning_rate * gradient / gradient.norm()
+# %% [markdown] mistakes="channel_visualization_step"
+# = pixels = image.detach().clone().requires_grad_()
+# + pixels = image.requires_grad_()
+# = (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
+# + outputs[0][:, channel].mean().backward(inputs=[image])
+# + gradient = image.grad
+# You switch the caller's image to requires_grad and read image.grad: on a second call the gradients pile up. Work
+# on image.detach().clone().requires_grad_().
+# ~ requires_grad_()
+#
+# = handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+#
+# + handle = model.cam_layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+# You always watch the last feature map, model.cam_layer. Put the hook on the layer that was passed in.
+# ~ another layer
+#
+# + handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(inputs[0]))
+# Your hook keeps what goes into the layer. Its third argument is the output: keep that one.
+# ~ keep `output`
+#
+# = handle.remove()
+# + pass
+# Your step is right, but the hook stays on the layer: it runs at every later call and keeps its output alive.
+# Remove it: handle.remove().
+# ~ never removed
+#
+# = (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
+#
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, channel], pixels)
+# You raise a class score: channel was taken for a class. The activations come from the layer's output, by a hook.
+# ~ another output of the model
+#
+# + (gradient,) = torch.autograd.grad(outputs[0].mean(), pixels)
+# You raise all channels of the layer together: the channel is not used. Take outputs[:, channel].
+# ~ channel is not used
+#
+# + (gradient,) = torch.autograd.grad(outputs[0][channel].mean(), pixels)
+# outputs[channel] picks an image of the batch, not a channel: the first axis counts images. Take outputs[:,
+# channel].
+# ~ second axis
+#
+# + (gradient,) = torch.autograd.grad(outputs[0][:, channel].max(), pixels)
+# You raise the largest activation of the channel, one place of it. The contract asks for the mean over all places.
+# ~ largest activation
+#
+# + height, width = outputs[0].shape[2:]
+# + (gradient,) = torch.autograd.grad(outputs[0][0, channel, height // 2, width // 2], pixels)
+# You raise the activation in the middle of the channel. The contract asks for the mean over all places.
+# ~ one place
+#
+# + (gradient,) = torch.autograd.grad(outputs[0][:, channel].relu().mean(), pixels)
+# You apply a ReLU to the activations, so that places with negative ones have no slope. Activations count with their
+# sign.
+# ~ a ReLU
+#
+# + (gradient,) = torch.autograd.grad((outputs[0][:, channel] ** 2).mean(), pixels)
+# You raise the mean square of the channel (its norm), as DeepDream does for whole layers: negative activations then
+# grow more negative. The contract asks for the mean.
+# ~ a square
+#
+# + outputs[0][:, channel].mean().backward()
+# + gradient = pixels.grad
+# Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(mean, pixels), or backward(inputs=[pixels]).
+# ~ .grad
+#
+# = return image.detach() + learning_rate * gradient / gradient.norm()
+#
+# + return image.detach() + learning_rate * gradient
+# The gradient is not normalised, so the length of your step depends on the layer. Divide by gradient.norm().
+# ~ not normalised
+#
+# + return image.detach() + learning_rate * gradient / (gradient**2).sum()
+# You divide by the squared norm: a flat slope then gives a huge step. Divide by the norm.
+# ~ squared norm
+#
+# + return image.detach() + learning_rate * gradient / gradient.flatten(2).norm(dim=2)[..., None, None]
+# You normalise each colour channel by itself, which changes the direction. The norm is one number, over all pixels
+# and channels: gradient.norm().
+# ~ whole gradient
+#
+# + return image.detach() + learning_rate * gradient / gradient.abs().max()
+# You divide by the largest value of the gradient. The contract asks for its L2 norm, gradient.norm().
+# ~ largest value
+#
+# + return image.detach() + learning_rate * gradient / gradient.std()
+# You divide by the standard deviation of the gradient. The contract asks for its L2 norm, gradient.norm().
+# ~ standard deviation
+#
+# + return image.detach() + learning_rate * gradient.sign()
+# You step by the sign of the gradient, as FGSM does: every pixel moves equally far. Use the gradient divided by its
+# norm.
+# ~ `sign`
+#
+# + return image.detach() + gradient / gradient.norm()
+# The learning rate is not used: every step has length 1. Multiply the normalised gradient by it.
+# ~ learning rate is not used
+#
+# + return image.detach() - learning_rate * gradient / gradient.norm()
+# You go downhill: the picture loses what the channel answers to. Add the gradient.
+# ~ downhill
+#
+# + return (image.detach() + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# You clamp the result to [0, 1]. The step leaves values as they come; the loop clamps.
+# ~ a clamp in the step
+#
+# + return pixels + learning_rate * gradient / gradient.norm()
+# Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred
+# graphs along. Return a detached tensor.
+# ~ detach
+#
+# + image += learning_rate * gradient / gradient.norm()
+# + return image
+# You change the caller's image in place (+=, add_, .data). Return a new tensor: image + learning_rate * ...
+# ~ in place
 
 
 # %% variant="channel_visualization_step"
