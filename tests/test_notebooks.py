@@ -78,9 +78,9 @@ def test_students_see_no_answer(student, solved):
         assert secret in nbformat.writes(solved)
 
 
-def test_mutants_variants_and_judges_are_in_neither(student, solved):
+def test_mistakes_mutants_variants_and_judges_are_in_neither(student, solved):
     for notebook in (student, solved):
-        for hidden in ("squared_mutant", "added_variant", "got == want", "This squares x."):
+        for hidden in ("squared_mutant", "added_variant", "got == want", "This squares x.", "This triples x."):
             assert hidden not in nbformat.writes(notebook)
 
 

@@ -1,120 +1,270 @@
-"""Reading pages: a good one gives its cells; a malformed one is refused with file, line and rule."""
+"""Reading pages: a good one gives its cells and edits its answers; a fault is refused with file, line and rule."""
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from helpers.course.pages.source import SourceError, read
 
-SOURCES = Path(__file__).parent / "sources"
+TINY = Path(__file__).parent / "sources" / "01_tiny.py"
 
-# Each bad page is named for its fault; here stand the line and the words it must be refused with.
-FAULTS = {
-    "check_far_from_its_exercise": (25, "check not directly after its exercise"),
-    "check_of_an_unknown_exercise": (20, "check of an unknown exercise"),
-    "check_with_empty_hidden_tests": (14, "check without hidden tests"),
-    "check_with_half_a_point": (14, "check with a wrong points"),
-    "check_with_lines_after_the_hidden_tests": (16, "hidden tests not at the end"),
-    "check_with_nothing_visible": (14, "check with nothing visible"),
-    "check_with_unmatched_marks": (17, "unmatched HIDDEN TESTS mark"),
-    "check_without_hidden_tests": (14, "check without hidden tests"),
-    "check_without_points": (14, "check without points"),
-    "difficulty_out_of_range": (7, "exercise with a wrong difficulty"),
-    "duplicate_id": (23, "duplicate id"),
-    "empty_cell": (4, "empty cell"),
-    "exercise_with_unmatched_marks": (10, "unmatched SOLUTION mark"),
-    "exercise_without_check": (7, "exercise without a check"),
-    "exercise_without_difficulty": (7, "exercise without difficulty"),
-    "exercise_without_docstring": (8, "exercise without a docstring"),
-    "exercise_without_heading": (7, "exercise without a heading"),
-    "exercise_without_its_function": (7, "exercise does not define its function"),
-    "exercise_without_minutes": (7, "exercise without minutes"),
-    "exercise_without_solution_region": (7, "exercise without a solution region"),
-    "figure_needed_later": (25, "name from a figure used later"),
-    "figure_without_expression": (21, "figure does not end with an expression"),
-    "figure_without_name": (20, "figure without a name"),
-    "heading_without_exercise": (21, "heading without an exercise"),
-    "judge_of_other_arguments": (20, "judge does not define judge"),
-    "local_collects_and_does_more": (7, "local cell that does more than show a figure"),
-    "local_needed_later": (25, "name from a local used later"),
-    "magic_command": (7, "Python syntax"),
-    "marker_without_a_space": (4, "marker not understood"),
-    "mutant_of_an_unknown_exercise": (20, "mutant of an unknown exercise"),
-    "mutant_without_says": (20, "mutant without says"),
-    "mutant_without_the_function": (20, "mutant does not define the function"),
-    "option_without_quotes": (20, "marker not understood"),
-    "page_without_a_title": (1, "page without a title"),
-    "question_in_a_code_cell": (7, "question on a code cell"),
-    "question_of_no_words": (7, "question with a wrong words"),
-    "question_without_points": (7, "question without points"),
-    "question_without_prose": (20, "question without prose"),
-    "question_without_solution_marks": (7, "question without a solution region"),
-    "rubric_of_other_points": (7, "question without a sound rubric"),
-    "solution_around_the_function": (8, "solution region outside the function"),
-    "solution_in_an_ordinary_cell": (5, "SOLUTION mark in a code cell"),
-    "stub_is_not_python": (12, "stub is not Python"),
-    "summary_without_blank_line": (6, "</summary> without a blank line after it"),
-    "syntax_error": (6, "Python syntax"),
-    "text_before_the_first_cell": (1, "text outside a cell"),
-    "two_exercises_of_one_number": (21, "two exercises of one number"),
-    "two_mutants_say_the_same": (24, "two mutants say the same"),
-    "two_tags": (20, "more than one tag"),
-    "unknown_option": (7, "unknown option"),
-    "unknown_tag": (4, "unknown tag"),
-    "variant_of_an_unknown_exercise": (20, "variant of an unknown exercise"),
-    "variant_without_the_function": (20, "variant does not define the function"),
-}
+# A fault of the good page: the rule it breaks, what is replaced by what, and the text whose first line must be named.
+FAULTS = [
+    # The page and its markers.
+    (
+        "page without a title",
+        "# %% [markdown]\n# # Twice\n#\n# **You will** double a number $x \\in \\mathbb{R}$.\n\n",
+        "",
+        "# %% setup",
+    ),
+    ("text outside a cell", "# ---\n# jupyter:", "import math\n\n# ---\n# jupyter:", "import math"),
+    ("marker not understood", "# %% setup", "# %%setup", "# %%setup"),
+    ("marker not understood", '# %% judge="double"', "# %% judge=double", "# %% judge=double"),
+    ("unknown tag", "# %% setup", "# %% start", "# %% start"),
+    ("unknown option", "minutes=1 difficulty=3", "minutes=1 difficulty=3 time=3", '# %% exercise="triple"'),
+    ("more than one tag", '# %% variant="double"', '# %% setup variant="double"', "# %% setup variant"),
+    ("empty cell", "import numpy as np\n", "", "# %% setup"),
+    ("Python syntax", "print(double(legs))", "print(double(legs)", "print(double(legs)"),
+    ("Python syntax", "import numpy as np\n", "import numpy as np\n%matplotlib inline\n", "%matplotlib"),
+    ("</summary> without a blank line after it", "</summary>\n#\n", "</summary>\n", "# <summary>"),
+    ("duplicate id", 'question="q_triple"', 'question="triple"', '# %% [markdown] question="triple"'),
+    (
+        "SOLUTION mark in a code cell",
+        "legs = np.array([4])\n",
+        "### BEGIN SOLUTION\nlegs = np.array([4])\n### END SOLUTION\n",
+        "### BEGIN SOLUTION\nlegs",
+    ),
+    # Exercises.
+    ("exercise without minutes", " minutes=1", "", '# %% exercise="triple"'),
+    ("exercise without difficulty", " difficulty=3", "", '# %% exercise="triple"'),
+    ("exercise with a wrong difficulty", "difficulty=3", "difficulty=4", '# %% exercise="triple"'),
+    ("exercise without a heading", "### Exercise 1.2: Triple", "## Exercise 1.2 Triple", '# %% exercise="triple"'),
+    ("heading without an exercise", "### Question 1.3: Is", "### Exercise 1.3: Is", "# ### Exercise 1.3: Is"),
+    ("two exercises of one number", "Exercise 1.2: Triple", "Exercise 1.1: Triple", "# ### Exercise 1.1: Triple"),
+    ("exercise does not define its function", "def triple(x):", "def treble(x):", '# %% exercise="triple"'),
+    ("exercise without a docstring", '    """Return three times x."""\n', "", "def triple(x):"),
+    (
+        "exercise without a solution region",
+        "    ### BEGIN SOLUTION\n    return 3 * x\n    ### END SOLUTION\n",
+        "    return 3 * x\n",
+        '# %% exercise="triple"',
+    ),
+    (
+        "unmatched SOLUTION mark",
+        "    return 3 * x\n    ### END SOLUTION\n",
+        "    return 3 * x\n",
+        "    ### BEGIN SOLUTION\n    return 3 * x",
+    ),
+    (
+        "solution region outside the function",
+        'def triple(x):\n    """Return three times x."""\n    ### BEGIN SOLUTION\n    return 3 * x\n    ### END',
+        '### BEGIN SOLUTION\ndef triple(x):\n    """Return three times x."""\n    return 3 * x\n### END',
+        "### BEGIN SOLUTION\ndef triple",
+    ),
+    (
+        "stub is not Python",
+        "    ### BEGIN SOLUTION\n    return 3 * x\n",
+        "    for _ in range(3):\n    ### BEGIN SOLUTION\n        x = x + 1\n    return x\n",
+        "    ### BEGIN SOLUTION\n        x = x + 1",
+    ),
+    (
+        "exercise without a check",
+        '# %% check="triple" points=4\nassert triple(1) == 3\n'
+        "### BEGIN HIDDEN TESTS\nassert triple(3) == 9\n### END HIDDEN TESTS\n",
+        "",
+        '# %% exercise="triple"',
+    ),
+    # Checks.
+    ("check without points", " points=4", "", '# %% check="triple"'),
+    ("check with a wrong points", "points=4", "points=0.5", '# %% check="triple"'),
+    ("check with nothing visible", "assert triple(1) == 3", "# The tests are hidden.", '# %% check="triple"'),
+    ("check without hidden tests", "assert triple(3) == 9", "# later", '# %% check="triple"'),
+    (
+        "check without hidden tests",
+        "### BEGIN HIDDEN TESTS\nassert triple(3) == 9\n### END HIDDEN TESTS\n",
+        "",
+        '# %% check="triple"',
+    ),
+    (
+        "hidden tests not at the end",
+        "assert triple(3) == 9\n### END HIDDEN TESTS\n",
+        "assert triple(3) == 9\n### END HIDDEN TESTS\nassert triple(0) == 0\n",
+        "### BEGIN HIDDEN TESTS\nassert triple(3)",
+    ),
+    (
+        "unmatched HIDDEN TESTS mark",
+        "### BEGIN HIDDEN TESTS\nassert triple(3)",
+        "assert triple(3)",
+        "### END HIDDEN TESTS\n\n# %% [markdown]\n# Is doubling",
+    ),
+    (
+        "check of an unknown exercise",
+        '# %% judge="double"',
+        '# %% check="treble" points=1\nassert True\n### BEGIN HIDDEN TESTS\nassert True\n### END HIDDEN TESTS\n\n'
+        '# %% judge="double"',
+        '# %% check="treble"',
+    ),
+    (
+        "check not directly after its exercise",
+        '# %% check="triple"',
+        '# %% [markdown]\n# Is it odd?\n\n# %% [markdown] question="q_odd" points=1\n'
+        "# ### BEGIN SOLUTION\n# **Model answer.** No.\n#\n"
+        '# **Rubric.**\n# - 1 point: the reason.\n# ### END SOLUTION\n\n# %% check="triple"',
+        '# %% check="triple"',
+    ),
+    ("judge does not define judge", "def judge(part, got, want, given):", "def judge(got, want):", "# %% judge"),
+    # Figures, and cells for the student's machine.
+    ("figure without a name", '# %% figure="legs"', "# %% figure", "# %% figure"),
+    ("figure with a wrong name", '# %% figure="legs"', '# %% figure="four legs"', "# %% figure"),
+    ("figure does not end with an expression", "\ndoubled\n", "\n", "doubled = double(legs)"),
+    ("name from a figure used later", "print(double(legs))", "print(doubled)", "print(doubled)"),
+    (
+        "name from a local used later",
+        "local\n# @title Afterwards\nprint(",
+        "\nprint(saved_figure, ",
+        "print(saved_figure",
+    ),
+    (
+        "local cell that does more than show a figure",
+        'saved_figure("01_tiny-legs")',
+        'picture = saved_figure("01_tiny-legs")',
+        "# %% local\npicture",
+    ),
+    # Questions.
+    ("question on a code cell", '# %% [markdown] question="q_triple"', '# %% question="q_triple"', "# %% question"),
+    ("question without points", " points=1 words=20", " words=20", '# %% [markdown] question="q_triple"'),
+    ("question with a wrong words", "words=20", "words=0", '# %% [markdown] question="q_triple"'),
+    (
+        "question without prose",
+        "# %% [markdown]\n# Is doubling a number linear?",
+        "# %%\n# Is doubling a number linear?",
+        '# %% [markdown] question="q_linear"',
+    ),
+    (
+        "question without a solution region",
+        "# %% local\n# @title",
+        '# %% [markdown]\n# Is it odd?\n\n# %% [markdown] question="q_odd" points=1\n# No.\n\n# %% local\n# @title',
+        '# %% [markdown] question="q_odd"',
+    ),
+    ("question without a sound rubric", "- 3 points: the", "- 2 points: the", '# %% [markdown] question="q_linear"'),
+    # The bank.
+    (
+        "bank before the end of the page",
+        "# %% mutant",
+        "# %% [markdown]\n# The end.\n\n# %% mutant",
+        "# = secret_answer",
+    ),
+    ("mutant without says", ' says="This squares x."', "", '# %% mutant="double"'),
+    ("mutant with a wrong visible", 'x."\n', 'x." visible=""\n', '# %% mutant="double"'),
+    (
+        "mutant of an unknown exercise",
+        'mutant="double" says="This squares x."\ndef double',
+        'mutant="treble" says="This squares x."\ndef treble',
+        '# %% mutant="treble"',
+    ),
+    (
+        "mutant does not define the function",
+        'says="This squares x."\ndef double',
+        'says="This squares x."\ndef square',
+        '# %% mutant="double"',
+    ),
+    ("variant of an unknown exercise", 'variant="double"\ndef double', 'variant="add"\ndef add', '# %% variant="add"'),
+    (
+        "variant does not define the function",
+        'variant="double"\ndef double',
+        'variant="double"\ndef add',
+        "# %% variant",
+    ),
+    ("two mutants say the same", "# Nothing is doubled.", "# This squares x.", '# %% mutant="double"'),
+    ("two mutants say the same", "# Nothing is doubled.", "# This adds two.", "# + return x\n"),
+    # Mistakes, which are edits of the answer.
+    ("mistakes without a name", 'mistakes="double"', "mistakes", "# %% [markdown] mistakes"),
+    ("mistakes of an unknown exercise", 'mistakes="double"', 'mistakes="treble"', '# %% [markdown] mistakes="treble"'),
+    ("mistakes on a code cell", '[markdown] mistakes="double"', 'mistakes="double"', '# %% mistakes="double"'),
+    ("mistake without an edit", "# + return x\n", "", "# Nothing is doubled."),
+    ("mistake that says nothing", "# This triples x.\n", "", "# = secret_answer = 2"),
+    ("place not once in the answer", "# = secret_answer = 2", "# = answer = 2", "# = answer = 2"),
+    ("place not once in the answer", "# = secret_answer = 2\n", "", "# + secret_answer = 3"),
+    (
+        "place not once in the answer",
+        "    secret_answer = 2\n",
+        "    secret_answer = 2\n    secret_answer = 2\n",
+        "# = secret_answer = 2",
+    ),
+    ("edited answer is not Python", "# + return x\n", "# + return x +\n", "# + return x +"),
+    ("edit changes nothing", "# + secret_answer = 3", "# + secret_answer = 2  # cats", "# = secret_answer = 2"),
+    ("Python syntax", "    secret_answer = 2", "    secret_answer = = 2", "    secret_answer = = 2"),
+]
 
 
-def refusal(name):
+def refusal(tmp_path, *faults):
+    """The page with faults (what is replaced, by what): its text, and what `read` says of it."""
+    text = TINY.read_text("utf-8")
+    for old, new in faults:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    page = tmp_path / "page.py"
+    page.write_text(text, "utf-8")
     with pytest.raises(SourceError) as caught:
-        read(SOURCES / f"{name}.py")
-    return caught.value
+        read(page)
+    return text, caught.value
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_named_with_file_line_and_rule_and_nothing_else_is(name, monkeypatch):
-    monkeypatch.chdir(SOURCES)
-    error = refusal(name)
-    line, rule = FAULTS[name]
+def line_of(text, start):
+    """The number of the only line on which the text goes on with `start`."""
+    before, _ = f"\n{text}".split(f"\n{start}")
+    return before.count("\n") + 1
+
+
+@pytest.mark.parametrize(("rule", "old", "new", "named"), FAULTS, ids=[rule for rule, *_ in FAULTS])
+def test_a_fault_is_named_with_file_line_and_rule_and_nothing_else_is(rule, old, new, named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, error = refusal(tmp_path, (old, new))
+    line = line_of(text, named)
     assert [(problem.line, problem.rule) for problem in error.problems] == [(line, rule)]
-    assert str(error).startswith(f"{name}.py:{line}: {rule}\n")
+    assert str(error).startswith(f"page.py:{line}: {rule}\n")
     for part in ("found:", "wanted:", "to do:"):
         assert part in str(error)
 
 
-def test_every_bad_page_is_tested():
-    pages = {path.stem for path in SOURCES.glob("*.py")}
-    assert pages == {*FAULTS, "01_tiny", "two_exercises_of_one_name", "three_faults"}
-
-
-def test_all_faults_of_a_page_are_named_at_once():
-    assert [(problem.line, problem.rule) for problem in refusal("three_faults").problems] == [
-        (7, "exercise without minutes"),
-        (14, "check without points"),
-        (21, "figure does not end with an expression"),
+def test_all_faults_of_a_page_are_named_at_once(tmp_path):
+    text, error = refusal(tmp_path, (" minutes=1", ""), (" points=4", ""), ("\ndoubled\n", "\n"))
+    assert [(problem.line, problem.rule) for problem in error.problems] == [
+        (line_of(text, "doubled = double(legs)"), "figure does not end with an expression"),
+        (line_of(text, '# %% exercise="triple"'), "exercise without minutes"),
+        (line_of(text, '# %% check="triple"'), "check without points"),
     ]
 
 
-def test_exercises_of_one_name_have_checks_of_one_name():
-    assert [(problem.line, problem.rule) for problem in refusal("two_exercises_of_one_name").problems] == [
-        (23, "two exercises of one name"),
-        (30, "two checks of one name"),
+def test_exercises_of_one_name_have_checks_of_one_name(tmp_path):
+    text = TINY.read_text("utf-8")
+    first, last = text.index('# %% exercise="double"'), text.index('# %% judge="double"')
+    again = f"# %% [markdown]\n# ### Exercise 1.4: Double again\n\n{text[first:last]}# %% judge"
+    text, error = refusal(tmp_path, ("# %% judge", again))
+    lines = text.splitlines()
+    assert [(lines[problem.line - 1], problem.rule) for problem in error.problems] == [
+        ('# %% exercise="double" minutes=5 difficulty=1', "two exercises of one name"),
+        ('# %% check="double" points=1', "two checks of one name"),
     ]
+    assert all(problem.line > line_of(text, "# ### Exercise 1.4") for problem in error.problems)
 
 
-def test_a_problem_says_what_was_found_what_was_wanted_and_what_to_do(monkeypatch):
-    monkeypatch.chdir(SOURCES.parent)
-    assert str(refusal("figure_needed_later")) == (
-        "sources/figure_needed_later.py:25: name from a figure used later\n"
-        "  found:  last = max(points)\n"
-        "  wanted: `points` from an ordinary cell; the figure of line 20 is skipped in grading\n"
-        "  to do:  make `points` in its own cell"
+def test_a_problem_says_what_was_found_what_was_wanted_and_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    text, error = refusal(tmp_path, ("print(double(legs))", "print(double(doubled))"))
+    figure, use = line_of(text, "# %% figure"), line_of(text, "print(double(doubled))")
+    assert str(error) == (
+        f"{tmp_path.name}/page.py:{use}: name from a figure used later\n"
+        "  found:  print(double(doubled))\n"
+        f"  wanted: `doubled` from an ordinary cell; the figure of line {figure} is skipped in grading\n"
+        "  to do:  make `doubled` in its own cell"
     )
 
 
 def test_a_good_page_gives_its_cells():
-    page = read(SOURCES / "01_tiny.py")
+    page = read(TINY)
     assert (page.name, page.title, page.points) == ("01_tiny", "Twice", 9)
     assert list(page.exercises) == list(page.checks) == ["double", "triple"]
     assert page.exercises["double"].heading == "### Exercise 1.1: Double"
@@ -125,15 +275,18 @@ def test_a_good_page_gives_its_cells():
     assert [cell.collects for cell in page.cells if cell.kind == "local"] == ["", "01_tiny-legs", ""]
     assert list(page.figures) == ["legs"]
     assert list(page.judges) == ["double"]
-    assert [mutant.says for mutant in page.mutants("double")] == ["This squares x."]
+    said = ["This triples x.", "This adds two.", "Nothing is doubled.", "This squares x."]
+    assert [mutant.says for mutant in page.mutants("double")] == said
     assert len(page.variants("double")) == 1
     assert page.mutants("triple") == page.variants("triple") == []
 
 
 def test_a_cell_knows_where_it_stands():
-    page = read(SOURCES / "01_tiny.py")
+    page = read(TINY)
     lines = page.path.read_text("utf-8").splitlines()
     for cell in page.cells:
+        if "mistakes=" in cell.marker:
+            continue  # a mutant that was made of an edit stands where the edit does
         assert lines[cell.line - 1] == cell.marker
         first = cell.source.splitlines()[0]
         assert lines[cell.start - 1] in (first, f"# {first}")
@@ -141,7 +294,7 @@ def test_a_cell_knows_where_it_stands():
 
 def test_a_comment_is_no_shell_command():
     """Jupytext's own default turns `# cat ...` into the command `cat`."""
-    sources = [cell.source for cell in read(SOURCES / "01_tiny.py").cells]
+    sources = [cell.source for cell in read(TINY).cells]
     assert "# A cat has four legs.\nlegs = np.array([4])" in sources
 
 
@@ -158,8 +311,8 @@ def test_a_local_name_of_a_figures_name_is_no_dependence(tmp_path):
 
 
 def test_ids_do_not_move_with_other_cells(tmp_path):
-    text = (SOURCES / "01_tiny.py").read_text("utf-8")
-    before = read(SOURCES / "01_tiny.py")
+    text = TINY.read_text("utf-8")
+    before = read(TINY)
     longer = tmp_path / "01_tiny.py"
     longer.write_text(text.replace("# %% setup", "# %% [markdown]\n# One more remark.\n\n# %% setup"))
     added = [cell.id for cell in read(longer).cells]
@@ -177,5 +330,116 @@ def test_equal_cells_have_different_ids(tmp_path):
 def test_an_edit_leaves_a_setup_cell_its_id(tmp_path):
     """nbgrader knows locked cells by their ids: the students' copy must still be the same cell."""
     page = tmp_path / "01_tiny.py"
-    page.write_text((SOURCES / "01_tiny.py").read_text("utf-8").replace("import numpy as np", "import numpy as np  #"))
+    page.write_text(TINY.read_text("utf-8").replace("import numpy as np", "import numpy as np  #"))
     assert [cell.id for cell in read(page).cells if cell.kind == "setup"] == ["setup-1"]
+
+
+EDITED = """\
+# %% [markdown]
+# # Sums
+#
+# ### Exercise 1.1: The sum of the sizes
+
+# %% exercise="sizes" minutes=1 difficulty=1
+def sizes(numbers):
+    \"\"\"Return the sum of the absolute values.\"\"\"
+    ### BEGIN SOLUTION
+    total = 0
+    for number in numbers:
+        number = abs(number)
+        total += number
+    return total
+    ### END SOLUTION
+
+# %% check="sizes" points=1
+print(sizes([1, -2]))
+### BEGIN HIDDEN TESTS
+assert sizes([3, -4]) == 7
+### END HIDDEN TESTS
+
+# %% [markdown] mistakes="sizes"
+"""
+ANSWER = ["total = 0", "for number in numbers:", "    number = abs(number)", "    total += number", "return total"]
+
+
+@pytest.fixture
+def mutants(tmp_path):
+    """A function that gives what mistakes, typed without `# `, make of the answer."""
+
+    def made(mistakes):
+        page = tmp_path / "page.py"
+        page.write_text(EDITED + "".join(f"# {line}".rstrip() + "\n" for line in mistakes.splitlines()))
+        return read(page).mutants("sizes")
+
+    return made
+
+
+def body(mutant):
+    """The lines of a mutant below its docstring, without the indentation that they share."""
+    signature, docstring, *lines = mutant.source.splitlines()
+    assert (signature, docstring) == ("def sizes(numbers):", '    """Return the sum of the absolute values."""')
+    return textwrap.dedent("\n".join(lines)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("edit", "wanted"),
+    [
+        pytest.param("= total = 0\n+ total = 1", ["total = 1", *ANSWER[1:]], id="one line"),
+        pytest.param(
+            "= number = abs(number)\n= total += number\n+ total += max(number, 0)",
+            [*ANSWER[:2], "    total += max(number, 0)", ANSWER[4]],
+            id="two lines become one",
+        ),
+        pytest.param(
+            "= total += number\n+ if number > 1:\n+     total += number",
+            [*ANSWER[:3], "    if number > 1:", "        total += number", ANSWER[4]],
+            id="one line becomes two, indented as the place and as typed",
+        ),
+        pytest.param("= number = abs(number)\n+", [*ANSWER[:2], *ANSWER[3:]], id="a line is taken away"),
+        pytest.param("= return total\n+     return total", [*ANSWER[:4], "    return total"], id="a line moves in"),
+        pytest.param(
+            "= return total\n+ return count\n= number = abs(number)\n+\n= total = 0\n+ total = 0\n+ count = 1",
+            ["total = 0", "count = 1", ANSWER[1], ANSWER[3], "return count"],
+            id="three places, in any order",
+        ),
+    ],
+)
+def test_an_edit_takes_its_place_in_the_answer(edit, wanted, mutants):
+    (mutant,) = mutants(f"{edit}\nThis is wrong.")
+    assert body(mutant) == wanted
+    assert (mutant.kind, mutant.name, mutant.says, mutant.visible) == ("mutant", "sizes", "This is wrong.", "")
+
+
+def test_a_place_serves_every_paragraph_until_the_next_one(mutants):
+    made = mutants(
+        "= total = 0\n\n+ total = 1\nOne.\n\n+ total = 2\n= return total\n+ return -total\nTwo.\n\n+ return 3\nThree."
+    )
+    assert {mutant.says: [line for line in body(mutant) if line not in ANSWER] for mutant in made} == {
+        "One.": ["total = 1"],
+        "Two.": ["total = 2", "return -total"],
+        "Three.": ["return 3"],
+    }
+
+
+def test_sentence_and_visible_words_may_take_several_lines(mutants):
+    (mutant,) = mutants("= total = 0\n+ total = 1\nYou start at 1.\nStart at 0.\n~ starts\n~ at 1")
+    assert (mutant.says, mutant.visible) == ("You start at 1. Start at 0.", "starts at 1")
+
+
+def test_a_mutant_knows_the_line_of_its_edit(mutants, tmp_path):
+    made = mutants("= total = 0\n\n+ total = 1\nOne.\n\n= return total\n+ return 2\nTwo.")
+    lines = (tmp_path / "page.py").read_text().splitlines()
+    assert [lines[mutant.line - 1] for mutant in made] == ["# + total = 1", "# = return total"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        ("+ total = 1", "total = 1: no `=` line before it"),
+        ("= total = 9\n+ total = 1", "total = 9: 0 times in the answer"),
+        ("= total = 0\n= return total\n+ total = 1", "total = 0 / return total: 0 times in the answer"),
+    ],
+)
+def test_a_place_that_is_not_there_is_shown(edit, found, mutants):
+    with pytest.raises(SourceError, match=f"\n  found:  {re.escape(found)}\n"):
+        mutants(f"{edit}\nThis is wrong.")

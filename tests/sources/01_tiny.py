@@ -107,6 +107,20 @@ saved_figure("01_tiny-legs")
 # @title Afterwards
 print("on the student's machine")
 
+# %% [markdown] mistakes="double"
+# = secret_answer = 2
+# + secret_answer = 3
+# This triples x.
+# ~ another number
+#
+# = return secret_answer * x
+#
+# + return secret_answer + x
+# This adds two.
+#
+# + return x
+# Nothing is doubled.
+
 # %% mutant="double" says="This squares x."
 def double(x):
     return x * x  # squared_mutant

@@ -36,8 +36,9 @@ def expanded(cells: list[Cell]) -> tuple[list[Cell], list[Problem]]:
     answers = {cell.name: without_markers(cell.source) for cell in cells if cell.kind == "exercise"}
     result, problems = [], []
     for cell in cells:
-        # An answer that is not Python, or that is not there, is another rule's business.
-        sound = cell.kind == "mistakes" and is_python(answers.get(cell.name, "pass pass"))
+        # A code cell, and an answer that is not Python or not there, are another rule's business.
+        typed = cell.kind == "mistakes" and cell.marker.startswith("# %% [markdown]")
+        sound = typed and is_python(answers.get(cell.name, "pass pass"))
         for edit in _edits(cell) if sound else ():
             made = _mutant(cell, edit, answers[cell.name])
             (result if isinstance(made, Cell) else problems).append(made)

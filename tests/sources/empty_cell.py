@@ -1,7 +1,0 @@
-# %% [markdown]
-# # A small page
-
-# %% setup
-
-# %%
-print(1)

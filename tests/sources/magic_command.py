@@ -1,7 +1,0 @@
-# %% [markdown]
-# # A small page
-
-# %%
-# cat in a tree
-import math
-%matplotlib inline

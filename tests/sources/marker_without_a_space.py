@@ -1,5 +1,0 @@
-# %% [markdown]
-# # A small page
-
-# %%setup
-import math

@@ -1,7 +1,0 @@
-# %% [markdown]
-# # A small page
-
-# %%
-### BEGIN SOLUTION
-answer = 42
-### END SOLUTION

@@ -1,6 +1,0 @@
-# %% [markdown]
-# # A small page
-
-# %%
-total = 1
-print(total

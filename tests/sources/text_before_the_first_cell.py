@@ -1,4 +1,0 @@
-import math
-
-# %% [markdown]
-# # A small page

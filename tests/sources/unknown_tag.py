@@ -1,5 +1,0 @@
-# %% [markdown]
-# # A small page
-
-# %% exercize
-double = 2
