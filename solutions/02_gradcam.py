@@ -275,15 +275,8 @@ checks.guided_backprop(guided_backprop)
 import torch
 from torch import nn
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import problem
 from helpers.inside.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)  # what a model does by chance in training mode is then the same for everyone
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
 
 
 def smooth_problem(seed, count):
@@ -517,15 +510,8 @@ checks.grad_cam(grad_cam)
 import torch
 from torch import nn
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import problem
 from helpers.inside.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
 
 
 def at_the_end(*options, **more):
@@ -767,14 +753,14 @@ checks.guided_grad_cam(guided_grad_cam)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import problem
 from helpers.inside.emit import emit, state_of
 
 
-def problem(seed, count, size=(9, 13), net=None, **options):
-    """Images, labels, a network and its pooling layer, whose map is half as large as the image."""
-    model = tiny_network(net or seed, size, **options)
-    images, _ = tiny_batch(model, count, seed, size)
+def at_the_pooling(images_of, network_of, count, *size, **options):
+    """Images of one seed, the network of another, and its pooling layer, whose map is half as large as the image."""
+    images, _, _ = problem(images_of, count, *size, **options)
+    _, _, model = problem(network_of, count, *size, **options)
     return images, torch.arange(count) % 4, model, model.network.head[1]
 
 
@@ -796,14 +782,14 @@ def own(order, *arguments):
         return [torch.zeros(1), torch.zeros(1)]
 
 
-def told(seed, count, size=(9, 13), everything=False, **options):
+def told(seed, count, *size, everything=False, **options):
     """The answer, the student's own pair in both orders, and that pair for other images and for another network.
 
     With `everything`, after a second call, and with the state in which the first three leave their arguments.
     """
 
     def ask(function, images_of=seed, network_of=seed, state=everything):
-        images, labels, model, layer = problem(images_of, count, size, net=network_of, **options)
+        images, labels, model, layer = at_the_pooling(images_of, network_of, count, *size, **options)
         torch.manual_seed(seed)  # what is drawn by chance is the same for all
         for _ in range(1 + everything):
             values = function(images, labels, model, layer)
@@ -1052,15 +1038,8 @@ checks.integrated_gradients(integrated_gradients)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import problem
 from helpers.inside.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
 
 
 def colour(*values):
@@ -1233,15 +1212,8 @@ checks.occlusion_map(occlusion_map)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import problem
 from helpers.inside.emit import emit, state_of
-
-
-def problem(seed, count, size=(9, 13), **options):
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, labels = tiny_batch(model, count, seed, size)
-    return images, labels, model
 
 
 def everything_left_as_found():
@@ -1618,210 +1590,126 @@ plots.panels(
 # - Zeiler, Fergus 2014, *Visualizing and Understanding Convolutional Networks*,
 #   [arXiv:1311.2901](https://arxiv.org/abs/1311.2901): the deconvnet in section 2.1, occlusion in section 4.2.
 
-
-# %% mutant="guided_backprop" says="Your result is the plain gradient: each ReLU masks by its input alone. Drop what arrives with a negative sign as well. If you did, your change has reached no ReLU of the network: walk the whole tree with model.modules()." visible="the plain gradient"
-def guided_backprop(images, labels, model):
-    return score_gradient(images, labels, model)
-
-
-# %% mutant="guided_backprop" says="You apply the deconvnet's rule: negative signals are dropped, but the input of the ReLU is not looked at. Pass on what arrives only where the input was positive, too." visible="the mask by the input is missing"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_output[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        return score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You reach the ReLUs of the outer blocks and miss those nested deeper. Walk the whole tree: model.modules() gives every module at any depth." visible="nested ReLUs are not reached"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    outer = [module for block in model.network.children() for module in (block, *block.children())]
-    handles = [m.register_full_backward_hook(rule) for m in outer if isinstance(m, nn.ReLU)]
-    try:
-        return score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You leave out the last ReLU, between the linear layers of the head. The rule holds at every ReLU between the score and the pixels." visible="some ReLUs are left out"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    relus = [m for m in model.modules() if isinstance(m, nn.ReLU)]
-    handles = [m.register_full_backward_hook(rule) for m in relus[:-1]]
-    try:
-        return score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You take the plain gradient and drop its negative values at the pixels. The rule belongs at every ReLU on the way back; what reaches the pixels keeps both signs." visible="at the pixels"
-def guided_backprop(images, labels, model):
-    return score_gradient(images, labels, model).clamp(min=0)
-
-
-# %% mutant="guided_backprop" says="Your rule at the ReLUs is right, but you drop the negative values at the pixels as well. The pixels are no ReLU: return both signs." visible="at the pixels"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        return score_gradient(images, labels, model).clamp(min=0)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You drop negative signals at every layer, convolutions and linear layers included. Only the ReLUs follow the guided rule: test each module with isinstance(module, nn.ReLU)." visible="at every layer"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return tuple(None if g is None else g.clamp(min=0) for g in grad_input)
-
-    leaves = [m for m in model.network.modules() if not list(m.children())]
-    handles = [m.register_full_backward_hook(rule) for m in leaves]
-    try:
-        return score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You keep the signals with a negative sign instead of the positive ones. Guided backprop follows the neurons that raise the score: clamp with min=0." visible="`clamp(max=0)`"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(max=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        return score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You take the absolute value of what arrives. A negative signal is dropped, not turned round: clamp(min=0) in place of abs()." visible="`abs`"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].abs(),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        return score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="Where one ReLU module is used twice, its second input overwrites the first one that you stored. Keep no memory on the module: let autograd mask by the input, and clamp grad_input." visible="its next use overwrites it"
-def guided_backprop(images, labels, model):
-    stored = {}
-
-    def remember(module, inputs, output):
-        stored[module] = inputs[0].detach()
-
-    def rule(module, grad_input, grad_output):
-        return (grad_output[0].clamp(min=0) * (stored[module] > 0),)
-
-    relus = [m for m in model.modules() if isinstance(m, nn.ReLU)]
-    handles = [relu.register_forward_hook(remember) for relu in relus]
-    handles += [relu.register_full_backward_hook(rule) for relu in relus]
-    try:
-        return score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You start from the softmax probability, which flattens out where the network is sure. Start from the raw score: no softmax." visible="softmax"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        pixels = images.detach().clone().requires_grad_()
-        own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
-        return torch.autograd.grad(own.sum(), pixels)[0]
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You start from the cross-entropy loss. It falls where the score rises, so the rule drops the wrong neurons. Start from the raw score of the label." visible="cross-entropy"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        pixels = images.detach().clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        return torch.autograd.grad(loss, pixels)[0]
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You start from the class with the largest score and never use the labels. Start from the score of the label that was asked for." visible="label is not used"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        pixels = images.detach().clone().requires_grad_()
-        return torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)[0]
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You start from the sum of all scores, so the label makes no difference. Pick the score of each image's own label before you add up." visible="the sum of all scores"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        pixels = images.detach().clone().requires_grad_()
-        return torch.autograd.grad(model(pixels).sum(), pixels)[0]
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="Your result is divided by the number of images: you start from the mean of the scores. Start from their sum, so that no image's result depends on how many others there are." visible="mean over the batch of 3"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        pixels = images.detach().clone().requires_grad_()
-        own = model(pixels).gather(1, labels[:, None])
-        return torch.autograd.grad(own.mean(), pixels)[0]
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="Your values are right, but your hooks are still in the model: whoever computes a gradient next gets guided backprop without knowing. Remove every handle in a finally clause." visible="never removed"
-def guided_backprop(images, labels, model):
-    for module in model.modules():
-        if isinstance(module, nn.ReLU):
-            module.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0].clamp(min=0),))
-    return score_gradient(images, labels, model)
+# %% [markdown] mistakes="guided_backprop"
+# = return (grad_input[0].clamp(min=0),)  # autograd has set it to 0 already where the input was not positive
+# + return grad_input
+# Your result is the plain gradient: each ReLU masks by its input alone. Drop what arrives with a negative sign as
+# well. If you did, your change has reached no ReLU of the network: walk the whole tree with model.modules().
+# ~ the plain gradient
+#
+# + return (grad_output[0].clamp(min=0),)
+# You apply the deconvnet's rule: negative signals are dropped, but the input of the ReLU is not looked at. Pass on
+# what arrives only where the input was positive, too.
+# ~ the mask by the input is missing
+#
+# + return (grad_input[0].clamp(max=0),)
+# You keep the signals with a negative sign instead of the positive ones. Guided backprop follows the neurons that
+# raise the score: clamp with min=0.
+# ~ `clamp(max=0)`
+#
+# + return (grad_input[0].abs(),)
+# You take the absolute value of what arrives. A negative signal is dropped, not turned round: clamp(min=0) in place
+# of abs().
+# ~ `abs`
+#
+# = relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+# + outer = [module for block in model.network.children() for module in (block, *block.children())]
+# + relus = [module for module in outer if isinstance(module, nn.ReLU)]
+# You reach the ReLUs of the outer blocks and miss those nested deeper. Walk the whole tree: model.modules() gives
+# every module at any depth.
+# ~ nested ReLUs are not reached
+#
+# + relus = [module for module in model.network.modules() if not list(module.children())]
+# You drop negative signals at every layer, convolutions and linear layers included. Only the ReLUs follow the guided
+# rule: test each module with isinstance(module, nn.ReLU).
+# ~ at every layer
+#
+# + model.train()
+# + relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+# You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every
+# result. Leave the model in eval mode.
+# ~ training mode
+#
+# = handles = [relu.register_full_backward_hook(pass_positive) for relu in relus]
+# + handles = [relu.register_full_backward_hook(pass_positive) for relu in relus[:-1]]
+# You leave out the last ReLU, between the linear layers of the head. The rule holds at every ReLU between the score
+# and the pixels.
+# ~ some ReLUs are left out
+#
+# = return (grad_input[0].clamp(min=0),)  # autograd has set it to 0 already where the input was not positive
+# + return (grad_output[0].clamp(min=0) * (stored[module] > 0),)
+# = handles = [relu.register_full_backward_hook(pass_positive) for relu in relus]
+# + stored = {}
+# + handles = [relu.register_forward_hook(lambda relu, inputs, _: stored.update({relu: inputs[0]})) for relu in relus]
+# + handles += [relu.register_full_backward_hook(pass_positive) for relu in relus]
+# Where one ReLU module is used twice, its second input overwrites the first one that you stored. Keep no memory on
+# the module: let autograd mask by the input, and clamp grad_input.
+# ~ its next use overwrites it
+#
+# = return score_gradient(images, labels, model)
+# + return score_gradient(images, labels, lambda pixels: model(pixels).softmax(dim=1))
+# You start from the softmax probability, which flattens out where the network is sure. Start from the raw score: no
+# softmax.
+# ~ softmax
+#
+# + return score_gradient(images, labels, lambda pixels: -model(pixels).log_softmax(dim=1))
+# You start from the cross-entropy loss. It falls where the score rises, so the rule drops the wrong neurons. Start
+# from the raw score of the label.
+# ~ cross-entropy
+#
+# + return score_gradient(images, model(images).argmax(dim=1), model)
+# You start from the class with the largest score and never use the labels. Start from the score of the label that was
+# asked for.
+# ~ label is not used
+#
+# + pixels = images.detach().clone().requires_grad_()
+# + return torch.autograd.grad(model(pixels).sum(), pixels)[0]
+# You start from the sum of all scores, so the label makes no difference. Pick the score of each image's own label
+# before you add up.
+# ~ the sum of all scores
+#
+# + return score_gradient(images, labels, model) / len(images)
+# Your result is divided by the number of images: you start from the mean of the scores. Start from their sum, so that
+# no image's result depends on how many others there are.
+# ~ mean over the batch of 3
+#
+# + pixels = images.detach().clone().requires_grad_()
+# + model(pixels).gather(1, labels[:, None]).sum().backward()
+# + return pixels.grad
+# Your values are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels]).
+# ~ inputs=[pixels]
+#
+# + images.requires_grad_()
+# + model(images).gather(1, labels[:, None]).sum().backward(inputs=[images])
+# + return images.grad
+# You switch the caller's images to requires_grad and read images.grad: on a second call the values pile up, and a
+# gradient computed before is added in. Work on images.detach().clone().requires_grad_().
+# ~ pile up
+#
+# + return score_gradient(images, labels, model).clamp(min=0)
+# Your rule at the ReLUs is right, but you drop the negative values at the pixels as well. The pixels are no ReLU:
+# return both signs.
+# ~ at the pixels
+#
+# = return (grad_input[0].clamp(min=0),)  # autograd has set it to 0 already where the input was not positive
+# + return grad_input
+# = return score_gradient(images, labels, model)
+# + return score_gradient(images, labels, model).clamp(min=0)
+# You take the plain gradient and drop its negative values at the pixels. The rule belongs at every ReLU on the way
+# back; what reaches the pixels keeps both signs.
+# ~ at the pixels
+#
+# + return score_gradient(images, labels, model).abs().amax(dim=1)
+# You return one value for each pixel, (N, H, W), as for a saliency map. Return all three channels with their signs,
+# (N, 3, H, W).
+# ~ one axis too few
+#
+# = handle.remove()
+# + pass
+# Your values are right, but your hooks are still in the model: whoever computes a gradient next gets guided backprop
+# without knowing. Remove every handle in a finally clause.
+# ~ never removed
 
 
 # %% mutant="guided_backprop" says="Your values are right, but the model keeps the modules that you exchanged. Put the original ReLUs back in a finally clause, or work on a copy of the model." visible="a module was replaced"
@@ -1866,63 +1754,6 @@ def guided_backprop(images, labels, model):
         if isinstance(module, nn.ReLU):
             module.forward = GuidedReLUFunction.apply
     return score_gradient(images, labels, model)
-
-
-# %% mutant="guided_backprop" says="You switch the caller's images to requires_grad and read images.grad: on a second call the values pile up, and a gradient computed before is added in. Work on images.detach().clone().requires_grad_()." visible="pile up"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        images.requires_grad_()
-        model(images).gather(1, labels[:, None]).sum().backward(inputs=[images])
-        return images.grad
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="Your values are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels])." visible="inputs=[pixels]"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        pixels = images.detach().clone().requires_grad_()
-        model(pixels).gather(1, labels[:, None]).sum().backward()
-        return pixels.grad
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every result. Leave the model in eval mode." visible="training mode"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    model.train()
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        return score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# %% mutant="guided_backprop" says="You return one value for each pixel, (N, H, W), as for a saliency map. Return all three channels with their signs, (N, 3, H, W)." visible="one axis too few"
-def guided_backprop(images, labels, model):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        return score_gradient(images, labels, model).abs().amax(dim=1)
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 # %% variant="guided_backprop"
@@ -2079,119 +1910,28 @@ def guided_backprop(images, labels, model):
 
 # %% [markdown] mistakes="grad_cam"
 # = outputs = []
-# + layer = model.cam_layer
-# + outputs = []
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# You always look at model.cam_layer. Use the layer that was passed in.
-# ~ `model.cam_layer` in place of the argument
-#
-# = outputs = []
 # + model.train()
 # + outputs = []
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
 # You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every map.
 # Leave the model in eval mode.
 # ~ training mode
 #
+# + layer = model.cam_layer
+# + outputs = []
+# You always look at model.cam_layer. Use the layer that was passed in.
+# ~ `model.cam_layer` in place of the argument
+#
 # = scores = model(images.detach().clone().requires_grad_())
 # + scores = model(images)
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
 # With a frozen network nothing requires a gradient, and you get an error. Give the model pixels that require one:
 # images.detach().clone().requires_grad_().
 # ~ nothing requires a gradient
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-# + return (weights * outputs[0]).sum(dim=1).detach()
-# You return negative values: the ReLU after the sum over the channels is missing. What is negative in the end speaks
-# for other classes; cut it at 0.
-# ~ ReLU after the sum over the channels is missing
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-# + return (weights * outputs[0]).sum(dim=1).abs().detach()
-# You take the absolute value of the sum. Places that speak against the class must be 0, not bright: clamp(min=0) in
-# place of abs().
-# ~ `abs` in place of the ReLU
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-# + return (weights * outputs[0]).clamp(min=0).sum(dim=1).detach()
-# You cut each channel's contribution at 0 before you add them up. Add first: evidence against the class at a place
-# may outweigh the evidence for it. The ReLU comes after the sum.
-# ~ ReLU before the sum
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# = weights = gradient.mean(dim=(2, 3), keepdim=True)
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# + weights = gradient.mean(dim=(2, 3), keepdim=True).clamp(min=0)
-# You drop the channels with negative weights. They count too: only the total over the channels is cut at 0.
-# ~ a ReLU on the weights
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# = weights = gradient.mean(dim=(2, 3), keepdim=True)
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# + weights = gradient.clamp(min=0).mean(dim=(2, 3), keepdim=True)
-# You drop the negative values of the gradient before the mean. Average the gradient as it is; only the total over the
-# channels is cut at 0.
-# ~ a ReLU on the gradient
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-# + return (weights * outputs[0].clamp(min=0)).sum(dim=1).clamp(min=0).detach()
-# You drop the negative values of the layer's output. A layer may give both signs, and both count: only the total over
-# the channels is cut at 0.
-# ~ a ReLU on the layer's output
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# = weights = gradient.mean(dim=(2, 3), keepdim=True)
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# + weights = gradient.mean(dim=(0, 2, 3), keepdim=True)
-# Your weights are averaged over the batch, too, so that an image's map depends on the others. Average over height and
-# width alone: dim=(2, 3).
-# ~ `dim=(0, 2, 3)`
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# = weights = gradient.mean(dim=(2, 3), keepdim=True)
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# + weights = gradient.sum(dim=(2, 3), keepdim=True)
-# You add the gradient up over the places instead of averaging it, so that your map is h x w times too large. Use
-# mean(dim=(2, 3)).
-# ~ `sum` over the places
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# = weights = gradient.mean(dim=(2, 3), keepdim=True)
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# + weights = gradient.amax(dim=(2, 3), keepdim=True)
-# You take the largest gradient over the places. The weight of a channel is the mean: use mean(dim=(2, 3)).
-# ~ `amax` for `mean`
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-# + return (weights * outputs[0]).mean(dim=1).clamp(min=0).detach()
-# You average over the channels instead of adding them up, so that your map is K times too small. Use sum(dim=1).
-# ~ `mean` over the four channels
+# = handle.remove()
+# + pass
+# Your maps are right, but your hook is still in the layer: it keeps every later output in memory. Remove the handle
+# in a finally clause.
+# ~ never removed
 #
 # = own = scores.gather(1, labels[:, None])
 # + own = scores.softmax(dim=1).gather(1, labels[:, None])
@@ -2199,175 +1939,144 @@ def guided_backprop(images, labels, model):
 # of the label.
 # ~ a softmax before the gradient
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + loss = F.cross_entropy(scores, labels, reduction="sum")
-# + (gradient,) = torch.autograd.grad(loss, outputs[0])
+# + own = F.cross_entropy(scores, labels, reduction="sum")
 # You differentiate the cross-entropy loss. It falls where the score rises, so that your map shows the places that
 # speak against the label. Differentiate the raw score.
 # ~ cross-entropy
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.amax(dim=1).sum(), outputs[0])
+# + own = scores.amax(dim=1)
 # You explain the class with the largest score and never use the labels. Take the score of the label that was asked
 # for.
 # ~ predicted class
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.sum(), outputs[0])
+# + own = scores
 # You differentiate the sum of all scores, so that the label makes no difference. Pick the score of each image's own
 # label first.
 # ~ `scores.sum()`
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores[:, labels].sum(), outputs[0])
+# + own = scores[:, labels]
 # scores[:, labels] pairs every image with every label of the batch. Pair image i with label i alone, by gather or by
 # scores[torch.arange(N), labels].
 # ~ `scores[:, labels]`
 #
-# = own = scores.gather(1, labels[:, None])
 # = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
+# + (gradient,) = torch.autograd.grad(own.mean(), outputs[0])
+# Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum.
+# ~ a mean over the batch of 3
+#
+# + outputs[0].retain_grad()
+# + own.sum().backward()
+# + gradient = outputs[0].grad
+# Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# layer's output alone: torch.autograd.grad(total, output).
+# ~ inputs=[pixels]
+#
+# = weights = gradient.mean(dim=(2, 3), keepdim=True)
+# + weights = gradient.mean(dim=(2, 3), keepdim=True).clamp(min=0)
+# You drop the channels with negative weights. They count too: only the total over the channels is cut at 0.
+# ~ a ReLU on the weights
+#
+# + weights = gradient.clamp(min=0).mean(dim=(2, 3), keepdim=True)
+# You drop the negative values of the gradient before the mean. Average the gradient as it is; only the total over the
+# channels is cut at 0.
+# ~ a ReLU on the gradient
+#
+# + weights = gradient
+# You multiply gradient and output place by place. Average the gradient over the places first: one weight for each
+# channel.
+# ~ the mean of the gradient is missing
+#
+# + weights = gradient.mean(dim=(0, 2, 3), keepdim=True)
+# Your weights are averaged over the batch, too, so that an image's map depends on the others. Average over height and
+# width alone: dim=(2, 3).
+# ~ `dim=(0, 2, 3)`
+#
+# + weights = gradient.sum(dim=(2, 3), keepdim=True)
+# You add the gradient up over the places instead of averaging it, so that your map is h x w times too large. Use
+# mean(dim=(2, 3)).
+# ~ `sum` over the places
+#
+# + weights = gradient.amax(dim=(2, 3), keepdim=True)
+# You take the largest gradient over the places. The weight of a channel is the mean: use mean(dim=(2, 3)).
+# ~ `amax` for `mean`
+#
+# + weights = outputs[0].mean(dim=(2, 3), keepdim=True)
 # = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * gradient).sum(dim=1).clamp(min=0).detach()
+# Outputs and gradients are exchanged: you average the outputs and weigh the gradients. Average the gradients; they
+# weigh the outputs.
+# ~ outputs and gradients are exchanged
+#
+# + return (weights * outputs[0]).sum(dim=1).detach()
+# You return negative values: the ReLU after the sum over the channels is missing. What is negative in the end speaks
+# for other classes; cut it at 0.
+# ~ ReLU after the sum over the channels is missing
+#
+# + return (weights * outputs[0]).sum(dim=1).abs().detach()
+# You take the absolute value of the sum. Places that speak against the class must be 0, not bright: clamp(min=0) in
+# place of abs().
+# ~ `abs` in place of the ReLU
+#
+# + return (weights * outputs[0]).clamp(min=0).sum(dim=1).detach()
+# You cut each channel's contribution at 0 before you add them up. Add first: evidence against the class at a place
+# may outweigh the evidence for it. The ReLU comes after the sum.
+# ~ ReLU before the sum
+#
+# + return (weights * outputs[0].clamp(min=0)).sum(dim=1).clamp(min=0).detach()
+# You drop the negative values of the layer's output. A layer may give both signs, and both count: only the total over
+# the channels is cut at 0.
+# ~ a ReLU on the layer's output
+#
+# + return (weights * outputs[0]).mean(dim=1).clamp(min=0).detach()
+# You average over the channels instead of adding them up, so that your map is K times too small. Use sum(dim=1).
+# ~ `mean` over the four channels
+#
+# + return (1 + (weights * outputs[0]).sum(dim=1)).clamp(min=0).detach()
+# Your map starts at 1 before the channels are added to it. Start from zeros.
+# ~ `torch.ones`
+#
+# + return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach() + 1e-8
+# You add a small number to the map, to be safe for a division later. Return the values as they are: where nothing
+# speaks for the label, the map is exactly 0.
+# ~ a small number added
+#
 # + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + return maps / maps.amax(dim=(1, 2), keepdim=True)
 # You scaled each map to end at 1 and divide 0 by 0 where a map is all zeros, which gives NaN. Return the values as
 # they are.
 # ~ a normalisation
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + return maps / (maps.amax(dim=(1, 2), keepdim=True) + 1e-12)
 # You scaled each map to end at 1. Return the values as they are: the raw values of different labels can be compared,
 # and an all-zero map stays zero.
 # ~ a normalisation
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-# + maps = maps - maps.min()
-# + return maps / maps.max()
+# + return (maps - maps.min()) / (maps - maps.min()).max()
 # You scaled all maps by the smallest and largest value of the batch, so that an image's map depends on the others.
 # Return the values as they are.
 # ~ the whole batch
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + maps = (weights * outputs[0]).sum(dim=1, keepdim=True).clamp(min=0).detach()
 # + return F.interpolate(maps, size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
 # You enlarged the maps to the size of the image. Return them in the size of the layer's output; enlarging is a step
 # of its own.
 # ~ `F.interpolate`
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + return (weights * outputs[0]).sum(dim=1, keepdim=True).clamp(min=0).detach()
 # You kept the channel axis: (N, 1, h, w). The maps have one value for each place: (N, h, w). Sum over dim 1 without
 # keepdim.
 # ~ one axis too many
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach().squeeze()
 # A squeeze without dim drops the batch axis of a single image. Return (N, h, w) for N = 1, too.
 # ~ `.squeeze()`
 #
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + outputs[0].retain_grad()
-# + scores.gather(1, labels[:, None]).sum().backward()
-# + gradient = outputs[0].grad
-# Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
-# layer's output alone: torch.autograd.grad(total, output).
-# ~ inputs=[pixels]
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + return (weights * outputs[0]).sum(dim=1).clamp(min=0)
 # Your maps are right, but they still require gradients, and keep the whole network's graph in memory. Return a
 # detached tensor.
 # ~ still requires a gradient
-#
-# = own = scores.gather(1, labels[:, None])
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
-# + return F.relu((weights * outputs[0]).sum(dim=1)).detach() + 1e-8
-# You add a small number to the map, to be safe for a division later. Return the values as they are: where nothing
-# speaks for the label, the map is exactly 0.
-# ~ a small number added
-#
-# = (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
-# + (gradient,) = torch.autograd.grad(own.mean(), outputs[0])
-# Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum.
-# ~ a mean over the batch of 3
-
-
-# %% mutant="grad_cam" says="You multiply gradient and output place by place. Average the gradient over the places first: one weight for each channel." visible="the mean of the gradient is missing"
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    return (gradient * outputs[0]).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="Outputs and gradients are exchanged: you average the outputs and weigh the gradients. Average the gradients; they weigh the outputs." visible="outputs and gradients are exchanged"
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = outputs[0].mean(dim=(2, 3), keepdim=True)
-    return (weights * gradient).sum(dim=1).clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="Your map starts at 1 before the channels are added to it. Start from zeros." visible="`torch.ones`"
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    try:
-        scores = model(images.detach().clone().requires_grad_())
-    finally:
-        handle.remove()
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3))
-    maps = torch.ones_like(outputs[0][:, 0])
-    for k in range(weights.shape[1]):
-        maps = maps + weights[:, k, None, None] * outputs[0][:, k]
-    return maps.clamp(min=0).detach()
-
-
-# %% mutant="grad_cam" says="Your maps are right, but your hook is still in the layer: it keeps every later output in memory. Remove the handle in a finally clause." visible="never removed"
-def grad_cam(images, labels, model, layer):
-    outputs = []
-    layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    scores = model(images.detach().clone().requires_grad_())
-    (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), outputs[0])
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 
 
 # %% variant="grad_cam"
@@ -2483,107 +2192,86 @@ def grad_cam(images, labels, model, layer):
 # You always look at model.cam_layer. Use the layer that was passed in.
 # ~ `model.cam_layer` in place of the argument
 #
+# + def pass_positive(module, grad_input, grad_output):
+# +     return (grad_input[0].clamp(min=0),)
+# + relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+# + handles = [relu.register_full_backward_hook(pass_positive) for relu in relus]
+# + maps = grad_cam(images, labels, model, layer)
+# + for handle in handles:
+# +     handle.remove()
+# You compute Grad-CAM while the guided rule is still in the model. Its weights are means of the plain gradient: put
+# the model in order first.
+# ~ the guided rule is still in the model
+#
 # = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
 # + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:])
 # You enlarge the map without interpolation, so that it is made of blocks. Use mode='bilinear' with
 # align_corners=False.
 # ~ a map of blocks
 #
-# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
 # + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=True)
 # You enlarge with align_corners=True, which shifts the map against the image. Use align_corners=False.
 # ~ `align_corners=True`
 #
-# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
 # + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bicubic", align_corners=False)
 # You enlarge with bicubic interpolation, which overshoots and can give negative factors. Use mode='bilinear'.
 # ~ `mode='bicubic'` overshoots
 #
-# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-# = return guided_backprop(images, labels, model) * enlarged
-# + small = F.interpolate(
-# +     guided_backprop(images, labels, model), size=maps.shape[-2:], mode="bilinear", align_corners=False
-# + )
-# + return F.interpolate(small * maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-# You shrink guided backprop to the size of the map and enlarge the product, which loses the fine structure. Enlarge
-# the map first, then multiply.
-# ~ shrunk
-#
-# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
 # + enlarged = F.interpolate(maps[:, None], size=images.shape[-1], mode="bilinear", align_corners=False)
 # You enlarge the map to a square, which does not fit an oblong image. The size is (height, width): images.shape[-2:].
 # ~ a single number as `size`
 #
-# = enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
 # + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:][::-1], mode="bilinear", align_corners=False)
 # Height and width are exchanged when you enlarge the map. The size is (height, width): images.shape[-2:].
 # ~ height and width exchanged
 #
 # = return guided_backprop(images, labels, model) * enlarged
+# + guided = guided_backprop(images, labels, model)
+# + small = F.interpolate(guided, size=maps.shape[-2:], mode="bilinear", align_corners=False)
+# + return F.interpolate(small * maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
+# You shrink guided backprop to the size of the map and enlarge the product, which loses the fine structure. Enlarge
+# the map first, then multiply.
+# ~ shrunk
+#
+# + return guided_backprop(images, labels, model) * (enlarged / (enlarged.amax(dim=(1, 2, 3), keepdim=True) + 1e-12))
+# You scaled each map to end at 1 before the product. Take Grad-CAM as it is.
+# ~ a normalisation
+#
+# + return guided_backprop(images, labels, model) * enlarged.mean(dim=0)
+# You multiply by the map of the whole batch, averaged over the images. Each image has a map of its own.
+# ~ a mean over the batch
+#
 # + return score_gradient(images, labels, model) * enlarged
 # You multiply the plain gradient with the map. Take guided backprop.
 # ~ the gradient in place of guided backprop
 #
-# = return guided_backprop(images, labels, model) * enlarged
 # + return (guided_backprop(images, labels, model) + score_gradient(images, labels, model)) * enlarged
 # You multiply guided backprop by Grad-CAM plus the plain gradient, as happens when gradients pile up in images.grad.
 # Compute the two from separate, fresh pixels.
 # ~ pile up
 #
-# = return guided_backprop(images, labels, model) * enlarged
 # + return guided_backprop(images, labels, model) + enlarged
 # You add the map to guided backprop. Guided Grad-CAM is their product.
 # ~ `+` in place of `*`
 #
-# = return guided_backprop(images, labels, model) * enlarged
 # + return guided_backprop(images, labels, model).clamp(min=0) * enlarged
 # You drop the negative values of guided backprop. The product keeps both signs.
 # ~ keep the sign
 #
-# = return guided_backprop(images, labels, model) * enlarged
 # + return guided_backprop(images, labels, model).abs() * enlarged
 # You take absolute values. The product keeps both signs.
 # ~ `abs`
 #
-# = return guided_backprop(images, labels, model) * enlarged
-# + enlarged = enlarged / (enlarged.amax(dim=(1, 2, 3), keepdim=True) + 1e-12)
-# + return guided_backprop(images, labels, model) * enlarged
-# You scaled each map to end at 1 before the product. Take Grad-CAM as it is.
-# ~ a normalisation
-#
-# = return guided_backprop(images, labels, model) * enlarged
 # + return (guided_backprop(images, labels, model) * enlarged).sum(dim=1)
 # You return one value for each pixel, (N, H, W). Keep the three channels: (N, 3, H, W).
 # ~ one axis too few
 #
-# = return guided_backprop(images, labels, model) * enlarged
-# + return guided_backprop(images, labels, model) * enlarged.mean(dim=0)
-# You multiply by the map of the whole batch, averaged over the images. Each image has a map of its own.
-# ~ a mean over the batch
-#
-# = return guided_backprop(images, labels, model) * enlarged
 # + for module in model.modules():
 # +     if isinstance(module, nn.ReLU):
 # +         module.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0].clamp(min=0),))
 # + return score_gradient(images, labels, model) * enlarged
 # Your values are right, but your hooks are still in the model. Remove every handle in a finally clause.
 # ~ never removed
-
-
-# %% mutant="guided_grad_cam" says="You compute Grad-CAM while the guided rule is still in the model. Its weights are means of the plain gradient: put the model in order first." visible="the guided rule is still in the model"
-def guided_grad_cam(images, labels, model, layer):
-    def rule(module, grad_input, grad_output):
-        return (grad_input[0].clamp(min=0),)
-
-    handles = [m.register_full_backward_hook(rule) for m in model.modules() if isinstance(m, nn.ReLU)]
-    try:
-        maps = grad_cam(images, labels, model, layer)
-        signals = score_gradient(images, labels, model)
-    finally:
-        for handle in handles:
-            handle.remove()
-    enlarged = F.interpolate(maps[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return signals * enlarged
 
 
 # %% variant="guided_grad_cam"
@@ -2650,74 +2338,75 @@ def guided_grad_cam(images, labels, model, layer):
 
 # %% [markdown] mistakes="integrated_gradients"
 # = way = images - baseline
-# + way = images - baseline[0]
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-# + total += score_gradient(baseline[0] + (k + 0.5) / steps * way, labels, model)
+# + images -= baseline
+# + way = images
+# You change the caller's images in place. Write images - baseline, which makes a new tensor, in place of images -=
+# baseline.
+# ~ in place
+#
+# + baseline = 0
+# + way = images - baseline
+# You ignore the baseline and walk from black. Start at the baseline, and multiply by image - baseline.
+# ~ `images` in place of `images - baseline`
+#
+# + baseline = baseline[0]
+# + way = images - baseline
 # You take baseline[0] for the whole baseline: of a colour (3, 1, 1) that is the red value, and of a baseline for each
 # image it is that of the first. Let the baseline broadcast, as images - baseline does.
 # ~ `baseline[0]`
 #
 # = for k in range(steps):
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
 # + for t in torch.linspace(0, 1, steps, dtype=images.dtype):
-# +     total += score_gradient(baseline + t * way, labels, model)
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + total += score_gradient(baseline + t * way, labels, model)
 # Your points run from 0 to 1, both ends included, as torch.linspace(0, 1, m) gives them. Take the middles of m equal
 # pieces: t = (k - 1/2) / m.
 # ~ `torch.linspace(0, 1, steps)`
 #
 # = for k in range(steps):
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
 # + for k in range(steps + 1):
-# +     weight = 0.5 if k in (0, steps) else 1.0
-# +     total += weight * score_gradient(baseline + k / steps * way, labels, model)
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + weight = 0.5 if k in (0, steps) else 1.0
+# + total += weight * score_gradient(baseline + k / steps * way, labels, model)
 # You use the trapezoid rule, with one point more than there are steps. Take the middles of m equal pieces: t = (k -
 # 1/2) / m.
 # ~ the trapezoid rule
 #
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
 # + total += score_gradient(baseline + k / steps * way, labels, model)
 # Your points are the starts of the pieces, so that the baseline is among them and the image is not. Take the middle
 # of each piece: t = (k - 1/2) / m.
 # ~ starts of the pieces
 #
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
 # + total += score_gradient(baseline + (k + 1) / steps * way, labels, model)
 # Your points are the ends of the pieces, so that the image is among them. Take the middle of each piece: t = (k -
 # 1/2) / m.
 # ~ ends of the pieces
 #
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
 # + total += score_gradient((k + 0.5) / steps * images, labels, model)
 # You walk from black, whatever the baseline is. Your points are baseline + t * (image - baseline).
 # ~ on the way from black
 #
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
 # + total += score_gradient(baseline + (k + 0.5) / steps * images, labels, model)
 # Your way does not end at the image: you walk from the baseline to baseline + image. Your points are baseline + t *
 # (image - baseline).
 # ~ beyond the image
 #
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
 # + total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model).abs()
 # You add up absolute gradients. Add the gradients with their signs.
 # ~ `abs` on the gradients
 #
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-# + pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
-# + own = model(pixels).softmax(dim=1).gather(1, labels[:, None])
-# + total += torch.autograd.grad(own.sum(), pixels)[0]
+# + points = baseline + (k + 0.5) / steps * way
+# + total += score_gradient(points, labels, lambda pixels: model(pixels).softmax(dim=1))
 # You integrate the gradient of the softmax probability. Take the raw score of the label.
 # ~ a softmax
 #
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-# + pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
-# + total += torch.autograd.grad(model(pixels).amax(dim=1).sum(), pixels)[0]
+# + points = baseline + (k + 0.5) / steps * way
+# + total += score_gradient(points, model(points).argmax(dim=1), model)
 # You integrate the gradient of the largest score and never use the labels. Take the score of the label that was asked
 # for.
 # ~ label is not used
 #
-# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
-# + pixels = (baseline + (k + 0.5) / steps * way).detach().clone().requires_grad_()
+# + pixels = (baseline + (k + 0.5) / steps * way).requires_grad_()
 # + model(pixels).gather(1, labels[:, None]).sum().backward()
 # + total += pixels.grad
 # Your values are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
@@ -2725,63 +2414,48 @@ def guided_grad_cam(images, labels, model, layer):
 # ~ inputs=[pixels]
 #
 # = return way * total / steps
+# + return way * score_gradient(images, labels, model)
+# You take one gradient, at the image, times image - baseline. Integrated gradients takes the mean over points along
+# the whole way.
+# ~ one gradient, at the image
+#
 # + return total / steps
 # You return the mean gradient along the way. Multiply it by image - baseline: only then do the values add up to the
 # gain of the score.
 # ~ the factor image - baseline is missing
 #
-# = return way * total / steps
 # + return images * total / steps
 # You multiply by the image in place of image - baseline. The two are equal for a black baseline alone.
 # ~ `images` in place of `images - baseline`
 #
-# = return way * total / steps
 # + return -way * total / steps
 # You multiply by baseline - image, which turns all signs round. The way leads from the baseline to the image.
 # ~ baseline - image
 #
-# = return way * total / steps
 # + return way * total
 # You add the gradients up and do not divide by the number of steps. Take their mean.
 # ~ not divided by `steps`
 #
-# = return way * total / steps
+# + return way * total / steps / len(images)
+# Your values are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum.
+# ~ a mean over the batch of 2
+#
 # + return (way * total / steps).abs()
 # You return absolute values. The sign tells what raised the score and what lowered it, and without it the values do
 # not add up.
 # ~ `abs`
 #
-# = return way * total / steps
 # + result = way * total / steps
 # + with torch.no_grad():
-# +     gain = (model(images) - model((images - way).expand_as(images))).gather(1, labels[:, None])[:, 0]
+# +     gain = (model(images) - model(images - way)).gather(1, labels[:, None])[:, 0]
 # + return result * (gain / result.sum(dim=(1, 2, 3)))[:, None, None, None]
 # You rescale the result so that the values add up to the gain of the score. Leave them as they are: the gap tells how
 # good the approximation is.
 # ~ rescaled
 #
-# = return way * total / steps
 # + return (way * total / steps).sum(dim=1)
 # You return one value for each pixel, (N, H, W). Keep the three channels: (N, 3, H, W).
 # ~ one axis too few
-#
-# = return way * total / steps
-# + return way * total / steps / len(images)
-# Your values are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum.
-# ~ a mean over the batch of 2
-
-
-# %% mutant="integrated_gradients" says="You take one gradient, at the image, times image - baseline. Integrated gradients takes the mean over points along the whole way." visible="one gradient, at the image"
-def integrated_gradients(images, labels, model, baseline, steps):
-    return (images - baseline) * score_gradient(images, labels, model)
-
-
-# %% mutant="integrated_gradients" says="You ignore the baseline and walk from black. Start at the baseline, and multiply by image - baseline." visible="`images` in place of `images - baseline`"
-def integrated_gradients(images, labels, model, baseline, steps):
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient((k + 0.5) / steps * images, labels, model)
-    return images * total / steps
 
 
 # %% mutant="integrated_gradients" says="In your batch of m x N points the labels are in the wrong order: repeat_interleave repeats each label m times in a row, and the points come step by step. Use labels.repeat(steps)." visible="repeated in another order"
@@ -2791,15 +2465,6 @@ def integrated_gradients(images, labels, model, baseline, steps):
     points = (baseline + t[:, None, None, None, None] * way).flatten(0, 1)
     gradients = score_gradient(points, labels.repeat_interleave(steps), model)
     return way * gradients.view(steps, *images.shape).mean(dim=0)
-
-
-# %% mutant="integrated_gradients" says="You change the caller's images in place. Write images - baseline, which makes a new tensor, in place of images -= baseline." visible="in place"
-def integrated_gradients(images, labels, model, baseline, steps):
-    images -= baseline
-    total = torch.zeros_like(images)
-    for k in range(steps):
-        total += score_gradient(baseline + (k + 0.5) / steps * images, labels, model)
-    return images * total / steps
 
 
 # %% mutant="integrated_gradients" says="In your batch of m x N points the baselines are in the wrong order: repeat_interleave repeats each one m times in a row, and the images come step by step. Repeat both in one order, or let baseline + t * (image - baseline) broadcast." visible="images and baselines are paired wrongly"
@@ -2875,21 +2540,11 @@ def integrated_gradients(images, labels, model, baseline, steps):
 
 # %% [markdown] mistakes="occlusion_map"
 # = height, width = images.shape[2:]
-# + height = images.shape[2]
-# = for left in range(0, width - patch + 1, stride):
-# + for left in range(0, height - patch + 1, stride):
-# Your window moves along the height on both axes, which leaves a part of an oblong image out. The columns run to the
-# width.
-# ~ the height is taken for the width
-#
-# = with torch.no_grad():
-# + covered = images.clone()
-# + with torch.no_grad():
-# = covered = images.clone()
-# +
-# Your windows pile up: each one is filled in the image that the one before has left. Take a fresh copy,
-# images.clone(), for every window.
-# ~ `images.clone()` for each
+# + model.train()
+# + height, width = images.shape[2:]
+# You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every score.
+# Leave the model in eval mode.
+# ~ training mode
 #
 # = with torch.no_grad():
 # + with torch.enable_grad():
@@ -2897,34 +2552,11 @@ def integrated_gradients(images, labels, model, baseline, steps):
 # window. Compute the scores under torch.no_grad().
 # ~ still requires a gradient
 #
-# = with torch.no_grad():
-# + model.train()
-# + with torch.no_grad():
-# You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every score.
-# Leave the model in eval mode.
-# ~ training mode
-#
-# = whole = model(images).gather(1, labels[:, None])
-# +
-# = row.append(whole - model(covered).gather(1, labels[:, None]))
-# + row.append(model(covered).gather(1, labels[:, None]))
-# You return the score of the covered image. Subtract it from the score of the whole image.
-# ~ not subtracted
-#
-# = whole = model(images).gather(1, labels[:, None])
-# + whole = model(images).softmax(dim=1).gather(1, labels[:, None])
-# = row.append(whole - model(covered).gather(1, labels[:, None]))
-# + row.append(whole - model(covered).softmax(dim=1).gather(1, labels[:, None]))
-# You return the drop of the softmax probability. Take the raw score of the label.
-# ~ the softmax probability
-#
-# = whole = model(images).gather(1, labels[:, None])
-# + whole = model(images).amax(dim=1, keepdim=True)
-# = row.append(whole - model(covered).gather(1, labels[:, None]))
-# + row.append(whole - model(covered).amax(dim=1, keepdim=True))
-# You follow the class with the largest score and never use the labels. Follow the score of the label that was asked
-# for.
-# ~ labels are not used
+# = for left in range(0, width - patch + 1, stride):
+# + for left in range(0, height - patch + 1, stride):
+# Your window moves along the height on both axes, which leaves a part of an oblong image out. The columns run to the
+# width.
+# ~ the height is taken for the width
 #
 # = for top in range(0, height - patch + 1, stride):
 # + for top in range(0, height - patch + 1, patch):
@@ -2954,25 +2586,29 @@ def integrated_gradients(images, labels, model, baseline, steps):
 # You fill the caller's images. Take a copy, images.clone(), for every window.
 # ~ `images.clone()` for each
 #
+# = rows = []
+# + rows = []
+# + covered = images.clone()
 # = covered = images.clone()
-# = covered[:, :, top : top + patch, left : left + patch] = fill
+# +
+# Your windows pile up: each one is filled in the image that the one before has left. Take a fresh copy,
+# images.clone(), for every window.
+# ~ `images.clone()` for each
+#
 # + covered = torch.full_like(images, fill)
-# + window = (..., slice(top, top + patch), slice(left, left + patch))
-# + covered[window] = images[window]
+# = covered[:, :, top : top + patch, left : left + patch] = fill
+# + covered[:, :, top : top + patch, left : left + patch] = images[:, :, top : top + patch, left : left + patch]
 # You cover everything but the window. Fill the window and leave the rest as it is.
 # ~ the rest filled
 #
-# = covered[:, :, top : top + patch, left : left + patch] = fill
 # + covered[:, :, top : top + patch, left : left + patch] = 0
 # The fill value makes no difference: you always fill with 0. Use fill.
 # ~ `fill` is not used
 #
-# = covered[:, :, top : top + patch, left : left + patch] = fill
 # + covered[:, 0, top : top + patch, left : left + patch] = fill
 # You fill one channel only. The window is filled in all three.
 # ~ one channel alone
 #
-# = covered[:, :, top : top + patch, left : left + patch] = fill
 # + up, aside = max(0, top - patch // 2), max(0, left - patch // 2)
 # + covered[:, :, up : top + patch - patch // 2, aside : left + patch - patch // 2] = fill
 # Your window is centred at its place and cut off at the border. Row i, column j belongs to the window whose upper
@@ -2980,32 +2616,47 @@ def integrated_gradients(images, labels, model, baseline, steps):
 # ~ starts at pixel (i * stride, j * stride)
 #
 # = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(model(covered).gather(1, labels[:, None]))
+# You return the score of the covered image. Subtract it from the score of the whole image.
+# ~ not subtracted
+#
 # + row.append(model(covered).gather(1, labels[:, None]) - whole)
 # Your map has the opposite sign. A drop is the score of the image minus the score of the covered image: positive
 # where covering lowers the score.
 # ~ the opposite sign
 #
-# = row.append(whole - model(covered).gather(1, labels[:, None]))
 # + row.append((whole - model(covered).gather(1, labels[:, None])).clamp(min=0))
 # You cut negative drops off. A window whose covering raises the score has a negative value: keep it.
 # ~ `clamp` or `relu`
 #
-# = row.append(whole - model(covered).gather(1, labels[:, None]))
 # + row.append((whole - model(covered).gather(1, labels[:, None])).abs())
 # You return absolute values. A drop is positive and a rise negative: keep the sign.
 # ~ `abs`
+#
+# = whole = model(images).gather(1, labels[:, None])
+# + whole = model(images).softmax(dim=1).gather(1, labels[:, None])
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(whole - model(covered).softmax(dim=1).gather(1, labels[:, None]))
+# You return the drop of the softmax probability. Take the raw score of the label.
+# ~ the softmax probability
+#
+# = whole = model(images).gather(1, labels[:, None])
+# + whole = model(images).amax(dim=1, keepdim=True)
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(whole - model(covered).amax(dim=1, keepdim=True))
+# You follow the class with the largest score and never use the labels. Follow the score of the label that was asked
+# for.
+# ~ labels are not used
 #
 # = return torch.stack(rows, dim=1)
 # + return torch.stack(rows, dim=1).transpose(1, 2)
 # Rows and columns of your map are exchanged. The first index of a map is the row.
 # ~ rows and columns are exchanged
 #
-# = return torch.stack(rows, dim=1)
 # + return torch.stack(rows, dim=1).flatten(1)
 # You return the windows in one long row, (N, windows). Give the map its rows and columns: (N, rows, columns).
 # ~ rows and columns
 #
-# = return torch.stack(rows, dim=1)
 # + return torch.stack(rows, dim=1).mean(dim=0, keepdim=True).expand(len(images), -1, -1)
 # You return the mean over the batch. Each image has a map of its own: (N, rows, columns).
 # ~ each image has its own map

@@ -223,21 +223,17 @@ checks.make_fooling_image(make_fooling_image)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
 from helpers.checks.fooling import limited
+from helpers.checks.problems import attack_problem
 from helpers.inside.emit import emit, state_of
 from helpers.models import load_model
 from helpers.pictures import picture_book
 
 
-def problem(seed, size=(9, 13), spread=0.4, further=2, **options):
-    """One image of values 0.5 +- spread / 2, cut off at 0 and 1, and a target that is not its prediction."""
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, _ = tiny_batch(model, 1, seed, size)
-    image = (0.5 + spread * (images - 0.5)).clamp(0, 1)
-    scores = model(image).detach()
-    return image, int(scores.argmax() + further) % scores.shape[1], model
+def problem(seed, *size, further=2, **options):
+    """One image, and the class that stands `further` behind its prediction."""
+    image, prediction, model = attack_problem(seed, 1, *size, **options)
+    return image, int(prediction + further) % len(model.classes), model
 
 
 def walked(image, target, model, learning_rate, iterations):
@@ -443,22 +439,12 @@ checks.fgsm(fgsm)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.problems import attack_problem
 from helpers.inside.emit import emit, state_of
 
 
-def problem(seed, count, size=(9, 13), spread=0.4, **options):
-    """Images of values 0.5 +- spread / 2, cut off at 0 and 1; the first label is predicted, the others are not."""
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, _ = tiny_batch(model, count, seed, size)
-    images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
-    scores = model(images).detach()
-    return images, (scores.argmax(dim=1) + torch.arange(count)) % scores.shape[1], model
-
-
 def no_step_at_all():
-    images, labels, model = problem(314, 2)
+    images, labels, model = attack_problem(314, 2)
     result = fgsm(images, labels, model, 0.0)
     values = result.clone()
     result.add_(1)
@@ -466,22 +452,22 @@ def no_step_at_all():
 
 
 def everything_left_as_found():
-    images, labels, model = problem(315, 2, trainable=True)
+    images, labels, model = attack_problem(315, 2, trainable=True)
     fgsm(images, labels, model, 0.03)
     attacked = fgsm(images, labels, model, 0.03)
     facts = [attacked.requires_grad, images.requires_grad, images.grad is not None]
     return attacked, facts, images, labels, state_of(model)
 
 
-emit("three images, right and wrong labels", lambda: fgsm(*problem(311, 3), 0.03))
+emit("three images, right and wrong labels", lambda: fgsm(*attack_problem(311, 3), 0.03))
 emit(
     "one image, for two networks",
     lambda: [
-        fgsm(*problem(312, 1, (8, 6), classes=7), 0.1),
-        fgsm(*problem(313, 1, (7, 10), dtype=torch.float32, trainable=True), 0.05),
+        fgsm(*attack_problem(312, 1, (8, 6), classes=7), 0.1),
+        fgsm(*attack_problem(313, 1, (7, 10), dtype=torch.float32, trainable=True), 0.05),
     ],
 )
-emit("values near 0 and 1, and epsilon 0", lambda: [fgsm(*problem(316, 4, spread=3.0), 0.3), no_step_at_all()])
+emit("values near 0 and 1, and epsilon 0", lambda: [fgsm(*attack_problem(316, 4, spread=3.0), 0.3), no_step_at_all()])
 emit("a second call, everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -594,19 +580,10 @@ checks.pgd(pgd)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.core import SMALL
 from helpers.checks.fooling import limited
+from helpers.checks.problems import attack_problem
 from helpers.inside.emit import emit, state_of
-
-
-def problem(seed, count, size=(6, 9), spread=0.4, **options):
-    """Images of values 0.5 +- spread / 2, cut off at 0 and 1; the first label is predicted, the others are not."""
-    torch.manual_seed(seed)
-    model = tiny_network(seed, size, **options)
-    images, _ = tiny_batch(model, count, seed, size)
-    images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
-    scores = model(images).detach()
-    return images, (scores.argmax(dim=1) + torch.arange(count)) % scores.shape[1], model
 
 
 def own_fgsm(images, labels, model, step):
@@ -628,7 +605,7 @@ def walk(images, labels, model, epsilon, step):
 
 
 def everything_left_as_found():
-    images, labels, model = problem(328, 2, trainable=True)
+    images, labels, model = attack_problem(328, 2, SMALL, trainable=True)
     pgd(images, labels, model, 0.05, 0.02, 2)
     attacked = pgd(images, labels, model, 0.05, 0.02, 2)
     facts = [attacked.requires_grad, images.requires_grad, images.grad is not None]
@@ -636,16 +613,19 @@ def everything_left_as_found():
     return walk(images.detach(), labels, model, 0.05, 0.02), facts, images, labels, state_of(model)
 
 
-emit("three images, right and wrong labels", lambda: walk(*problem(321, 3), 0.05, 0.02))
+emit("three images, right and wrong labels", lambda: walk(*attack_problem(321, 3, SMALL), 0.05, 0.02))
 emit(
     "one image, for two networks",
-    lambda: [walk(*problem(322, 1, (8, 5), classes=7), 0.1, 0.06), *walk(*problem(323, 1, (7, 7)), 0.2, 0.03)],
+    lambda: [
+        walk(*attack_problem(322, 1, (8, 5), classes=7), 0.1, 0.06),
+        *walk(*attack_problem(323, 1, (7, 7)), 0.2, 0.03),
+    ],
 )
 emit(
     "a step larger than epsilon, and epsilon 0",
-    lambda: [walk(*problem(324, 3), 0.04, 0.1), *walk(*problem(326, 2), 0.0, 0.03)],
+    lambda: [walk(*attack_problem(324, 3, SMALL), 0.04, 0.1), *walk(*attack_problem(326, 2, SMALL), 0.0, 0.03)],
 )
-emit("values near 0 and 1", lambda: walk(*problem(325, 3, spread=3.0), 0.25, 0.15))
+emit("values near 0 and 1", lambda: walk(*attack_problem(325, 3, SMALL, spread=3.0), 0.25, 0.15))
 emit("a second call, everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -1152,32 +1132,48 @@ plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabe
 # changes the original. Return a copy.
 # ~ `return image`
 #
+# + x = image.detach().clone().requires_grad_()
+# Your image is right, but it still hangs on the graph of the last step. Return a detached tensor.
+# ~ detach
+#
 # = for _ in range(max_iterations):
 # + for _ in range(max_iterations - 1):
 # You make one update less than allowed. range(max_iterations) counts right.
 # ~ has not moved
 #
-# = scores = model(pixels)[0]
-# = if scores.argmax() == target:
-# + scores = model(pixels)
-# + if scores[0].argmax() == target:
-# = (gradient,) = torch.autograd.grad(scores[target], pixels)
-# + loss = F.cross_entropy(scores, torch.tensor([target]))
-# + (gradient,) = torch.autograd.grad(-loss, pixels)
-# You climb the probability of the target, or its logarithm (a cross-entropy, negated); divided by their length, the
-# two gradients are one. They also push the other scores down. Climb the raw score of the target.
-# ~ log_softmax
+# + while True:
+# When the target is not reached, your loop goes on past max_iterations: it has no end, or an end of your own choice.
+# Count the updates: at most as many as are passed in.
+# ~ `while` without a count
 #
 # = if scores.argmax() == target:
-# + (gradient,) = torch.autograd.grad(scores[target], pixels)
+# = break
+# +
+# You never stop: all iterations are used up, although the target was reached before. Stop at the first image that is
+# predicted as the target.
+# ~ no test at all
+#
+# = if scores.argmax() == target:
+# = break
+# +
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
 # + x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
 # + if scores.argmax() == target:
-# = (gradient,) = torch.autograd.grad(scores[target], pixels)
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-# +
+# +     break
 # You test the prediction and then make the step all the same, so you go one step past the first success. Leave the
 # loop before the step.
 # ~ the step is still made
+#
+# = if scores.argmax() == target:
+# = break
+# +
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + if model(x)[0].argmax() == target:
+# +     break
+# You step first and test afterwards, so an image that is predicted as the target already is changed all the same.
+# Test the untouched image first.
+# ~ test stands after the step
 #
 # = break
 # + return x
@@ -1188,194 +1184,112 @@ plots.lines(levels, curves, xlabel="epsilon of PGD in grey levels of 255", ylabe
 # ~ no `return`
 #
 # = (gradient,) = torch.autograd.grad(scores[target], pixels)
+# + (gradient,) = torch.autograd.grad(-F.cross_entropy(scores, torch.tensor(target)), pixels)
+# You climb the probability of the target, or its logarithm (a cross-entropy, negated); divided by their length, the
+# two gradients are one. They also push the other scores down. Climb the raw score of the target.
+# ~ log_softmax
+#
 # + (gradient,) = torch.autograd.grad(-scores.max(), pixels)
 # You lower the score of the predicted class. That leads to any other class; climb the score of the target.
 # ~ score of the prediction is lowered
 #
-# = (gradient,) = torch.autograd.grad(scores[target], pixels)
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
 # + scores[target].backward()
-# + x = (x + learning_rate * pixels.grad / pixels.grad.norm()).clamp(0, 1)
+# + gradient = pixels.grad
 # Your image is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
 # pixels alone: torch.autograd.grad(score, pixels).
 # ~ inputs=[pixels]
 #
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-# + x = (x + learning_rate * gradient / (gradient**2).sum()).clamp(0, 1)
-# You divide by the squared norm, so steps are short where the slope is steep. Divide by the norm: then every step has
-# the length of the learning rate.
-# ~ squared length
+# = for _ in range(max_iterations):
+# + pixels = x.clone().requires_grad_()
+# + (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
+# + for _ in range(max_iterations):
+# = (gradient,) = torch.autograd.grad(scores[target], pixels)
+# +
+# You compute the gradient once and follow it to the end. The slope changes along the way: compute it anew in every
+# step.
+# ~ computed once
 #
+# = x = image.detach().clone()
+# + x = image.detach().clone()
+# + pixels = x.clone().requires_grad_()
+# = pixels = x.clone().requires_grad_()
+# +
 # = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-# + x = (x + learning_rate * gradient).clamp(0, 1)
-# You do not divide the gradient by its norm, so the length of a step is an accident of the slope. Each step has the
-# length of the learning rate.
-# ~ not divided by its length
+# + x = pixels = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# In your second step .grad is None, since x is no leaf any more after the first. Start every step from a new leaf,
+# x.detach().clone().requires_grad_().
+# ~ no leaf any more
 #
+# = x = image.detach().clone()
+# + x = image.detach().clone()
+# + piled = torch.zeros_like(x)
 # = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-# + change = learning_rate * gradient / gradient.norm()
-# + x = (x + learning_rate * change).clamp(0, 1)
-# The learning rate is multiplied twice. With a learning rate of 1 nobody notices; multiply once.
-# ~ multiplied twice
+# + piled += gradient
+# + x = (x + learning_rate * piled / piled.norm()).clamp(0, 1)
+# Your gradients pile up: .backward() adds to .grad, so each step follows the sum of all gradients so far. Start every
+# step from a new leaf, or set .grad to None.
+# ~ piles up
 #
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-# + x = (x + 1.0 * gradient / gradient.norm()).clamp(0, 1)
-# You step by a length of your own and never use the learning rate that is passed in.
-# ~ learning rate is not used
-#
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
 # + x = (x - learning_rate * gradient / gradient.norm()).clamp(0, 1)
 # You go down the score of the target. To raise it, add the gradient.
 # ~ a minus too many
 #
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
 # + x = (x + learning_rate * gradient.abs() / gradient.norm()).clamp(0, 1)
 # You follow the absolute gradient. A saliency map tells how steep the slope is and has forgotten which way is up:
 # keep the sign.
 # ~ saliency map
 #
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
 # + x = (x + learning_rate * gradient.sign()).clamp(0, 1)
 # You step along the sign of the gradient. That is the rule of the exercises that follow; here the gradient itself is
 # divided by its norm.
 # ~ `sign()`
 #
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + learning_rate * gradient).clamp(0, 1)
+# You do not divide the gradient by its norm, so the length of a step is an accident of the slope. Each step has the
+# length of the learning rate.
+# ~ not divided by its length
+#
+# + x = (x + learning_rate * gradient / (gradient**2).sum()).clamp(0, 1)
+# You divide by the squared norm, so steps are short where the slope is steep. Divide by the norm: then every step has
+# the length of the learning rate.
+# ~ squared length
+#
 # + x = (x + learning_rate * gradient / gradient.norm(dim=(2, 3), keepdim=True)).clamp(0, 1)
 # You divide each channel by a norm of its own, which changes the direction of the step. Take one norm over all
 # values.
 # ~ channel by channel
 #
-# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + 1.0 * gradient / gradient.norm()).clamp(0, 1)
+# You step by a length of your own and never use the learning rate that is passed in.
+# ~ learning rate is not used
+#
+# + x = (x + learning_rate * (learning_rate * gradient / gradient.norm())).clamp(0, 1)
+# The learning rate is multiplied twice. With a learning rate of 1 nobody notices; multiply once.
+# ~ multiplied twice
+#
+# + fooled = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# You return the image as it came. Name the new image in the loop and return that one.
+# ~ never added
+#
+# + x = image.copy_((x + learning_rate * gradient / gradient.norm()).clamp(0, 1))
+# You write into the caller's image: original and fooled image are then one, and their difference is nothing. Work on
+# a copy.
+# ~ in place
+#
 # + x = x + learning_rate * gradient / gradient.norm()
 # Your image leaves [0, 1], and is no picture any more. Clamp after every step.
 # ~ `clamp(0, 1)` is missing
 #
+# + x = x + learning_rate * gradient / gradient.norm()
 # = return x
+# + return x.clamp(0, 1)
+# You clamp after the loop only: slopes are taken, and success is tested, at images that are no pictures. Clamp after
+# every step.
+# ~ after the loop only
+#
 # + return x.squeeze(0)
 # You lose the batch axis. One image in, one image out: (1, 3, H, W).
 # ~ `.squeeze()`
-
-
-# %% mutant="make_fooling_image" says="Your gradients pile up: .backward() adds to .grad, so each step follows the sum of all gradients so far. Start every step from a new leaf, or set .grad to None." visible="piles up"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    pixels = image.detach().clone().requires_grad_()
-    for _ in range(max_iterations):
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        scores[target].backward(inputs=[pixels])
-        pixels.data = (pixels.data + learning_rate * pixels.grad / pixels.grad.norm()).clamp(0, 1)
-    return pixels.detach()
-
-
-# %% mutant="make_fooling_image" says="You never stop: all iterations are used up, although the target was reached before. Stop at the first image that is predicted as the target." visible="no test at all"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-    return x
-
-
-# %% mutant="make_fooling_image" says="When the target is not reached, your loop goes on past max_iterations: it has no end, or an end of your own choice. Count the updates: at most as many as are passed in." visible="`while` without a count"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    while True:
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            return x
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-
-
-# %% mutant="make_fooling_image" says="You step first and test afterwards, so an image that is predicted as the target already is changed all the same. Test the untouched image first." visible="test stands after the step"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-        if model(x)[0].argmax() == target:
-            break
-    return x
-
-
-# %% mutant="make_fooling_image" says="In your second step .grad is None, since x is no leaf any more after the first. Start every step from a new leaf, x.detach().clone().requires_grad_()." visible="no leaf any more"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    pixels = image.detach().clone().requires_grad_()
-    for _ in range(max_iterations):
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        scores[target].backward(inputs=[pixels])
-        with torch.no_grad():
-            pixels = (pixels + learning_rate * pixels.grad / pixels.grad.norm()).clamp(0, 1)
-    return pixels.detach()
-
-
-# %% mutant="make_fooling_image" says="You compute the gradient once and follow it to the end. The slope changes along the way: compute it anew in every step." visible="computed once"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    pixels = x.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(pixels)[0, target], pixels)
-    for _ in range(max_iterations):
-        if model(x)[0].argmax() == target:
-            break
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1).detach()
-    return x
-
-
-# %% mutant="make_fooling_image" says="You clamp after the loop only: slopes are taken, and success is tested, at images that are no pictures. Clamp after every step." visible="after the loop only"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone()
-    for _ in range(max_iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        x = x + learning_rate * gradient / gradient.norm()
-    return x.clamp(0, 1)
-
-
-# %% mutant="make_fooling_image" says="You write into the caller's image: original and fooled image are then one, and their difference is nothing. Work on a copy." visible="in place"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    for _ in range(max_iterations):
-        pixels = image.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        image += learning_rate * gradient / gradient.norm()
-        image.clamp_(0, 1)
-    return image.clone()
-
-
-# %% mutant="make_fooling_image" says="You return the image as it came. Name the new image in the loop and return that one." visible="never added"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    for _ in range(max_iterations):
-        pixels = image.clone().requires_grad_()
-        scores = model(pixels)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], pixels)
-        fooled = (pixels + learning_rate * gradient / gradient.norm()).clamp(0, 1)  # noqa: F841
-    return image.clone()
-
-
-# %% mutant="make_fooling_image" says="Your image is right, but it still hangs on the graph of the last step. Return a detached tensor." visible="detach"
-def make_fooling_image(image, target, model, learning_rate, max_iterations):
-    x = image.detach().clone().requires_grad_()
-    for _ in range(max_iterations):
-        scores = model(x)[0]
-        if scores.argmax() == target:
-            break
-        (gradient,) = torch.autograd.grad(scores[target], x)
-        x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
-    return x
 
 
 # %% mutant="make_fooling_image" says="You switched the caller's image to requires_grad, and a second call finds the gradients of the first in it. Work on a copy." visible="`image.requires_grad_()`"
@@ -1464,14 +1378,6 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
 
 # %% [markdown] mistakes="fgsm"
 # = pixels = images.detach().clone().requires_grad_()
-# + pixels = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0, 1).requires_grad_()
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
-# + moved = torch.clamp(pixels.detach() + epsilon * gradient.sign(), images - epsilon, images + epsilon)
-# + return moved.clamp(0, 1)
-# You start from a random point near the image. The plain method starts at the image itself.
-# ~ random start
-#
-# = pixels = images.detach().clone().requires_grad_()
 # + model.train()
 # + pixels = images.detach().clone().requires_grad_()
 # You put the model into training mode: Dropout and BatchNorm then bring chance and the other images into every
@@ -1479,107 +1385,84 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
 # ~ `model.train()`
 #
 # = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-# = (gradient,) = torch.autograd.grad(loss, pixels)
-# + own = model(pixels).gather(1, labels[:, None])
-# + (gradient,) = torch.autograd.grad(own.sum(), pixels)
+# + loss = model(pixels).gather(1, labels[:, None]).sum()
 # You climb the score of the label, which makes the network more sure of it. Climb the cross-entropy of the label.
 # ~ helps the label
 #
-# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-# = (gradient,) = torch.autograd.grad(loss, pixels)
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
-# + own = model(pixels).gather(1, labels[:, None])
-# + (gradient,) = torch.autograd.grad(own.sum(), pixels)
-# + return (images - epsilon * gradient.sign()).clamp(0, 1)
+# + loss = -model(pixels).gather(1, labels[:, None]).sum()
 # You go down the score of the label. The cross-entropy also counts how far its rivals rise: differentiate
 # F.cross_entropy.
 # ~ contains its rivals
 #
-# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-# = (gradient,) = torch.autograd.grad(loss, pixels)
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
-# + scores = model(pixels)
-# + (gradient,) = torch.autograd.grad(F.cross_entropy(scores, labels, reduction="sum"), pixels)
-# + right = (scores.argmax(dim=1) == labels).view(-1, 1, 1, 1)
-# + return (images + epsilon * gradient.sign() * right).clamp(0, 1)
-# You attack only the images that are predicted right, and leave the others as they are. Attack every image.
-# ~ are skipped
-#
-# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-# = (gradient,) = torch.autograd.grad(loss, pixels)
-# + scores = model(pixels)
-# + (gradient,) = torch.autograd.grad(F.cross_entropy(scores, scores.argmax(dim=1), reduction="sum"), pixels)
+# + loss = F.cross_entropy(model(pixels), model(pixels).argmax(dim=1), reduction="sum")
 # You lead the images away from the predicted class and never use the labels. They differ where the network is wrong.
 # ~ `argmax` in place of the labels
 #
-# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-# + loss = F.cross_entropy(model(pixels), labels)
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
-# + return (images + epsilon * gradient.mean(dim=0, keepdim=True).sign()).clamp(0, 1)
-# You average the gradients over the batch and move all images the same way. Each image has a gradient of its own.
-# ~ averaged over the batch
-#
-# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
 # + loss = F.cross_entropy(model(pixels).softmax(dim=1), labels, reduction="sum")
 # You pass probabilities to F.cross_entropy, which applies the softmax itself: a softmax of a softmax. Pass the raw
 # scores.
 # ~ applies the softmax itself
 #
-# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
 # = (gradient,) = torch.autograd.grad(loss, pixels)
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
-# + F.cross_entropy(model(pixels), labels, reduction="sum").backward()
-# + return (images + epsilon * pixels.grad.sign()).clamp(0, 1)
+# + loss.backward()
+# + gradient = pixels.grad
 # Your images are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
 # pixels alone: torch.autograd.grad(loss, pixels).
 # ~ inputs=[pixels]
 #
+# = pixels = images.detach().clone().requires_grad_()
+# + pixels = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0, 1).requires_grad_()
 # = return (images + epsilon * gradient.sign()).clamp(0, 1)
-# + return images + epsilon * gradient.sign()
-# Your images leave [0, 1], and are no pictures any more. Clamp them after the step.
-# ~ `clamp(0, 1)` is missing
+# + moved = torch.clamp(pixels.detach() + epsilon * gradient.sign(), images - epsilon, images + epsilon)
+# + return moved.clamp(0, 1)
+# You start from a random point near the image. The plain method starts at the image itself.
+# ~ random start
 #
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
-# + return (images + epsilon * gradient).clamp(0, 1)
-# You add the gradient itself. Its sign is wanted: then every value moves by epsilon, however small its slope.
-# ~ only its sign
-#
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
-# + length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-# + return (images + epsilon * gradient / length).clamp(0, 1)
-# You divide the gradient by its length, which is the rule of exercise 3.1. Here every value moves by epsilon: take
-# the sign.
-# ~ only its sign
-#
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
 # + return (images - epsilon * gradient.sign()).clamp(0, 1)
 # You go down the loss, which helps the network. Add the step: the loss of the label shall grow.
 # ~ a minus too many
 #
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return (images + epsilon * gradient).clamp(0, 1)
+# You add the gradient itself. Its sign is wanted: then every value moves by epsilon, however small its slope.
+# ~ only its sign
+#
+# + return (images + epsilon * gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).clamp(0, 1)
+# You divide the gradient by its length, which is the rule of exercise 3.1. Here every value moves by epsilon: take
+# the sign.
+# ~ only its sign
+#
+# + return (images + epsilon * gradient.mean(dim=0, keepdim=True).sign()).clamp(0, 1)
+# You average the gradients over the batch and move all images the same way. Each image has a gradient of its own.
+# ~ averaged over the batch
+#
+# + right = (model(images).argmax(dim=1) == labels).view(-1, 1, 1, 1)
+# + return (images + epsilon * gradient.sign() * right).clamp(0, 1)
+# You attack only the images that are predicted right, and leave the others as they are. Attack every image.
+# ~ are skipped
+#
 # + return (images + epsilon / 255 * gradient.sign()).clamp(0, 1)
 # You divide epsilon by 255 once more. It is in pixel units already: eight grey levels come as 8 / 255.
 # ~ divided by 255 once more
 #
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return images + epsilon * gradient.sign()
+# Your images leave [0, 1], and are no pictures any more. Clamp them after the step.
+# ~ `clamp(0, 1)` is missing
+#
 # + return (images + (epsilon * gradient.sign()).clamp(0, 1)).clamp(0, 1)
 # You clamp the change to [0, 1], so no value can get darker. Clamp the image: images + change.
 # ~ clamped to [0, 1], which loses half
 #
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
 # + moved = images + epsilon * gradient.sign()
 # + low, high = moved.amin(dim=(1, 2, 3), keepdim=True), moved.amax(dim=(1, 2, 3), keepdim=True)
 # + return (moved - low) / (high - low)
 # You rescale the result to [0, 1], which moves every value of the picture. Clamp: only values outside move.
 # ~ rescaling
 #
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
 # + images += epsilon * gradient.sign()
 # + return images.clamp_(0, 1)
 # You write into the caller's images. Write images + step, which makes a new tensor, in place of images += step.
 # ~ `clone()`
 #
-# = return (images + epsilon * gradient.sign()).clamp(0, 1)
 # + return (pixels + epsilon * gradient.sign()).clamp(0, 1)
 # Your images are right, but they still hang on the graph of the gradient. Add the step to the images you were given,
 # or detach.
@@ -1641,194 +1524,128 @@ def fgsm(images, labels, model, epsilon):
 # %% [markdown] mistakes="pgd"
 # = x = images.detach().clone()
 # + x = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0, 1)
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
 # You start at a random point of the ball. Start at the images, so that the result can be repeated.
 # ~ a random start
 #
-# = x = images.detach().clone()
-# + x = images
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x += step * gradient.sign()
-# + x.copy_(torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1))
-# You write into the caller's images, and the ball moves with them. Work on a copy.
-# ~ no projection
+# + x = images.detach().clone().requires_grad_()
+# Your images are right, but they still hang on the graph of the last step. Return a detached tensor.
+# ~ detach
 #
 # = for _ in range(iterations):
 # + for _ in range(iterations - 1):
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
 # You make one step less than asked for. range(iterations) counts right.
 # ~ loop ends before the first step
 #
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x = (x + step * gradient.sign()).clamp(0, 1)
-# You do not bring the image back into the ball, so after some steps it is further from the original than epsilon.
-# Clamp to images - epsilon and images + epsilon after every step.
-# ~ no projection
+# = pixels = x.clone().requires_grad_()
+# + pixels = images.detach().clone().requires_grad_()
+# You compute the gradient once, at the original images, and follow it to the end. Compute it anew in every step: that
+# is the point of many steps.
+# ~ computed once
 #
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x = torch.clamp(x + step * gradient.sign(), x - epsilon, x + epsilon).clamp(0, 1)
-# Your ball is around the last image of the walk, so it moves along with it. Its middle is the original image.
-# ~ around the last image
+# + if (model(x).argmax(dim=1) != labels).any():
+# +     break
+# + pixels = x.clone().requires_grad_()
+# You leave the loop as soon as an image of the batch is fooled. Make all the steps.
+# ~ loop ends before
 #
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon)
-# Your images leave [0, 1], and are no pictures any more. Clamp to [0, 1] as well, after every step.
-# ~ `clamp(0, 1)` is missing
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# + loss = -model(pixels).gather(1, labels[:, None]).sum()
+# You go down the score of the label. The cross-entropy also counts how far its rivals rise: differentiate
+# F.cross_entropy.
+# ~ contains its rivals
 #
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x = torch.clamp(x + step * gradient, images - epsilon, images + epsilon).clamp(0, 1)
-# You step along the gradient itself. Its sign is wanted: then every value moves by the step, however small its slope.
-# ~ only its sign
+# + loss = F.cross_entropy(model(pixels), model(pixels).argmax(dim=1), reduction="sum")
+# In every step you lead the image away from what is predicted then, so the walk turns round once it has succeeded.
+# Use the labels that are passed in.
+# ~ `argmax` in place of the labels
 #
+# = (gradient,) = torch.autograd.grad(loss, pixels)
+# + loss.backward()
+# + gradient = pixels.grad
+# Your images are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
+# pixels alone: torch.autograd.grad(loss, pixels).
+# ~ inputs=[pixels]
+#
+# = x = images.detach().clone()
+# + x = images.detach().clone()
+# + piled = torch.zeros_like(x)
 # = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x = torch.clamp(x - step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
+# + piled += gradient
+# + x = x + step * piled.sign()
+# Your gradients pile up: .backward() adds to .grad, so each step follows the sign of the sum of all gradients so far.
+# Start every step from a new leaf.
+# ~ piles up
+#
+# + x = x - step * gradient.sign()
 # You go down the loss, which helps the network. Add the step: the loss of the label shall grow.
 # ~ a minus too many
 #
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + x = torch.clamp(x + epsilon * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
+# + x = x + step * gradient
+# You step along the gradient itself. Its sign is wanted: then every value moves by the step, however small its slope.
+# ~ only its sign
+#
+# + x = x + epsilon * gradient.sign()
 # You step by epsilon and never use the step that is passed in. Then the walk jumps from wall to wall of the ball.
 # ~ is taken for the step
 #
-# = x = x + step * gradient.sign()
 # + x = x + epsilon / iterations * gradient.sign()
 # You share epsilon out among the iterations and never use the step that is passed in.
 # ~ is taken for the step
 #
+# + right = (model(x).argmax(dim=1) == labels).view(-1, 1, 1, 1)
+# + x = x + step * gradient.sign() * right
+# An image stops moving as soon as it is predicted wrong. Make all the steps for every image: the loss can grow
+# further, and a fooled image may come back.
+# ~ are skipped
+#
+# = x = images.detach().clone()
+# + x = images
 # = x = x + step * gradient.sign()
+# + x += step * gradient.sign()
 # = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x.copy_(torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1))
+# You write into the caller's images, and the ball moves with them. Work on a copy.
+# ~ no projection
+#
+# = x = x + step * gradient.sign()
 # + x = x + step / 255 * gradient.sign()
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
 # + x = torch.clamp(x, images - epsilon / 255, images + epsilon / 255).clamp(0, 1)
 # You divide epsilon and step by 255 once more. They are in pixel units already.
 # ~ divided by 255 once more
 #
-# = x = x + step * gradient.sign()
-# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-# + change = x + step * gradient.sign() - images
+# + x = x.clamp(0, 1)
+# You do not bring the image back into the ball, so after some steps it is further from the original than epsilon.
+# Clamp to images - epsilon and images + epsilon after every step.
+# ~ no projection
+#
+# + x = torch.clamp(x, pixels.detach() - epsilon, pixels.detach() + epsilon).clamp(0, 1)
+# Your ball is around the last image of the walk, so it moves along with it. Its middle is the original image.
+# ~ around the last image
+#
+# + change = x - images
 # + length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
 # + x = (images + change * (epsilon / length).clamp(max=1)).clamp(0, 1)
 # You limit the length of the change (L2). Here every single value is limited: clamp it to epsilon on both sides.
 # ~ (L2)
-
-
-# %% mutant="pgd" says="You project after the loop only, so the walk leaves the ball and slopes are taken where no image may be. Project after every step." visible="projection stands after the loop"
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = x + step * gradient.sign()
-    return torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
-
-
-# %% mutant="pgd" says="You clamp to [0, 1] after the loop only: slopes are taken at images that are no pictures. Clamp after every step." visible="a clamp after the loop only"
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon)
-    return x.clamp(0, 1)
-
-
-# %% mutant="pgd" says="An image stops moving as soon as it is predicted wrong. Make all the steps for every image: the loss can grow further, and a fooled image may come back." visible="are skipped"
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(scores, labels, reduction="sum"), pixels)
-        right = (scores.argmax(dim=1) == labels).view(-1, 1, 1, 1)
-        x = torch.clamp(x + step * gradient.sign() * right, images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You leave the loop as soon as an image of the batch is fooled. Make all the steps." visible="loop ends before"
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)
-        if (scores.argmax(dim=1) != labels).any():
-            break
-        (gradient,) = torch.autograd.grad(F.cross_entropy(scores, labels, reduction="sum"), pixels)
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="You compute the gradient once, at the original images, and follow it to the end. Compute it anew in every step: that is the point of many steps." visible="computed once"
-def pgd(images, labels, model, epsilon, step, iterations):
-    pixels = images.detach().clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    x = images.detach().clone()
-    for _ in range(iterations):
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="Your gradients pile up: .backward() adds to .grad, so each step follows the sign of the sum of all gradients so far. Start every step from a new leaf." visible="piles up"
-def pgd(images, labels, model, epsilon, step, iterations):
-    pixels = images.detach().clone().requires_grad_()
-    for _ in range(iterations):
-        F.cross_entropy(model(pixels), labels, reduction="sum").backward(inputs=[pixels])
-        moved = pixels.data + step * pixels.grad.sign()
-        pixels.data = torch.clamp(moved, images - epsilon, images + epsilon).clamp(0, 1)
-    return pixels.detach()
-
-
-# %% mutant="pgd" says="You go down the score of the label. The cross-entropy also counts how far its rivals rise: differentiate F.cross_entropy." visible="contains its rivals"
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        own = model(pixels).gather(1, labels[:, None])
-        (gradient,) = torch.autograd.grad(-own.sum(), pixels)
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="In every step you lead the image away from what is predicted then, so the walk turns round once it has succeeded. Use the labels that are passed in." visible="`argmax` in place of the labels"
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        scores = model(pixels)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(scores, scores.argmax(dim=1), reduction="sum"), pixels)
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="Your images are right, but they still hang on the graph of the last step. Return a detached tensor." visible="detach"
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone().requires_grad_()
-    for _ in range(iterations):
-        (gradient,) = torch.autograd.grad(F.cross_entropy(model(x), labels, reduction="sum"), x)
-        x = torch.clamp(x + step * gradient.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
-
-
-# %% mutant="pgd" says="Your images are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone: torch.autograd.grad(loss, pixels)." visible="inputs=[pixels]"
-def pgd(images, labels, model, epsilon, step, iterations):
-    x = images.detach().clone()
-    for _ in range(iterations):
-        pixels = x.clone().requires_grad_()
-        F.cross_entropy(model(pixels), labels, reduction="sum").backward()
-        x = torch.clamp(x + step * pixels.grad.sign(), images - epsilon, images + epsilon).clamp(0, 1)
-    return x
+#
+# + x = torch.clamp(x, images - epsilon, images + epsilon)
+# Your images leave [0, 1], and are no pictures any more. Clamp to [0, 1] as well, after every step.
+# ~ `clamp(0, 1)` is missing
+#
+# + x = torch.clamp(x, images - epsilon, images + epsilon)
+# = return x
+# + return x.clamp(0, 1)
+# You clamp to [0, 1] after the loop only: slopes are taken at images that are no pictures. Clamp after every step.
+# ~ a clamp after the loop only
+#
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# +
+# = return x
+# + return torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# You project after the loop only, so the walk leaves the ball and slopes are taken where no image may be. Project
+# after every step.
+# ~ projection stands after the loop
 
 
 # %% variant="pgd"
@@ -1897,33 +1714,17 @@ def pgd(images, labels, model, epsilon, step, iterations):
 
 # %% [markdown] mistakes="adversarial_training_step"
 # = model.eval()
-# = attacked = attack(images, labels, model)
-# +
-# = loss = F.cross_entropy(model(attacked), labels)
-# + loss = F.cross_entropy(model(images), labels)
-# You forget the attack: this is an ordinary training step. Call attack(images, labels, model) first.
-# ~ forgotten
-#
-# = model.eval()
 # + model.train()
-# = model.train()
-# +
 # Your attack meets the model in train mode, where BatchNorm uses the batch's statistics, and changes its own on the
 # way. Call model.eval() before the attack.
 # ~ `model.eval()` is missing
 #
 # = attacked = attack(images, labels, model)
-# + attack(images, labels, model)
-# = loss = F.cross_entropy(model(attacked), labels)
-# + loss = F.cross_entropy(model(images), labels)
-# You train on the clean images: the attack makes no difference to the loss. Put what the attack returns into the
-# model.
-# ~ clean images
+# + attacked = images
+# You forget the attack: this is an ordinary training step. Call attack(images, labels, model) first.
+# ~ forgotten
 #
-# = attacked = attack(images, labels, model)
-# + images.copy_(attack(images, labels, model))
-# = loss = F.cross_entropy(model(attacked), labels)
-# + loss = F.cross_entropy(model(images), labels)
+# + attacked = images.copy_(attack(images, labels, model))
 # You write the attacked images into the caller's batch: the next epoch trains on attacks of attacks. Give them a name
 # of their own.
 # ~ in place
@@ -1933,37 +1734,29 @@ def pgd(images, labels, model, epsilon, step, iterations):
 # Your update happens in eval mode, so BatchNorm's statistics are never learned. Call model.train() after the attack.
 # ~ call `model.train()`
 #
-# = model.train()
-# + with torch.no_grad():
-# +     clean = F.cross_entropy(model(images), labels)
-# + model.train()
-# = return loss.item()
-# + return clean.item()
-# Your step is right, and you return the loss of the clean images. Return the loss of the attacked ones, which you
-# differentiated.
+# = loss = F.cross_entropy(model(attacked), labels)
+# + loss = F.cross_entropy(model(images), labels)
+# You train on the clean images: the attack makes no difference to the loss. Put what the attack returns into the
+# model.
 # ~ clean images
 #
-# = loss = F.cross_entropy(model(attacked), labels)
 # + loss = F.cross_entropy(model(torch.cat([images, attacked])), torch.cat([labels, labels]))
 # You train on clean and attacked images together. That is another recipe; here the attacked images alone count.
 # ~ mixed
 #
-# = loss = F.cross_entropy(model(attacked), labels)
-# + loss = F.cross_entropy(model(attacked), labels, reduction="sum")
-# You add the losses of the batch up. Take their mean: then the step does not grow with the batch.
-# ~ take the mean
-#
-# = loss = F.cross_entropy(model(attacked), labels)
 # + scores = model(attacked)
 # + loss = F.cross_entropy(scores, scores.argmax(dim=1))
 # You train on what the model predicts for the attacked images, so every mistake that the attack brings about is
 # learned. Use the labels that are passed in.
 # ~ predictions in place of the labels
 #
-# = loss = F.cross_entropy(model(attacked), labels)
 # + loss = F.cross_entropy(model(attacked).softmax(dim=1), labels)
 # You pass probabilities to F.cross_entropy, which applies the softmax itself. Pass the raw scores.
 # ~ applies the softmax itself
+#
+# + loss = F.cross_entropy(model(attacked), labels, reduction="sum")
+# You add the losses of the batch up. Take their mean: then the step does not grow with the batch.
+# ~ take the mean
 #
 # = optimiser.zero_grad()
 # +
@@ -1971,7 +1764,6 @@ def pgd(images, labels, model, epsilon, step, iterations):
 # backward().
 # ~ `optimiser.zero_grad()` first
 #
-# = optimiser.zero_grad()
 # + with torch.no_grad():
 # +     correct = (model(images).argmax(dim=1) == labels).float().mean()
 # + print(f"loss {loss.item():.3f}, accuracy on the clean images {correct:.3f}")
@@ -1991,13 +1783,21 @@ def pgd(images, labels, model, epsilon, step, iterations):
 # so that the optimiser finds no gradients. The order is zero_grad, backward, step.
 # ~ `optimiser.step()` is missing
 #
+# = model.train()
+# + with torch.no_grad():
+# +     clean = F.cross_entropy(model(images), labels)
+# + model.train()
 # = return loss.item()
+# + return clean.item()
+# Your step is right, and you return the loss of the clean images. Return the loss of the attacked ones, which you
+# differentiated.
+# ~ clean images
+#
 # + return F.cross_entropy(model(attacked), labels).item()
 # You return the loss after the update, from one more pass through the model, which also moves BatchNorm's statistics.
 # Return the loss that you differentiated.
 # ~ computed again after the update
 #
-# = return loss.item()
 # + return loss
 # Your step is right, but the loss that you return still holds the graph of the whole step, so memory fills up when
 # losses are collected. Return loss.item().
