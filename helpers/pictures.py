@@ -1,7 +1,6 @@
 """Batches of pictures: photographs for the ImageNet networks, drawn scenes for the picture-book ones."""
 
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from helpers import DATA, assets
+from helpers import DATA, assets, toml
 from helpers.models import Classifier
 from helpers.picturebook import CLASSES, draw_scene
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PHOTOS = DATA / "photos.toml"
 CLASSIC = ("hay", "quail", "Tibetan mastiff", "Border terrier", "brown bear")
@@ -132,7 +126,7 @@ class Photo:
 
 def photo_list() -> tuple[Photo, ...]:
     """Return the photographs that the course knows, the five of the classic assignment first."""
-    table = tomllib.loads(PHOTOS.read_text(encoding="utf-8"))
+    table = toml.read(PHOTOS)
     return tuple(
         Photo(**entry, address=table["address"].format(commit=table["commit"], file=entry["file"]))
         for entry in table["photo"]

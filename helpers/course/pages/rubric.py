@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 from helpers.course.pages.cells import SOLUTION, Cell
+from helpers.words import counted, first_line
 
 _HEAD = re.compile(r"^\*\*Rubric\.\*\*[ \t]*$", re.MULTILINE)
 _TICK = re.compile(r"\[x\] \d+ points?: ")
@@ -29,7 +30,7 @@ class Criterion:
 
     def __str__(self) -> str:
         """The criterion as one line of Markdown."""
-        return f"{self.points} point{'s' * (self.points != 1)}: {self.text}"
+        return f"{counted(self.points, 'point')}: {self.text}"
 
     @property
     def tick(self) -> str:
@@ -74,6 +75,6 @@ def of(cell: Cell) -> Rubric:
 def _criterion(item: str) -> Criterion:
     match = _CRITERION.fullmatch(item.strip())
     if not match or int(match[1]) == 0:
-        found = item.splitlines()[0] if item else "nothing"
+        found = first_line(item) or "nothing"
         raise ValueError(f"found `{found}` in the rubric; wanted `- 1 point: ...` or `- 2 points: ...`")
     return Criterion(int(match[1]), " ".join(match[2].split()))

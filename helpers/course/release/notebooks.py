@@ -10,9 +10,9 @@ import copy
 import difflib
 import json
 import os
-import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -27,15 +27,11 @@ from nbgrader.preprocessors import (
 from nbgrader.preprocessors import ClearSolutions as NbgraderClearSolutions
 from traitlets import Unicode
 
-from helpers import COURSE
+from helpers import COURSE, toml
 from helpers.assignment import NOT_ANSWERED
 from helpers.course.pages.cells import HEADING, NOT_SHIPPED, Cell, Page, hashed_id
 from helpers.course.release import handout
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from helpers.words import counted
 
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -49,7 +45,7 @@ class ClearSolutions(NbgraderClearSolutions):
 
     text_stub = Unicode(NOT_ANSWERED, help=NbgraderClearSolutions.text_stub.help).tag(config=True)
 
-    def preprocess_cell(self, cell, resources, cell_index):
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, cell_index: int) -> tuple[NotebookNode, dict]:
         """Replace the solution regions of one cell."""
         name = cell.metadata.get("nbgrader", {}).get("grade_id")
         self.code_stub = {"python": f'raise NotImplementedError("{name}: replace this line")'}
@@ -83,7 +79,8 @@ def student_notebook(page: Page) -> NotebookNode:
         if "course" in cell.metadata:
             cells.append(_expected_picture(page, cell.metadata.course.figure))
     cells += _closing(page)
-    notebook, resources = _notebook(cells), {}
+    notebook = _notebook(cells)
+    resources: dict[str, Any] = {}
     for preprocessor in RELEASE_PREPROCESSORS:
         if preprocessor is not SaveCells:
             notebook, resources = preprocessor().preprocess(notebook, resources)
@@ -126,15 +123,17 @@ def _notebook(cells: list[NotebookNode]) -> NotebookNode:
 # ------------------------------------------------------------------------------------------------ cells
 
 
-def _markdown(name: str, source: str, **metadata) -> NotebookNode:
+def _markdown(name: str, source: str, **metadata: Any) -> NotebookNode:
     return nbformat.v4.new_markdown_cell(source, id=name, metadata=copy.deepcopy(metadata))
 
 
-def _code(name: str, source: str, **metadata) -> NotebookNode:
+def _code(name: str, source: str, **metadata: Any) -> NotebookNode:
     return nbformat.v4.new_code_cell(source, id=name, metadata=copy.deepcopy(metadata))
 
 
-def _nbgrader(name: str, *, grade=False, solution=False, locked=False, points=None) -> dict:
+def _nbgrader(
+    name: str, *, grade: bool = False, solution: bool = False, locked: bool = False, points: int = 0
+) -> dict[str, Any]:
     """The metadata by which nbgrader knows a cell, schema version 3."""
     metadata = {"schema_version": 3, "grade_id": name, "grade": grade, "solution": solution, "locked": locked}
     return metadata | {"task": False} | ({"points": points} if grade else {})
@@ -143,7 +142,7 @@ def _nbgrader(name: str, *, grade=False, solution=False, locked=False, points=No
 @cache
 def _settings() -> dict:
     """[tool.course] of pyproject.toml."""
-    return tomllib.loads((COURSE / "pyproject.toml").read_text("utf-8"))["tool"]["course"]
+    return toml.read(COURSE / "pyproject.toml")["tool"]["course"]
 
 
 def _opening(page: Page) -> list[NotebookNode]:
@@ -218,17 +217,13 @@ def _with_effort(page: Page, cell: Cell) -> str:
             exercise = exercises[line]
             lines += ["", _effort(exercise, page.checks[exercise.name].points)] + [""] * bool(following)
     if question := page.asked_in(cell):
-        lines += ["", f"*At most {question.words} words, {_counted(question.points, 'point')}.*"] * bool(question.words)
+        lines += ["", f"*At most {question.words} words, {counted(question.points, 'point')}.*"] * bool(question.words)
     return "\n".join(lines)
 
 
 def _effort(exercise: Cell, points: int) -> str:
-    minutes = _counted(exercise.minutes, "minute")
-    return f"about {minutes} | difficulty {exercise.difficulty} of 3 | {_counted(points, 'point')}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number > 1)}"
+    minutes = counted(exercise.minutes, "minute")
+    return f"about {minutes} | difficulty {exercise.difficulty} of 3 | {counted(points, 'point')}"
 
 
 def _expected_picture(page: Page, figure: str) -> NotebookNode:
