@@ -39,6 +39,8 @@ class Cell:
     line, start: lines of the file on which the marker and the source begin
     marker: the marker's text
     name: the function, question or figure that the tag names
+    minutes, difficulty, points: the numbers on the marker; 0 where it has none
+    words: of a question, how many it may have
     says, visible: of a mutant, what the grader says, and words that the visible check must say
     heading: of an exercise, its heading line in the prose before it
     id: stable cell id: f, test_f, the question's name, setup-1, or a hash of kind and source
@@ -50,9 +52,9 @@ class Cell:
     start: int
     marker: str
     name: str = ""
-    minutes: int | None = None
-    difficulty: int | None = None
-    points: int | None = None
+    minutes: int = 0
+    difficulty: int = 0
+    points: int = 0
     words: int | None = None
     says: str = ""
     visible: str = ""
@@ -122,7 +124,7 @@ class Page:
     @property
     def points(self) -> int:
         """Points of the whole page."""
-        return sum(cell.points or 0 for cell in self.cells)
+        return sum(cell.points for cell in self.cells)
 
     def mutants(self, function: str) -> list[Cell]:
         """The known wrong answers of an exercise."""
@@ -138,7 +140,8 @@ def regions(source: str, label: str) -> list[tuple[int, int]]:
 
     ValueError(line) where the marks do not match. A mark is recognised as nbgrader does, anywhere in a line.
     """
-    found, begin = [], None
+    found: list[tuple[int, int]] = []
+    begin = None
     for number, line in enumerate(source.splitlines()):
         if f"BEGIN {label}" in line:
             if begin is not None:

@@ -30,18 +30,36 @@ class _Edit:
     says: list[str] = field(default_factory=list)
     visible: list[str] = field(default_factory=list)
 
+    @property
+    def shown(self) -> str:
+        """The line by which an author knows it: the first that it puts in, else what it says."""
+        return next((text for _, new in self.places for text in new), " ".join(self.says))
+
+
+@dataclass
+class _Unsound(Exception):
+    """What is wrong with an edit, as in a Problem."""
+
+    rule: str
+    found: str
+    wanted: str
+    advice: str
+
 
 def expanded(cells: list[Cell]) -> tuple[list[Cell], list[Problem]]:
     """Return the cells with a mutant for every sound edit in place of the mistakes, and what is wrong with the rest."""
     answers = {cell.name: without_markers(cell.source) for cell in cells if cell.kind == "exercise"}
-    result, problems = [], []
+    result: list[Cell] = []
+    problems: list[Problem] = []
     for cell in cells:
         # A code cell, and an answer that is not Python or not there, are another rule's business.
         typed = cell.kind == "mistakes" and cell.marker.startswith("# %% [markdown]")
         sound = typed and is_python(answers.get(cell.name, "pass pass"))
         for edit in _edits(cell) if sound else ():
-            made = _mutant(cell, edit, answers[cell.name])
-            (result if isinstance(made, Cell) else problems).append(made)
+            try:
+                result.append(_mutant(cell, edit, answers[cell.name]))
+            except _Unsound as fault:
+                problems.append(problem(cell, fault.rule, fault.wanted, fault.advice, fault.found, edit.line))
         if not sound:
             result.append(cell)
     return result, problems
@@ -70,41 +88,39 @@ def _edits(cell: Cell) -> Iterator[_Edit]:
         before = mark
 
 
-def _mutant(cell: Cell, edit: _Edit, answer: str) -> Cell | Problem:
-    """The edited answer as a mutant, or what is wrong with the edit."""
-
-    def refused(rule: str, found: str, wanted: str, advice: str) -> Problem:
-        return problem(cell, rule, wanted, advice, found, edit.line)
-
-    lines = answer.splitlines()
-    shown = next((text for _, new in edit.places for text in new), " ".join(edit.says))
+def _mutant(cell: Cell, edit: _Edit, answer: str) -> Cell:
+    """The edited answer as a mutant; _Unsound where the edit is no good."""
     if not edit.places:
-        return refused(
-            "mistake without an edit", shown, "`= a line of the answer`, then `+ what it becomes`", "add them"
-        )
+        wanted = "`= a line of the answer`, then `+ what it becomes`"
+        raise _Unsound("mistake without an edit", edit.shown, wanted, "add them")
     if not edit.says:
-        return refused("mistake that says nothing", shown, "the sentence that a student should read", "write it below")
-    replaced = []
+        wanted = "the sentence that a student should read"
+        raise _Unsound("mistake that says nothing", edit.shown, wanted, "write it below")
+    source = _edited(answer, edit)
+    if not is_python(source):
+        wanted = "Python, with the indentation of the place"
+        raise _Unsound("edited answer is not Python", edit.shown, wanted, "mend the edit")
+    if ast.dump(ast.parse(source)) == ast.dump(ast.parse(answer)):
+        raise _Unsound("edit changes nothing", edit.shown, "another program than the answer", "mend or delete the edit")
+    says, visible = " ".join(edit.says), " ".join(edit.visible)
+    return replace(cell, kind="mutant", source=source, line=edit.line, start=edit.line, says=says, visible=visible)
+
+
+def _edited(answer: str, edit: _Edit) -> str:
+    """The answer with its places replaced; _Unsound where one of them is not in it exactly once."""
+    lines, replaced = answer.splitlines(), []
     for old, new in edit.places:
         at = [n for n in range(len(lines)) if old and [line.strip() for line in lines[n : n + len(old)]] == old]
         if len(at) != 1:
             times = f"{len(at)} times in the answer" if old else "no `=` line before it"
             advice = "name more lines, or mend the line" if at else "copy the line from the answer"
-            found = f"{' / '.join(old) or shown}: {times}"
-            return refused("place not once in the answer", found, "exactly once", advice)
+            found = f"{' / '.join(old) or edit.shown}: {times}"
+            raise _Unsound("place not once in the answer", found, "exactly once", advice)
         indent = lines[at[0]][: -len(lines[at[0]].lstrip())]
         replaced.append((at[0], len(old), [indent + text for text in new if text]))
     for first, count, new in sorted(replaced, reverse=True):  # from the last, so that lines keep their numbers
         lines[first : first + count] = new
-    source = "\n".join(lines)
-    if not is_python(source):
-        return refused(
-            "edited answer is not Python", shown, "Python, with the indentation of the place", "mend the edit"
-        )
-    if ast.dump(ast.parse(source)) == ast.dump(ast.parse(answer)):
-        return refused("edit changes nothing", shown, "another program than the answer", "mend or delete the edit")
-    says, visible = " ".join(edit.says), " ".join(edit.visible)
-    return replace(cell, kind="mutant", source=source, line=edit.line, start=edit.line, says=says, visible=visible)
+    return "\n".join(lines)
 
 
 def is_python(source: str) -> bool:

@@ -61,6 +61,16 @@ def _tree(source: str) -> ast.Module | None:
     return None if isinstance(parsed, SyntaxError) else parsed[0]
 
 
+def _code(source: str) -> CodeType | None:
+    parsed = _parse(source)
+    return None if isinstance(parsed, SyntaxError) else parsed[1]
+
+
+def _end(node: ast.stmt) -> int:
+    """The last line of a statement, from 1."""
+    return node.end_lineno or node.lineno
+
+
 def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
@@ -161,8 +171,8 @@ def _exercises_have_a_stub(cells: list[Cell]) -> Iterator[Problem]:
         if not solutions:
             continue
         where = _line(cell, solutions[0][0])
-        top = function.body[0].end_lineno if documented else function.lineno
-        if not any(top <= first < function.end_lineno for first, _ in solutions):
+        top = _end(function.body[0]) if documented else function.lineno
+        if not any(top <= first < _end(function) for first, _ in solutions):
             wanted = f"the region inside `{cell.name}`, below its docstring"
             advice = "leave signature and docstring to the student"
             yield problem(cell, "solution region outside the function", wanted, advice, **where)
@@ -211,7 +221,7 @@ def _checks_show_and_hide(cells: list[Cell]) -> Iterator[Problem]:
         if len(tree.body) == len(visible.body):
             wanted = "### BEGIN HIDDEN TESTS, statements, ### END HIDDEN TESTS"
             yield problem(cell, "check without hidden tests", wanted, "write the tests that give the marks")
-        elif any(node.end_lineno > hidden[0][1] for node in tree.body) or len(hidden) > 1:
+        elif any(_end(node) > hidden[0][1] for node in tree.body) or len(hidden) > 1:
             wanted = "one hidden region, last in the cell: the two parts are run one after the other"
             where = _line(cell, hidden[0][0])
             yield problem(cell, "hidden tests not at the end", wanted, "put the visible lines first", **where)
@@ -244,11 +254,12 @@ def _names_are_known(cells: list[Cell]) -> Iterator[Problem]:
 
 
 def _names_are_unique(cells: list[Cell]) -> Iterator[Problem]:
-    taken, numbered = {}, {}
+    taken: dict[str, Cell] = {}
+    numbered: dict[str, int] = {}
     ids = {"exercise": "{}", "question": "{}", "figure": "{}", "check": "test_{}", "judge": "judge of {}"}
     for cell in cells:
         for line, heading in cell.headings:
-            number = HEADING.match(heading)[1]
+            number = HEADING.sub(r"\1", heading)
             if number in numbered:
                 wanted = f"a number of its own; line {numbered[number]} has {number} too"
                 yield problem(cell, "two exercises of one number", wanted, "renumber one", heading, line)
@@ -265,16 +276,16 @@ def _names_are_unique(cells: list[Cell]) -> Iterator[Problem]:
 
 def _answers_define_the_function(cells: list[Cell]) -> Iterator[Problem]:
     for cell in cells:
-        if cell.kind not in ("mutant", "variant") or not _tree(cell.source):
+        if cell.kind not in ("mutant", "variant") or not (code := _code(cell.source)):
             continue
-        bound, _ = _names(_parse(cell.source)[1])
+        bound, _ = _names(code)
         if cell.name not in bound:
             wanted = f"`def {cell.name}(...)`, complete, at the top level of the cell"
             yield problem(cell, f"{cell.kind} does not define the function", wanted, "define it")
 
 
 def _mutants_differ(cells: list[Cell]) -> Iterator[Problem]:
-    said = {}
+    said: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         if cell.kind == "mutant" and cell.says:
             if first := said.get((cell.name, cell.says)):
@@ -348,16 +359,17 @@ def _figures_end_with_an_expression(cells: list[Cell]) -> Iterator[Problem]:
 
 
 def _nothing_depends_on_a_skipped_cell(cells: list[Cell]) -> Iterator[Problem]:
-    skipped = {}  # name -> the figure or local cell that was the last to bind it
+    skipped: dict[str, Cell] = {}  # name -> the figure or local cell that was the last to bind it
     for cell in cells:
-        if cell.is_markdown or cell.kind == "judge" or not (tree := _tree(cell.source)):
+        if cell.is_markdown or cell.kind == "judge" or not (code := _code(cell.source)):
             continue
-        bound, needed = _names(_parse(cell.source)[1])
+        bound, needed = _names(code)
         if cell.kind in ("figure", "local"):
             skipped |= dict.fromkeys(bound, cell)
             continue
         for name in sorted(needed & skipped.keys()):
-            uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+            tree = ast.walk(ast.parse(cell.source))
+            uses = [node for node in tree if isinstance(node, ast.Name) and node.id == name]
             origin = skipped[name]
             wanted = f"`{name}` from an ordinary cell; the {origin.kind} of line {origin.line} is skipped in grading"
             where = _line(cell, min(node.lineno for node in uses) - 1)

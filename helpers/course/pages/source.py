@@ -15,22 +15,13 @@ from pathlib import Path
 
 import jupytext
 
-from helpers.course.pages.cells import MARKDOWN, NAMELESS, OPTIONAL, OPTIONS, Cell, Page, hashed_id
+from helpers.course.pages.cells import Cell, Page, hashed_id
+from helpers.course.pages.markers import read_marker
 from helpers.course.pages.mistakes import expanded
 from helpers.course.pages.problems import Problem, problem
 from helpers.course.pages.rules import problems_of
 
 _MARKER = re.compile(r"^\s*#\s*%%")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,58}")  # with "test_" before it, it fits a cell id's 64 characters
-_FIGURE_NAME = re.compile(r"[A-Za-z0-9_-]{1,59}")
-_WANTED = {
-    "minutes": "minutes=N, a whole number, 1 or more",
-    "points": "points=N, a whole number, 1 or more",
-    "words": "words=N, a whole number, 1 or more",
-    "difficulty": "difficulty=1, 2 or 3",
-    "says": 'says="a sentence to the student"',
-    "visible": 'visible="words that the visible check must say"',
-}
 
 
 class SourceError(ValueError):
@@ -89,7 +80,7 @@ def _split(text: str) -> tuple[list[Cell], list[Problem]]:
             problems.append(problem(cell, "unknown tag", "a markdown or a code cell", "write it as one of them"))
         elif not found.source.strip():
             problems.append(problem(cell, "empty cell", "text or code", "fill the cell or delete its marker"))
-        cell, wrong = _read_marker(cell, metadata)
+        cell, wrong = read_marker(cell, metadata)
         cells.append(cell)
         problems += wrong
     for line, marker in markers.items():
@@ -97,59 +88,6 @@ def _split(text: str) -> tuple[list[Cell], list[Problem]]:
         advice = "add the space, or write the text another way"
         problems.append(Problem(line, "marker not understood", marker.strip(), wanted, advice))
     return cells, problems
-
-
-def _read_marker(cell: Cell, metadata: dict) -> tuple[Cell, list[Problem]]:
-    """The cell with what the options of its marker say, and what is wrong with them."""
-    problems = []
-
-    def refuse(rule: str, wanted: str, advice: str) -> None:
-        problems.append(problem(cell, rule, wanted, advice))
-
-    for key in ("lines_to_next_cell", "lines_to_end_of_cell_marker", "cell_marker", "region_name"):
-        metadata.pop(key, None)
-    if metadata.pop("incorrectly_encoded_metadata", None):
-        refuse("marker not understood", 'option="text" or option=number', "put texts in double quotes")
-
-    words = (metadata.pop("title", None) or "").split() + [key for key in metadata if metadata[key] is None]
-    options = {key: value for key, value in metadata.items() if value is not None}
-    tags = [tag for tag in (*OPTIONS, *NAMELESS) if tag in words or (tag in options and tag in OPTIONS)]
-    if strange := [word for word in words if word not in tags]:
-        wanted = f"one of {', '.join((*NAMELESS, *OPTIONS))}"
-        refuse("unknown tag", wanted, f"take `{' '.join(strange)}` off the marker")
-    if len(tags) > 1:
-        refuse("more than one tag", "one tag for a cell", f"split the cell, or keep one of {', '.join(tags)}")
-    kind = tags[0] if tags else cell.kind
-    if tags and cell.is_markdown != (kind in MARKDOWN):
-        right, wrong = ("# %% [markdown]", "code") if kind in MARKDOWN else ("# %%", "markdown")
-        refuse(f"{kind} on a {wrong} cell", f"`{right}` before {kind}", "change the cell's marker")
-
-    values = {}
-    if kind in OPTIONS:
-        name = options.pop(kind, "")
-        values["name"] = str(name)
-        pattern = _FIGURE_NAME if kind == "figure" else _NAME
-        if name == "":
-            refuse(f"{kind} without a name", f'{kind}="name"', "name it on the marker")
-        elif not isinstance(name, str) or not pattern.fullmatch(name):
-            letters = "letters, digits, _" if pattern is _NAME else "letters, digits, _ and -"
-            refuse(f"{kind} with a wrong name", f"{letters}; at most 59 characters", f"rename {name!r}")
-    may = OPTIONAL.get(kind, ())
-    for option in (*OPTIONS.get(kind, ()), *(option for option in may if option in options)):
-        if option not in options:
-            refuse(f"{kind} without {option}", _WANTED[option], f"add {option}= to the marker")
-            continue
-        values[option] = value = options.pop(option)
-        if option in ("says", "visible"):
-            good = isinstance(value, str) and value.strip()
-        else:
-            good = type(value) is int and 1 <= value <= (3 if option == "difficulty" else value)
-        if not good:
-            refuse(f"{kind} with a wrong {option}", _WANTED[option], f"replace {value!r}")
-    for option in options.keys() - set(tags):
-        wanted = ", ".join((*OPTIONS.get(kind, ()), *may)) or "no other option"
-        refuse("unknown option", f"{wanted} on a {kind} cell", f"take `{option}` off the marker")
-    return replace(cell, kind=kind, **values), problems
 
 
 def _with_headings(cells: Iterable[Cell]) -> Iterator[Cell]:
@@ -166,7 +104,7 @@ def _with_ids(cells: Iterable[Cell]) -> Iterator[Cell]:
 
     A setup cell is numbered: nbgrader knows it by its id, so that an edit must not make it another cell.
     """
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for cell in cells:
         if cell.kind in ("exercise", "question"):
             name = cell.name

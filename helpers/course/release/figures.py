@@ -3,15 +3,17 @@
 import base64
 import os
 import tempfile
+from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from tqdm.auto import tqdm
 
 from helpers import DATA
+from helpers.course.pages.cells import Page
 
 
-def draw(page):
+def draw(page: Page) -> list[Path]:
     """Run the solved `page` on the picture book and write data/expected/<page>-<figure>.png.
 
     Returns:
@@ -22,7 +24,8 @@ def draw(page):
     """
     if not page.figures:
         return []
-    named, cells = {}, []
+    named: dict[str, str] = {}
+    cells: list[nbformat.NotebookNode] = []
     for cell in page.cells:
         if cell.kind in ("setup", "code", "exercise", "figure"):
             cells.append(nbformat.v4.new_code_cell(cell.source, id=f"cell-{len(cells)}"))

@@ -19,7 +19,8 @@ def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:
     sources = {cell.metadata.nbgrader.grade_id: cell.source for cell in student.cells if "nbgrader" in cell.metadata}
     prose = {cell.id: cell.source for cell in student.cells if cell.cell_type == "markdown"}
     bring = Item("setup-0", "setup", "", sources["setup-0"])  # the builder's own set-up cell
-    items, text, figures = [bring], "", []
+    items, text = [bring], ""
+    figures: list[str] = []
     for cell in page.cells:
         if cell.kind == "markdown":
             text, figures = _from_last_heading(prose.get(cell.id, "")), []
@@ -32,7 +33,7 @@ def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:
 
 def _item(cell: Cell, source: str, text: str, figures: list[str]) -> Item:
     if cell.kind != "question":
-        return Item(cell.id, cell.kind, cell.heading.lstrip("# "), source, cell.points)
+        return Item(cell.id, cell.kind, cell.heading.lstrip("# "), source, cell.points or None)
     title = re.match(r"#+ +(.*)", text)
     return Item(
         cell.id,
