@@ -17,10 +17,12 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
 )
 
-from helpers.course.marks import late
-from helpers.course.marks import verdicts as record
-from helpers.course.release import notebooks
-from helpers.course.report import marking
+from helpers.course.marks.late import LatePenalty
+from helpers.course.marks.preprocessors import CompareWithReference, RepairSubmission, RunSubmission, SaveVerdicts
+from helpers.course.release.notebooks import RELEASE_PREPROCESSORS
+from helpers.course.report.feedback import ShowFigures, ShowVerdicts
+from helpers.course.report.harmless import NoScript
+from helpers.course.report.marking import ShowMarks, ShowRubrics
 
 c = get_config()  # noqa: F821 (nbgrader provides it)
 
@@ -33,36 +35,37 @@ GRADING = Path(__file__).parent / os.environ.get("COURSE_GRADING", "grading")
 c.CourseDirectory.root = str(GRADING)
 
 # Stubs and answer cells in the release are the same as in notebooks/.
-c.GenerateAssignment.preprocessors = notebooks.RELEASE_PREPROCESSORS
+c.GenerateAssignment.preprocessors = RELEASE_PREPROCESSORS
 
 c.Autograde.sanitize_preprocessors = [
-    record.RepairSubmission,
+    RepairSubmission,
     DeduplicateIds,
     OverwriteKernelspec,
     OverwriteCells,
     CheckCellMetadata,
 ]
 c.Autograde.autograde_preprocessors = [
-    record.RunSubmission,
-    record.NoScript,
-    record.CompareWithReference,
-    record.ShowFigures,
+    RunSubmission,
+    CompareWithReference,
+    NoScript,
+    ShowVerdicts,
+    ShowFigures,
     IgnorePattern,
     ClearMetadataPreprocessor,
     LimitOutput,
-    record.SaveVerdicts,
+    SaveVerdicts,
     AssignLatePenalties,
     CheckCellMetadata,
 ]
 c.GenerateFeedback.preprocessors = [
     GetGrades,
-    marking.ShowMarks,
+    ShowMarks,
     ClearHiddenTests,
     CSSHTMLHeaderPreprocessor,
 ]
 
 # The page on which formgrader shows a submission: model answers and rubrics below the written answers.
-c.HTMLExporter.preprocessors = [marking.ShowRubrics]
+c.HTMLExporter.preprocessors = [ShowRubrics]
 
 # How long a student's code may run, in seconds.
 c.GradingPreprocessor.cell_seconds = 30
@@ -71,6 +74,6 @@ c.GradingPreprocessor.notebook_seconds = 300
 c.GradingPreprocessor.unsafe = False
 
 # What a day begun after the due date costs, as a share of the score, and what is forgiven.
-c.AssignLatePenalties.plugin_class = late.LatePenalty
+c.AssignLatePenalties.plugin_class = LatePenalty
 c.LatePenalty.per_day = 0.0
 c.LatePenalty.grace_minutes = 0.0

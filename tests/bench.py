@@ -16,8 +16,7 @@ from traitlets.config import Config
 
 from helpers import COURSE
 from helpers.course import demo, grade
-from helpers.course.marks import verdicts as record
-from helpers.course.pages import source
+from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
 from helpers.course.release import notebooks
 from helpers.models import load_model
@@ -47,7 +46,7 @@ def compared(what, slow, fast, rounds):
 
 def batch_against_loop():
     """A saliency map for each of 32 pictures: one backward pass for the batch, or one for each picture."""
-    page = source.read(COURSE / "solutions" / "01_saliency.py")
+    page = registry.page_of("01_saliency")
     namespace = {"torch": torch}
     exec(page.exercises["compute_saliency_maps"].source, namespace)
     maps, model, pictures = namespace["compute_saliency_maps"], load_model("picturebook", "cpu"), picture_book(32)
@@ -72,16 +71,16 @@ def stock(folder, handed_in, page, **options):
         target = folder / "submitted" / path.parent.name / page.name / path.name
         target.parent.mkdir(parents=True)
         target.write_bytes(path.read_bytes())
-    grade.convert(GenerateAssignment, page.name, ".", folder, plain)
+    grade.convert(GenerateAssignment, page.name, ".", plain)
     for path in sorted(handed_in.iterdir()):
         # One by one: a copied cell would stop nbgrader's run through the class.
         with contextlib.suppress(NbGraderException, SystemExit):
-            grade.convert(Autograde, page.name, path.name, folder, plain)
+            grade.convert(Autograde, page.name, path.name, plain)
 
 
 def grading_against_stock():
     """A class of students with the solved saliency notebook: nbgrader as it comes, against `make grade`."""
-    page = source.read(COURSE / "solutions" / "01_saliency.py")
+    page = registry.page_of("01_saliency")
     answers = {name: without_markers(cell.source) for name, cell in page.exercises.items()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -107,11 +106,10 @@ def grading_against_stock():
 
 def strange_class():
     """The class of tests/strange.py: how many get the marks they must, from nbgrader as it comes and from us."""
-    page = source.read(COURSE / "tests" / "toy" / "01_toy.py")
+    page = registry.read(COURSE / "tests" / "toy" / "01_toy.py")
     with tempfile.TemporaryDirectory() as temporary, contextlib.redirect_stderr(io.StringIO()):
         folder = Path(temporary)
         strange.write_class(folder / "class", page)
-        record.page_of = lambda assignment: page
         table = grade.grade(folder / "class", folder / "ours", page_paths=[page.path], cell_seconds=4, unsafe=True)
         ours = {}
         for row in table:

@@ -8,18 +8,18 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from helpers import COURSE, DATA
+from helpers import DATA
 from helpers.course.demo import filled
 from helpers.course.intake import collect
 from helpers.course.marks import compare, reference
-from helpers.course.marks import verdicts as record
-from helpers.course.pages import source
+from helpers.course.marks.verdicts import judged
+from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
 from helpers.course.release import notebooks
 from helpers.course.run import execute
 from helpers.course.run.execute import Limits
 
-PAGES = {page.name: page for page in map(source.read, sorted((COURSE / "solutions").glob("*.py")))}
+PAGES = registry.pages()
 
 
 @pytest.fixture(scope="session", params=PAGES)
@@ -56,7 +56,7 @@ def runs(tmp_path_factory):
 def verdicts(page, notebook, runs, answers):
     executed, hidden = execute.merged(notebook, runs[execute.key(prepared(page, notebook))])
     checks = [cell for cell in executed.cells if execute.is_check(cell)]
-    return [record.judged(cell, hidden[cell.metadata.nbgrader.grade_id], page, answers) for cell in checks]
+    return [judged(cell, hidden[cell.metadata.nbgrader.grade_id], page, answers) for cell in checks]
 
 
 def graded(page, f, parts, answers):

@@ -14,7 +14,6 @@ from nbgrader.api import Gradebook
 
 from helpers import COURSE
 from helpers.course import grade
-from helpers.course.marks import verdicts as record
 from helpers.course.pages import source
 from helpers.course.release import notebooks
 from tests.test_marking import cell, png, shown
@@ -29,12 +28,7 @@ ANSWERS = {
     "ben": "# q_claim\n\nBecause [a sum](javascript:steal()) is a sum. <script>steal()</script>",
 }
 # The course of a toy: nbgrader's settings are the project's own.
-CONFIG = """
-from helpers.course.marks import verdicts as record
-from helpers.course.pages import source
-
-record.page_of = lambda assignment: source.read({toy!r})
-load_subconfig("nbgrader_config.py", path={course!r})
+CONFIG = """load_subconfig("nbgrader_config.py", path={course!r})
 """
 
 
@@ -56,10 +50,9 @@ def browser():
 
 
 @pytest.fixture
-def course(tmp_path, monkeypatch):
+def course(tmp_path):
     """A folder with a graded class of two, as an instructor has it after `make grade`."""
     page = source.read(TOY)
-    monkeypatch.setattr(record, "page_of", lambda assignment: page)
     for student, answer in ANSWERS.items():
         notebook = notebooks.student_notebook(page)
         cell(notebook, "q_sum").source = answer
@@ -79,7 +72,7 @@ def regrade(submissions, folder):
 @pytest.fixture
 def lab(course):
     """The address of a JupyterLab in that folder."""
-    (course / "nbgrader_config.py").write_text(CONFIG.format(toy=str(TOY), course=str(COURSE)), "utf-8")
+    (course / "nbgrader_config.py").write_text(CONFIG.format(course=str(COURSE)), "utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

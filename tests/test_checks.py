@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import COURSE
 from helpers.checks import core
-from helpers.course.pages import source
+from helpers.course.pages import registry
 from helpers.course.pages.cells import cut
 
-PAGES = [page for page in map(source.read, sorted((COURSE / "solutions").glob("*.py"))) if page.exercises]
+PAGES = [page for page in registry.pages().values() if page.exercises]
 EXERCISES = [pytest.param(page, f, id=f) for page in PAGES for f in page.exercises]
 MUTANTS = [
     pytest.param(page, mutant, id=f"{f}: {mutant.says[:40]}")

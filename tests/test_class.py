@@ -12,7 +12,6 @@ import pytest
 from helpers import COURSE
 from helpers.course import grade
 from helpers.course.marks import ledger
-from helpers.course.marks import verdicts as record
 from helpers.course.pages import source
 from helpers.course.run import sandbox
 from tests import strange
@@ -25,9 +24,7 @@ def graded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("class")
     page = source.read(TOY)
     strange.write_class(folder / "handed-in", page)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "page_of", lambda assignment: page)
-        table = grade.grade(folder / "handed-in", folder / "grading", page_paths=[TOY], cell_seconds=4, unsafe=True)
+    table = grade.grade(folder / "handed-in", folder / "grading", page_paths=[TOY], cell_seconds=4, unsafe=True)
     return folder / "grading", table
 
 
@@ -72,13 +69,9 @@ GRADE = """
 import sys
 from pathlib import Path
 from helpers.course import grade
-from helpers.course.marks import verdicts as record
-from helpers.course.pages import source
 
 if __name__ == "__main__":
     toy, handed_in, into = map(Path, sys.argv[1:])
-    page = source.read(toy)
-    record.page_of = lambda assignment: page
     grade.grade(handed_in, into, page_paths=[toy], workers=1, unsafe=True)
 """
 

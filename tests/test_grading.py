@@ -3,16 +3,17 @@
 import copy
 import csv
 import os
+import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderAPI
 
 from helpers import COURSE
 from helpers.course import demo, grade
-from helpers.course.marks import verdicts as record
 from helpers.course.pages import source
 from helpers.course.release import notebooks
 from helpers.course.report import tables
@@ -22,10 +23,8 @@ RIGHT = {"double": "def double(x):\n    return 2 * x", "half": "def half(x):\n  
 
 
 @pytest.fixture
-def page(monkeypatch):
-    page = source.read(TOY)
-    monkeypatch.setattr(record, "page_of", lambda assignment: page)
-    return page
+def page():
+    return source.read(TOY)
 
 
 def hand_in(page, folder, student, answers, change=lambda notebook: None):
@@ -166,6 +165,28 @@ def test_marks_by_hand_survive_a_second_grading_which_runs_nothing_again(page, t
     assert {path: path.stat().st_mtime_ns for path in (into / "runs").iterdir()} == before
     assert scores(table, "ada") == FULL | {"q_half": ("2.5", "marked")}
     assert tables.total_scores(table) == {("ada", "01_toy"): (8.5, 9.0, 0)}
+
+
+def test_a_page_outside_solutions_is_found_by_whatever_grades_the_folder_again(page, tmp_path):
+    mine = shutil.copy(TOY, tmp_path / "01_toy.py")
+    hand_in(page, tmp_path / "class", "ada", RIGHT)
+    hand_in(page, tmp_path / "class", "bob", RIGHT | {"double": page.mutants("double")[0].source})
+    into = tmp_path / "grading"
+    table = grade.grade(tmp_path / "class", into, workers=2, page_paths=[mine], unsafe=True)
+    assert scores(table, "ada") == FULL
+    assert scores(table, "bob") == FULL | {"test_double": ("0", "wrong")}
+
+    # As formgrader's button does.
+    api = NbGraderAPI(config=grade.nbgrader_config(into))
+    shutil.rmtree(into / "autograded")
+    assert api.autograde("01_toy", "bob")["success"]
+    assert "You squared x." in (into / "autograded" / "bob" / "01_toy" / "01_toy.ipynb").read_text("utf-8")
+    # As `make grade SUBMISSIONS=grading/submitted` does.
+    assert grade.grade(into / "submitted", into, workers=2, unsafe=True) == table
+
+    mine.unlink()
+    outcome = api.autograde("01_toy", "bob")
+    assert not outcome["success"] and outcome["log"].count(f"found no page at {mine}; put it back") == 1
 
 
 def test_a_late_submission_loses_its_share_and_extra_time_gives_it_back(page, tmp_path, monkeypatch):

@@ -21,7 +21,6 @@ from helpers.assignment import NOT_ANSWERED
 from helpers.course import demo, grade
 from helpers.course.intake import names, unpack
 from helpers.course.intake.collect import NOBODY, IntakeError, collect, repair
-from helpers.course.marks import verdicts as record
 from helpers.course.pages import source
 from helpers.course.release import notebooks
 
@@ -698,9 +697,8 @@ def answered_below(notebook):
     )
 
 
-def test_names_layouts_and_repairs_hold_through_to_gradebook_tables_and_feedback(tmp_path, monkeypatch):
+def test_names_layouts_and_repairs_hold_through_to_gradebook_tables_and_feedback(tmp_path):
     page = source.read(TOY)
-    monkeypatch.setattr(record, "page_of", lambda assignment: page)
     files = {
         "[ab]*?": toy(page, RIGHT),
         "{student} %s, 李 é": toy(page, RIGHT, merged),

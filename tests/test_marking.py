@@ -19,10 +19,9 @@ from PIL import Image
 from helpers import COURSE
 from helpers.course import grade
 from helpers.course.intake import pictures
-from helpers.course.marks import verdicts as record
-from helpers.course.pages import rubric, source
+from helpers.course.pages import registry, rubric, source
 from helpers.course.release import notebooks
-from helpers.course.report import tables
+from helpers.course.report import harmless, tables
 
 TOY = COURSE / "tests" / "toy" / "02_toy.py"
 ANSWER = "No score depends on another image. BatchNorm breaks it."
@@ -30,12 +29,9 @@ SECRETS = ("names a layer that breaks it", "Train-mode BatchNorm", "scaled to it
 TICK = "[x] 2 points: names a layer that breaks it."
 
 
-@pytest.fixture(autouse=True)
-def page(monkeypatch):
-    page = source.read(TOY)
-    pages = {"02_toy": page}
-    monkeypatch.setattr(record, "page_of", lambda name: pages[name] if name in pages else source.read(COURSE / name))
-    return page
+@pytest.fixture
+def page():
+    return source.read(TOY)
 
 
 def png(colour="red", size=(8, 8), kind="PNG"):
@@ -174,6 +170,7 @@ def test_the_marker_sees_rubric_model_answer_and_length_and_no_file_changes(page
 def test_a_notebook_without_a_page_is_shown_as_it_is(page, tmp_path):
     into, path = tmp_path / "grading", tmp_path / "other.ipynb"
     into.mkdir()
+    registry.remember([page], into)
     nbformat.write(notebooks.student_notebook(page), path)
     assert 'class="rubric"' in marker_page(into, path)
     text = marker_page(into, path, "no-such-assignment")
@@ -429,8 +426,8 @@ def test_no_script_of_an_attachment_or_an_output_comes_through(page, tmp_path):
     "typed", [*HOSTILE.values(), "    $$a$$ *b*\n- `c` & <d>\n\n    1. e\n# f\n&amp;lt; \\\\[g\\\\]"]
 )
 def test_what_is_shown_as_text_reads_as_it_was_typed(typed):
-    safe = nbformat.v4.new_markdown_cell(record.as_text(typed))
-    assert record.harmless(safe)
+    safe = nbformat.v4.new_markdown_cell(harmless.as_text(typed))
+    assert harmless.is_harmless(safe)
     page = BeautifulSoup(markdown2html_mistune(safe.source), "html.parser")
     assert {tag.name for tag in page.find_all(True)} <= {"p", "br"}
     assert page.text.split() == typed.split()

@@ -8,15 +8,15 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from helpers import COURSE, synthesis
+from helpers import synthesis
 from helpers.checks import core
 from helpers.checks.core import tiny_network
-from helpers.course.pages import source
+from helpers.course.pages import registry
 from helpers.course.run import execute
 from helpers.inside.emit import state_of
 from helpers.models import load_model
 
-PAGE = source.read(COURSE / "solutions" / "04_class_visualization.py")
+PAGE = registry.page_of("04_class_visualization")
 MOVES = ("blur", "clamp", "cloud", "jitter", "normalised", "random_offsets", "squash", "unsquash")
 
 

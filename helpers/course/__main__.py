@@ -5,26 +5,24 @@ import os
 import shutil
 import sys
 import time
+from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
 from helpers import COURSE
-from helpers.course.pages import source as sources
+from helpers.course.pages import registry
+from helpers.course.pages.cells import Page
 
 
-def pages():
+def pages() -> Iterable[Page]:
     """Read every assignment's source; exits with all problems of all pages where there are any."""
-    result, problems = [], []
-    for path in sorted((COURSE / "solutions").glob("*.py")):
-        try:
-            result.append(sources.read(path))
-        except sources.SourceError as error:
-            problems.append(str(error))
-    if problems:
-        sys.exit("\n".join(problems))
-    return result
+    try:
+        return registry.pages().values()
+    except registry.MalformedPages as error:
+        sys.exit(str(error))
 
 
-def notebooks(_):
+def notebooks(_: Namespace) -> None:
     """Build notebooks/ and solutions/*.ipynb."""
     from helpers.course.release import notebooks
 
@@ -33,7 +31,7 @@ def notebooks(_):
             print(f"wrote {path.relative_to(COURSE)}")
 
 
-def check(_):
+def check(_: Namespace) -> None:
     """Compare the committed notebooks with what the sources build now."""
     from helpers.course.release import notebooks
 
@@ -43,7 +41,7 @@ def check(_):
     print("Every notebook is what its source says.")
 
 
-def figures(_):
+def figures(_: Namespace) -> None:
     """Draw data/expected/*.png."""
     from helpers.course.release import figures
 
@@ -52,7 +50,7 @@ def figures(_):
             print(f"drew {path.relative_to(COURSE)}")
 
 
-def grade(options):
+def grade(options: Namespace) -> None:
     """Grade a folder or a zip of submissions."""
     from helpers.course.grade import grade
     from helpers.course.intake import collect
@@ -61,14 +59,14 @@ def grade(options):
 
     try:
         table = grade(options.submissions, options.into, workers=options.workers, unsafe=options.unsafe)
-    except (FileNotFoundError, collect.IntakeError, sandbox.NoIsolation) as error:
+    except (FileNotFoundError, registry.MalformedPages, collect.IntakeError, sandbox.NoIsolation) as error:
         sys.exit(str(error))
     print(tables.printed(table))
     print(f"\n{sandbox.described(sandbox.tier())}")
     print_places(options.into)
 
 
-def gradescope(options):
+def gradescope(options: Namespace) -> None:
     """Write a Gradescope autograder for one assignment."""
     from helpers.course.platforms import gradescope
 
@@ -79,7 +77,7 @@ def gradescope(options):
     print(f"wrote {path.relative_to(COURSE)}; upload it as the autograder of the assignment")
 
 
-def print_places(folder):
+def print_places(folder: str | Path) -> None:
     """Say where the results of a grading lie."""
     folder = Path(folder).absolute()
     if folder.is_relative_to(Path.cwd()):
@@ -96,7 +94,7 @@ def print_places(folder):
     )
 
 
-def demo(_):
+def demo(_: Namespace) -> None:
     """Grade a small made-up class."""
     from helpers.course import demo
     from helpers.course.grade import grade
@@ -105,7 +103,7 @@ def demo(_):
 
     folder = COURSE / "build" / "demo"
     shutil.rmtree(folder, ignore_errors=True)
-    page = sources.read(COURSE / "solutions" / "01_saliency.py")
+    page = registry.page_of("01_saliency")
     students = demo.write_class(page, folder / "class")
     print(f"{len(students)} students hand in {page.name}:")
     for student in students:
@@ -118,12 +116,12 @@ def demo(_):
     print_places(folder / "grading")
 
 
-def main():
+def main(arguments: list[str] | None = None) -> None:
     """Read the command line and run one command."""
     parser = argparse.ArgumentParser(prog="python -m helpers.course", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (notebooks, check, figures, grade, gradescope, demo):
-        sub = commands.add_parser(command.__name__, help=command.__doc__.splitlines()[0])
+        sub = commands.add_parser(command.__name__, help=command.__doc__)
         sub.set_defaults(run=command)
         if command is gradescope:
             sub.add_argument("assignment", help="such as 01_saliency")
@@ -132,7 +130,7 @@ def main():
             sub.add_argument("--into", default="grading", help="nbgrader's course folder (default: grading)")
             sub.add_argument("--workers", type=int, help="notebooks run at once (default: one per core)")
             sub.add_argument("--unsafe", action="store_true", help="grade even where students' code cannot be isolated")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.run(options)
 
 

@@ -1,11 +1,13 @@
 """A small class that hands in the saliency assignment: right, unusual, wrong, blank, broken and forged."""
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
-from helpers.course.pages.cells import without_markers
+from helpers.course.pages.cells import Page, without_markers
 from helpers.course.release import notebooks
 
 WRITTEN_ANSWER = "A written answer, for the instructor to mark."
@@ -32,7 +34,7 @@ def compute_saliency_maps(images, labels, model):
 '''
 
 
-def class_of(page):
+def class_of(page: Page) -> dict[str, dict[str, str] | None]:
     """Return {student: {exercise: source of the answer}} for the demo; None for a file that is no notebook.
 
     The wrong answers are mutants of `page`, the unusual right ones its variants.
@@ -40,7 +42,7 @@ def class_of(page):
     solved = {name: without_markers(cell.source) for name, cell in page.exercises.items()}
     first = next(iter(page.exercises))
     mutants = page.mutants(first)
-    students = {
+    students: dict[str, dict[str, str] | None] = {
         "ada": solved,
         "emmy": {name: page.variants(name)[0].source for name in solved},
         "grace": {name: page.variants(name)[-1].source for name in solved},
@@ -68,7 +70,7 @@ STORY = {
 }
 
 
-def filled(release, answers):
+def filled(release: NotebookNode, answers: Mapping[str, str]) -> NotebookNode:
     """Return a student's notebook: the release with some exercises answered and a text below every question."""
     notebook = nbformat.from_dict(release)
     for cell in notebook.cells:
@@ -80,11 +82,11 @@ def filled(release, answers):
     return notebook
 
 
-def write_class(page, folder):
+def write_class(page: Page, folder: Path) -> list[str]:
     """Write the submissions of the demo class to `<folder>/<student>/<assignment>.ipynb`; return the students."""
     students = class_of(page)
     for student, answers in students.items():
-        path = Path(folder) / student / f"{page.name}.ipynb"
+        path = folder / student / f"{page.name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         text = nbformat.writes(filled(notebooks.student_notebook(page), answers or {}))
         path.write_text(text if answers is not None else text[: len(text) // 2], "utf-8")

@@ -5,47 +5,64 @@ import logging
 import os
 import shutil
 import threading
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import nbformat
-from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+from nbformat import NotebookNode
+from nbgrader.converters import Autograde, BaseConverter, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from tqdm.auto import tqdm
-from traitlets.config import PyFileConfigLoader
+from traitlets.config import Config, PyFileConfigLoader
 
 from helpers import COURSE
 from helpers.course.intake import collect
+from helpers.course.intake.collect import Submission
 from helpers.course.marks import reference
-from helpers.course.pages import source as sources
+from helpers.course.marks.place import Place
+from helpers.course.pages import registry
+from helpers.course.pages.cells import Page
 from helpers.course.release import notebooks
 from helpers.course.report import tables
 from helpers.course.run import execute, sandbox
 
 
-def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None, unsafe=False):
+def grade(
+    handed_in: str | Path,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    page_paths: Iterable[str | Path] | None = None,
+    cell_seconds: int | None = None,
+    unsafe: bool = False,
+) -> list[tables.Row]:
     """Grade a folder of submissions into nbgrader's course folder `folder`.
 
     Args:
         handed_in: a folder or a zip in any layout that `intake.collect` knows.
         folder: becomes or already is a course folder of nbgrader, with gradebook.db, feedback/ and grades.csv.
         workers: how many notebooks run at once; default one per core.
-        page_paths: the sources of the assignments; default all in solutions/.
+        page_paths: the sources of the assignments; default all in solutions/ and those `folder` was graded with.
         cell_seconds: how long one cell may run; default as in nbgrader_config.py.
         unsafe: grade even where this machine cannot isolate a student's code; sandbox.NoIsolation otherwise.
 
     Returns:
         The rows of grades.csv.
+
+    Raises:
+        FileNotFoundError: there is nothing at `handed_in`, or a page is not there.
+        registry.MalformedPages: a page is malformed.
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    paths = page_paths or sorted((COURSE / "solutions").glob("*.py"))
-    pages = {page.name: page for page in map(sources.read, paths)}
+    pages = registry.pages(page_paths or registry.paths(folder).values())
     releases = {name: notebooks.student_notebook(page) for name, page in pages.items()}
     if not unsafe:
-        sandbox.require(handed_in, folder)
+        sandbox.require(handed_in, folder, *(page.path for page in pages.values()))
+    registry.remember(pages.values(), folder)
     config = nbgrader_config(folder)
     config.GradingPreprocessor.unsafe = unsafe
     if cell_seconds:
@@ -67,7 +84,7 @@ def grade(handed_in, folder, *, workers=None, page_paths=None, cell_seconds=None
     return table
 
 
-def nbgrader_config(folder):
+def nbgrader_config(folder: Path) -> Config:
     """Return the configuration in nbgrader_config.py, with `folder` as the course folder."""
     config = PyFileConfigLoader("nbgrader_config.py", path=str(COURSE)).load_config()
     config.CourseDirectory.root = str(folder)
@@ -75,7 +92,7 @@ def nbgrader_config(folder):
 
 
 @contextlib.contextmanager
-def logged(path):
+def logged(path: Path) -> Iterator[None]:
     """Send what nbgrader logs and warns of to a file instead of the terminal."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -93,7 +110,7 @@ def logged(path):
         handler.close()
 
 
-def keep(submission, folder):
+def keep(submission: Submission, folder: Path) -> None:
     """Write a submission to submitted/ and its repairs to repairs/, where the feedback page takes them from.
 
     In submitted/<student>/<assignment>/ lie the repaired notebook, every attempt as it was handed in, and when the
@@ -101,7 +118,7 @@ def keep(submission, folder):
     """
     place = folder / "submitted" / submission.student / submission.assignment
     notebook, stamp = place / f"{submission.assignment}.ipynb", place / "timestamp.txt"
-    repairs = folder / "repairs" / submission.student / f"{submission.assignment}.txt"
+    repairs = Place(folder, submission.student, submission.assignment).file("repairs", ".txt")
     if notebook.exists() and submission.source.exists() and notebook.samefile(submission.source):
         if repairs.exists():
             submission.repairs = list(dict.fromkeys([*repairs.read_text("utf-8").splitlines(), *submission.repairs]))
@@ -117,7 +134,7 @@ def keep(submission, folder):
     repairs.write_text("".join(f"{line}\n" for line in submission.repairs), "utf-8")
 
 
-def log_intake(submissions):
+def log_intake(submissions: Iterable[Submission]) -> None:
     """Log every repair and every refusal."""
     log = logging.getLogger("traitlets")
     for submission in submissions:
@@ -125,13 +142,13 @@ def log_intake(submissions):
             log.warning("%s, %s: %s", submission.student, submission.assignment, line)
 
 
-def release(page, folder, config):
+def release(page: Page, folder: Path, config: Config) -> None:
     """Tell the gradebook about an assignment; nbgrader's generate_assignment on the solved notebook."""
     place = folder / "source" / page.name
     place.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebooks.solved_notebook(page), place / f"{page.name}.ipynb")
     try:
-        convert(GenerateAssignment, page.name, ".", folder, config)
+        convert(GenerateAssignment, page.name, ".", config)
     except NbGraderException as error:
         raise SystemExit(
             f"{page.path}: nbgrader cannot take this assignment into {folder}/gradebook.db: {error}. Once submissions "
@@ -139,14 +156,14 @@ def release(page, folder, config):
         ) from error
 
 
-def convert(converter, assignment, student, folder, config):
+def convert(converter: type[BaseConverter], assignment: str, student: str, config: Config) -> None:
     """Run one of nbgrader's converters on one student's assignment."""
     course = CourseDirectory(config=config)
     course.assignment_id, course.student_id = assignment, student
     app = converter(coursedir=course, config=config)
     app.force = True
 
-    def this_one():
+    def this_one() -> None:
         # nbgrader's own looks for the files by patterns, in which a name with one of [ ] * ? finds others or none.
         place = course.format_path(app._input_directory, student, assignment)
         app.assignments, app.notebooks = {place: [f"{place}/{assignment}.ipynb"]}, []
@@ -159,7 +176,14 @@ def convert(converter, assignment, student, folder, config):
         os.chdir(before)
 
 
-def run_everything(accepted, pages, releases, folder, config, workers):
+def run_everything(
+    accepted: Sequence[Submission],
+    pages: Sequence[Page],
+    releases: dict[str, NotebookNode],
+    folder: Path,
+    config: Config,
+    workers: int | None,
+) -> None:
     """Run the references and all submissions in parallel, so that recording finds every run finished."""
     solved = {page.name: notebooks.solved_notebook(page) for page in pages}
     todo = [reference.notebook(page) for page in pages]
@@ -173,21 +197,24 @@ def run_everything(accepted, pages, releases, folder, config, workers):
             pass
 
 
-def end_with_the_grader():
+def end_with_the_grader() -> None:
     """Let this worker end when the grader is killed: it would wait for work for ever."""
 
-    def watch():
-        parent_process().join()
+    grader = parent_process()
+    assert grader
+
+    def watch() -> None:
+        grader.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def record(submission, folder, config):
+def record(submission: Submission, folder: Path, config: Config) -> None:
     """Autograde one submission and make its feedback page; a failure costs nobody else anything."""
     try:
-        convert(Autograde, submission.assignment, submission.student, folder, config)
-        convert(GenerateFeedback, submission.assignment, submission.student, folder, config)
+        convert(Autograde, submission.assignment, submission.student, config)
+        convert(GenerateFeedback, submission.assignment, submission.student, config)
     except (NbGraderException, SystemExit) as error:
         submission.refused = f"nbgrader could not grade it ({error}); see {folder / 'grading.log'}"
         shutil.rmtree(folder / "feedback" / submission.student / submission.assignment, ignore_errors=True)

@@ -8,7 +8,9 @@ import builtins
 import json
 import math
 import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from helpers.inside.emit import MIME
 
 DTYPES = {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"}
 LARGEST = 5_000_000  # elements of one array
+Arrays = tuple[np.ndarray, ...]
+Judge = Callable[[str, Arrays, Arrays, Mapping[str, Arrays]], Any]
 TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "float16": 1e-2}
 
 
@@ -28,7 +32,7 @@ class Part:
     """What was said for one part of a hidden test: arrays, or the error that stood in their way."""
 
     name: str
-    arrays: tuple = ()
+    arrays: Arrays = ()
     error: str = ""
 
 
@@ -46,7 +50,7 @@ class Verdict:
     message: str
 
 
-def decoded(item):
+def decoded(item: Any) -> np.ndarray:
     """Return one encoded array; CaptureError where it is anything but dtype, shape and as many bytes as these need."""
     try:
         dtype, shape, data = item["dtype"], item["shape"], item["data"]
@@ -63,9 +67,9 @@ def decoded(item):
         raise CaptureError("values that could not be read") from error
 
 
-def captures(outputs):
+def captures(outputs: Iterable[Mapping[str, Any]]) -> list[Part]:
     """Return the parts said in the outputs of a hidden half, in order; CaptureError for anything malformed."""
-    parts = []
+    parts: list[Part] = []
     for output in outputs:
         payload = output.get("data", {}).get(MIME)
         if payload is None:
@@ -83,7 +87,7 @@ def captures(outputs):
     return parts
 
 
-def close(got, want):
+def close(got: np.ndarray, want: np.ndarray) -> bool:
     """Tell whether two arrays agree: same shape, same kind of number, and within the norm-relative tolerance.
 
     Integers and booleans must be equal. NaN and infinity equal nothing. Where dtypes differ in precision only, the
@@ -100,19 +104,28 @@ def close(got, want):
     return float(np.linalg.norm(got - want)) <= tolerance * float(np.linalg.norm(want)) + 1e-12
 
 
-def equal(got, want):
+def equal(got: Part, want: Part) -> bool:
     """Tell whether two parts say the same."""
     if got.error or want.error:
         return without_addresses(got.error) == without_addresses(want.error)
     return len(got.arrays) == len(want.arrays) and all(map(close, got.arrays, want.arrays))
 
 
-def without_addresses(text):
+def without_addresses(text: str) -> str:
     """Return an error message without memory addresses, which differ from run to run."""
     return re.sub(r"0x[0-9a-f]+", "0x", text)
 
 
-def grade(question, points, got, reference, mutants, *, judge=None, public=()):
+def grade(
+    question: str,
+    points: float,
+    got: Sequence[Part],
+    reference: Sequence[Part],
+    mutants: Sequence[tuple[str, Sequence[Part]]],
+    *,
+    judge: Judge | None = None,
+    public: Collection[str] = (),
+) -> Verdict:
     """Compare what a submission said with what the reference said.
 
     Args:
@@ -131,37 +144,48 @@ def grade(question, points, got, reference, mutants, *, judge=None, public=()):
     Raises:
         CaptureError: the parts are not those of the reference, in order.
     """
-    names = [part.name for part in reference]
-    if [part.name for part in got] != names[: len(got)]:
+    right = passed(got, reference, judge)
+    if all(right):
+        return Verdict(question, points, points, "right", f"All {len(right)} parts are right.")
+    if got and all(part.error.startswith("NotImplementedError") for part in got):
+        return Verdict(question, 0.0, points, "not answered", "Not answered.")
+    known, unexplained = diagnosis(got, [position for position, passes in enumerate(right) if not passes], mutants)
+    lines = [f"{sum(right)} of {len(right)} parts are right."] if any(right) else []
+    lines += known
+    lines += [f"{reference[position].name}: {difference(got, position, reference, public)}" for position in unexplained]
+    verdict = "partly right" if any(right) else "wrong"
+    return Verdict(question, points * sum(right) / len(right), points, verdict, "\n".join(lines))
+
+
+def passed(got: Sequence[Part], reference: Sequence[Part], judge: Judge | None) -> list[bool]:
+    """Tell of each part of the reference whether the submission's is right; one that it did not reach is not.
+
+    Raises:
+        CaptureError: the submission's parts are not those of the reference, in order.
+    """
+    if [part.name for part in got] != [part.name for part in reference[: len(got)]]:
         raise CaptureError("values that the hidden tests did not ask for")
     given = {part.name: part.arrays for part in got}
 
-    def passes(mine, want):
+    def passes(mine: Part, want: Part) -> bool:
         if judge is None or mine.error:
             return equal(mine, want)
         return bool(judge(want.name, mine.arrays, want.arrays, given))
 
-    right = [position < len(got) and passes(got[position], want) for position, want in enumerate(reference)]
-    score = points * sum(right) / len(right)
-    if all(right):
-        return Verdict(question, score, points, "right", f"All {len(right)} parts are right.")
-    if all(part.error.startswith("NotImplementedError") for part in got) and got:
-        return Verdict(question, 0.0, points, "not answered", "Not answered.")
-    failed = [position for position, passed in enumerate(right) if not passed]
-    lines = [f"{sum(right)} of {len(right)} parts are right."] if any(right) else []
-    known, unexplained = diagnosis(got, failed, mutants)
-    lines += known
-    lines += [f"{names[position]}: {difference(got, position, reference, public)}" for position in unexplained]
-    return Verdict(question, score, points, "partly right" if any(right) else "wrong", "\n".join(lines))
+    reached = [passes(mine, want) for mine, want in zip(got, reference, strict=False)]
+    return reached + [False] * (len(reference) - len(reached))
 
 
-def diagnosis(got, failed, mutants):
+def diagnosis(
+    got: Sequence[Part], failed: Sequence[int], mutants: Sequence[tuple[str, Sequence[Part]]]
+) -> tuple[list[str], list[int]]:
     """Name the known mistakes whose values the failed parts have.
 
     Returns:
         The sentences, the mutant that explains most first, and the failed parts that none of them explains.
     """
-    said, left = [], set(failed)
+    said: list[str] = []
+    left = set(failed)
     explained = [
         (says, {p for p in failed if p < len(got) and p < len(parts) and equal(got[p], parts[p])})
         for says, parts in mutants
@@ -175,14 +199,12 @@ def diagnosis(got, failed, mutants):
     return said, sorted(left)
 
 
-def public_error(error, public=()):
+def public_error(error: str, public: Collection[str] = ()) -> str:
     """Return the part of an error that may be told.
 
     Its text comes from the student's process, which has seen the hidden inputs; what it could carry out is told only
     where the student saw it before.
     """
-    if not isinstance(error, str):
-        error = f"{error.ename}: {error.evalue}"
     kind = error.partition(":")[0]
     if error in public or re.fullmatch(r"NameError: name '\w{1,40}' is not defined", error):
         return error
@@ -193,7 +215,7 @@ def public_error(error, public=()):
     )
 
 
-def difference(got, position, reference, public=()):
+def difference(got: Sequence[Part], position: int, reference: Sequence[Part], public: Collection[str] = ()) -> str:
     """Say in a few words how one failed part differs, without giving an input or an expected value away."""
     if position >= len(got):
         return "not reached"
@@ -214,7 +236,7 @@ def difference(got, position, reference, public=()):
     return "the values differ"
 
 
-def scale(got, want):
+def scale(got: np.ndarray, want: np.ndarray) -> str:
     """Say so where `got` is `want` up to one factor."""
     if got.dtype.kind != "f" or not np.linalg.norm(want) or not np.linalg.norm(got):
         return ""

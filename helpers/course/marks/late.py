@@ -11,6 +11,8 @@ from pathlib import Path
 from nbgrader.plugins import BasePlugin
 from traitlets import Float
 
+from helpers.course.marks.place import coursedir
+
 DAY, HOUR, MINUTE = 86_400, 3_600, 60  # seconds
 
 
@@ -20,17 +22,17 @@ class LatePenalty(BasePlugin):
     per_day = Float(0.0, min=0.0, max=1.0, help="share of the score that a day begun costs").tag(config=True)
     grace_minutes = Float(0.0, min=0.0, help="minutes after the due date that cost nothing").tag(config=True)
 
-    def late_submission_penalty(self, student_id, score, total_seconds_late):
+    def late_submission_penalty(self, student_id: str, score: float, total_seconds_late: float) -> float | None:
         """Return the points to take off, or None where nothing is; nbgrader keeps them between 0 and the score."""
-        folder = Path(self.parent.db_url.removeprefix("sqlite:///")).parent
-        extra = extra_hours(folder / "extra_time.csv").get((student_id, self.parent.assignment_id), 0.0)
+        given = extra_hours(coursedir(self.parent.db_url) / "extra_time.csv")
+        extra = given.get((student_id, self.parent.assignment_id), 0.0)
         late = total_seconds_late - self.grace_minutes * MINUTE - extra * HOUR
         if late <= 0 or self.per_day == 0:
             return None
         return score * min(1.0, self.per_day * math.ceil(late / DAY))
 
 
-def extra_hours(path):
+def extra_hours(path: Path) -> dict[tuple[str, str], float]:
     """Return {(student, assignment): hours} from the table at `path`; nothing where there is none.
 
     Raises:

@@ -1,10 +1,14 @@
 """What the reference solution, the mutants and the variants say to the hidden tests: one run for all of them."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import nbformat
+from nbformat import NotebookNode
 
 from helpers.course.marks import compare
+from helpers.course.marks.compare import Judge, Part
+from helpers.course.pages.cells import Page
 from helpers.course.run.execute import HIDDEN_BEGIN
 
 
@@ -12,20 +16,20 @@ from helpers.course.run.execute import HIDDEN_BEGIN
 class Answers:
     """The parts said for one exercise by the reference and by every other answer of the page."""
 
-    reference: list
-    mutants: list = field(default_factory=list)
-    variants: list = field(default_factory=list)
+    reference: list[Part]
+    mutants: list[tuple[str, list[Part]]] = field(default_factory=list)
+    variants: list[list[Part]] = field(default_factory=list)
 
 
-def notebook(page):
+def notebook(page: Page) -> NotebookNode:
     """Return a notebook that puts every known answer of `page` to the hidden tests, one after the other.
 
     The solved page without figures; each check is reduced to its hidden half and repeated for each mutant and
     variant, after which the solution is put back.
     """
-    cells = []
+    cells: list[NotebookNode] = []
 
-    def add(source, **course):
+    def add(source: str, **course: str) -> None:
         metadata = {"course": course} if course else {}
         cells.append(nbformat.v4.new_code_cell(source, id=f"cell-{len(cells)}", metadata=metadata))
 
@@ -44,9 +48,9 @@ def notebook(page):
     return nbformat.v4.new_notebook(cells=cells, metadata={"course": "reference"})
 
 
-def answers(page, executed):
+def answers(page: Page, executed: NotebookNode) -> dict[str, Answers]:
     """Return {exercise: Answers} from the executed notebook; RuntimeError where the reference itself does not run."""
-    result = {}
+    result: dict[str, Answers] = {}
     for cell in executed.cells:
         course = cell.metadata.get("course")
         errors = [output for output in cell.outputs if output.output_type == "error"]
@@ -68,10 +72,10 @@ def answers(page, executed):
     return result
 
 
-def judge_of(page, f):
+def judge_of(page: Page, f: str) -> Judge | None:
     """Return the function that compares the values of exercise `f`, or None where closeness is the rule."""
     if f not in page.judges:
         return None
-    namespace = {}
+    namespace: dict[str, Any] = {}
     exec(compile(page.judges[f].source, str(page.path), "exec"), namespace)
     return namespace["judge"]

@@ -1,4 +1,4 @@
-"""The marker of a cell, such as `# %% exercise="f" minutes=10 difficulty=1`: what it says, and what is wrong with it."""
+"""The marker of a cell, such as `# %% check="f" points=4`: what it says of the cell, and what is wrong with it."""
 
 import re
 from collections.abc import Iterator
@@ -87,4 +87,4 @@ def _about_options(cell: Cell, kind: str, options: dict[str, Any]) -> Iterator[P
 def _good(option: str, value: object) -> bool:
     if option in ("says", "visible"):
         return isinstance(value, str) and bool(value.strip())
-    return type(value) is int and 1 <= value and (option != "difficulty" or value <= 3)
+    return type(value) is int and value >= 1 and (option != "difficulty" or value <= 3)

@@ -8,10 +8,12 @@ import json
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from helpers import COURSE
-from helpers.course.pages import source as sources
+from helpers.course.pages import registry
 
 SETUP = """#!/usr/bin/env bash
 # Run once, when the platform builds the image.
@@ -34,25 +36,21 @@ exec "$PYTHON" -m helpers.course.platforms.gradescope "${1:-/autograder}"
 NEEDED = ("pyproject.toml", "constraints.txt", "nbgrader_config.py", "README.md", "LICENSE", "helpers", "data")
 
 
-def build(assignment, path):
+def build(assignment: str, path: Path) -> Path:
     """Write the autograder of one assignment to a zip file at `path`, and return the path.
 
     Raises:
         FileNotFoundError: there is no such assignment.
-        ValueError: it has nothing to be graded by a machine.
+        ValueError: it has nothing to be graded by a machine, or its page is malformed.
     """
-    source = COURSE / "solutions" / f"{assignment}.py"
-    if not source.is_file():
-        known = ", ".join(sorted(other.stem for other in source.parent.glob("*.py")))
-        raise FileNotFoundError(f"found no assignment {assignment!r}; known are {known}")
-    if not sources.read(source).checks:
+    page = registry.page_of(assignment)
+    if not page.checks:
         raise ValueError(
             f"found no check in {assignment}, so nothing to autograde; wanted an assignment with exercises. Written "
             f"answers go to the platform as PDF: make pdf NOTEBOOK=notebooks/{assignment}.ipynb STUDENT=template"
         )
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = [source]
+    files = [page.path]
     for name in NEEDED:
         place = COURSE / name
         files += [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
@@ -67,12 +65,13 @@ def build(assignment, path):
     return path
 
 
-def results(table):
+def results(table: Iterable[dict[str, str]]) -> dict[str, Any]:
     """Return Gradescope's results from the rows of one submission (`helpers.course.report.tables.rows`).
 
     Written answers are left out: they are marked on the platform.
     """
-    tests = [
+    table = list(table)
+    tests: list[dict[str, Any]] = [
         {
             "name": row["question"],
             "score": float(row["score"]),
@@ -89,15 +88,14 @@ def results(table):
     return {"tests": tests, "score": sum(test["score"] for test in tests), "output": "\n".join(refused)}
 
 
-def run(base):
+def run(base: Path) -> None:
     """Grade what lies in `base`/submission and write `base`/results/results.json, whatever happens."""
     from helpers.course.grade import grade
     from helpers.course.run import sandbox
 
-    base = Path(base)
     # One container per student is the platform's isolation. Its root can run a student's code as another user at least:
     # the answers, the other files of the student's and the results must not be open to that one.
-    for path in (COURSE / "solutions", base / "submission", base / "submission_metadata.json", base / "results"):
+    for path in (registry.SOLUTIONS, base / "submission", base / "submission_metadata.json", base / "results"):
         if path.exists():
             path.chmod(0o700)
     print(sandbox.described(sandbox.tier()))
@@ -116,4 +114,4 @@ def run(base):
 if __name__ == "__main__":
     import sys
 
-    run(sys.argv[1])
+    run(Path(sys.argv[1]))

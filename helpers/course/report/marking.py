@@ -3,19 +3,26 @@
 Two preprocessors that nbgrader_config.py names. Neither changes a notebook on disk.
 """
 
+from collections.abc import Iterator, Sequence
 from html import escape, unescape
+from logging import Logger
 from pathlib import Path
 
 import nbformat
 from nbconvert.filters import markdown2html_mistune
 from nbconvert.preprocessors import Preprocessor
+from nbformat import NotebookNode
 from nbgrader.api import Gradebook
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from helpers.assignment import NOT_ANSWERED
-from helpers.course.marks import verdicts as record
+from helpers.course.marks.place import Place
 from helpers.course.pages import rubric
+from helpers.course.pages.cells import Cell
+from helpers.course.pages.rubric import Rubric
 from helpers.course.report import formulas
+from helpers.words import counted
 from helpers.writeup import count_words
 
 
@@ -26,15 +33,16 @@ class ShowRubrics(Preprocessor):
     restored by nbgrader itself.
     """
 
-    def preprocess(self, nb, resources):
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Add the cells to what formgrader shows; nbgrader's other pages go through here too and stay as they are."""
         if "submission_id" not in resources:
             return nb, resources
+        place = Place(Path(CourseDirectory(parent=self).root), resources["student"], resources["assignment_id"])
         cells = []
-        for cell, question, found in with_rubrics(nb, resources["assignment_id"], self.log):
+        for cell, question in with_questions(nb, place, self.log):
             cells.append(cell)
-            if found:
-                cells.append(marker_cell(question, found, cell.source))
+            if question:
+                cells.append(marker_cell(question, cell.source))
         formulas.typeset(cells)
         if len(cells) > len(nb.cells):
             cells += [own("style", ".css"), own("script", ".js")]
@@ -48,15 +56,17 @@ class ShowMarks(NbGraderPreprocessor):
     Below an answer that waits to be marked it says so, and nothing of the rubric. Comes after nbgrader's GetGrades.
     """
 
-    def preprocess(self, nb, resources):
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Add the cells; from the comments, take the lines about ticks."""
-        place, cells = resources["nbgrader"], []
-        names = (place["notebook"], place["assignment"], place["student"])
-        with Gradebook(place["db_url"]) as gradebook:
-            for cell, question, found in with_rubrics(nb, place["assignment"], self.log):
+        about, cells = resources["nbgrader"], []
+        with Gradebook(about["db_url"]) as gradebook:
+            for cell, question in with_questions(nb, Place.of(resources), self.log):
                 cells.append(cell)
-                if found:
-                    grade = gradebook.find_grade(question.name, *names)
+                if question:
+                    found = rubric.of(question)
+                    grade = gradebook.find_grade(
+                        question.name, about["notebook"], about["assignment"], about["student"]
+                    )
                     cell.metadata.nbgrader["comment"], ticks = found.read(cell.metadata.nbgrader["comment"])
                     if grade.needs_manual_grade:
                         cells.append(waiting_cell(marked_before=grade.manual_score is not None))
@@ -67,35 +77,36 @@ class ShowMarks(NbGraderPreprocessor):
         return nb, resources
 
 
-def own(tag, suffix):
+def own(tag: str, suffix: str) -> NotebookNode:
     """Return the cell with our style or script for a page. No blank line may stand in it: Markdown would end it."""
     return nbformat.v4.new_markdown_cell(f"<{tag}>\n{Path(__file__).with_suffix(suffix).read_text('utf-8')}</{tag}>")
 
 
-def with_rubrics(nb, assignment, log):
-    """Yield each cell of a notebook, with the question of the page that it answers and its rubric, or None twice."""
+def with_questions(nb: NotebookNode, place: Place, log: Logger) -> Iterator[tuple[NotebookNode, Cell | None]]:
+    """Yield each cell of a notebook with the question of the page that it answers, or None."""
     try:
-        known = {
-            name: (question, rubric.of(question)) for name, question in record.page_of(assignment).questions.items()
-        }
+        questions = place.page.questions
     except (OSError, ValueError) as error:
         # An assignment that was not built from a page is marked without one.
-        log.warning("no rubrics for %s: %s", assignment, error)
-        known = {}
+        log.warning("no rubrics for %s: %s", place.assignment, error)
+        questions = {}
     for cell in nb.cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id") if cell.cell_type == "markdown" else None
-        yield cell, *known.get(name, (None, None))
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        yield cell, questions.get(name) if cell.cell_type == "markdown" else None
 
 
-def length(answer, limit):
-    """Return how long an answer is against its limit in words, which may be None, and whether it is longer."""
+def length(answer: str, limit: int | None) -> tuple[str, bool]:
+    """Return how long an answer is against its limit in words, and whether it is longer."""
     words = 0 if answer.strip() == NOT_ANSWERED else count_words(unescape(answer))
-    said = f"{words} word{'s' * (words != 1)}" if words else "Not answered"
-    return said + (f"; the limit is {limit}" if limit else ""), bool(limit) and words > limit
+    said = counted(words, "word") if words else "Not answered"
+    if limit is None:
+        return said, False
+    return f"{said}; the limit is {limit}", words > limit
 
 
-def marker_cell(question, found, answer):
+def marker_cell(question: Cell, answer: str) -> NotebookNode:
     """Return the cell below an answer in formgrader."""
+    found = rubric.of(question)
     text, over = length(answer, question.words)
     boxes = [
         f'<label><input type="checkbox" class="tabbable" disabled data-points="{criterion.points}" '
@@ -115,12 +126,12 @@ def marker_cell(question, found, answer):
     return nbformat.v4.new_markdown_cell("\n".join(lines))
 
 
-def _attribute(text):
+def _attribute(text: str) -> str:
     """Return text for an HTML attribute, in which no formula is seen."""
     return escape(text).replace("$", "&#36;")
 
 
-def marked_cell(found, ticks):
+def marked_cell(found: Rubric, ticks: Sequence[bool]) -> NotebookNode:
     """Return the cell below a marked answer on a feedback page; without ticks, the marker gave the score as a whole."""
     head, signs = "What earns points", ["\N{BULLET}"] * len(ticks)
     if any(ticks):
@@ -133,7 +144,7 @@ def marked_cell(found, ticks):
     return nbformat.v4.new_markdown_cell("\n".join([f'<div class="well"><p><b>{head}</b></p>', *criteria, text]))
 
 
-def waiting_cell(*, marked_before):
+def waiting_cell(*, marked_before: bool) -> NotebookNode:
     """Return the cell below an answer that waits, on a feedback page."""
     said = "has changed since it was marked and waits to be marked again" if marked_before else "waits to be marked"
     text = f"This answer {said}." + ("" if marked_before else " Its points are not in the score yet.")

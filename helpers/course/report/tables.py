@@ -4,51 +4,63 @@ import csv
 import json
 import re
 import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
 
+from helpers.course.intake.collect import Submission
+from helpers.course.marks.place import Place
+
+Row = dict[str, str]
 COLUMNS = ("student", "assignment", "question", "score", "max_score", "verdict", "message")
 
 
-def rows(folder, submissions):
+def rows(folder: Path, submissions: Iterable[Submission]) -> list[Row]:
     """Return one row (a dict of COLUMNS) for each graded cell of each submission, and one for each that was refused.
 
     A score given by hand wins over the automatic one. What a late submission loses is a row of its own.
     """
-    folder, result = Path(folder), []
+    result = []
     with Gradebook(f"sqlite:///{folder.absolute()}/gradebook.db") as gradebook:
         for submission in submissions:
             if submission.refused:
-                result.append(_row(submission, "", "", "", "refused", submission.refused))
+                result.append(_refused(submission, submission.refused))
                 continue
-            place = (submission.assignment, submission.assignment, submission.student)
             try:
+                place = (submission.assignment, submission.assignment, submission.student)
                 notebook = gradebook.find_submission_notebook(*place)
             except MissingEntry:
-                result.append(_row(submission, "", "", "", "refused", "nbgrader did not take it; see grading.log"))
-                continue
-            path = folder / "verdicts" / submission.student / f"{submission.assignment}.json"
-            verdicts = {verdict["question"]: verdict for verdict in json.loads(path.read_text("utf-8"))}
-            order = {cell.name: position for position, cell in enumerate(notebook.notebook.source_cells)}
-            comments = {comment.name: comment.manual_comment for comment in notebook.comments}
-            repairs = _repairs(submission.repairs, [grade.name for grade in notebook.grades])
-            for grade in sorted(notebook.grades, key=lambda grade: order[grade.name]):
-                score = "" if grade.needs_manual_grade and grade.manual_score is None else _number(grade.score)
-                verdict, message = _verdict(grade, verdicts.get(grade.name), comments.get(grade.name))
-                # What concerns no graded cell stands in the first row.
-                notes = repairs.pop("", []) + repairs.get(grade.name, [])
-                message = "\n".join(filter(None, [message, *(f"({note})" for note in notes)]))
-                result.append(_row(submission, grade.name, score, _number(grade.max_score), verdict, message))
-            if penalty := notebook.late_submission_penalty:
-                message = f"handed in {notebook.assignment.total_seconds_late / 3600:.1f} hours late"
-                result.append(_row(submission, "late_penalty", _number(-penalty), "0", "late", message))
+                result.append(_refused(submission, "nbgrader did not take it; see grading.log"))
+            else:
+                result += _graded(folder, submission, notebook)
     return result
 
 
-def _repairs(notes, questions):
+def _graded(folder: Path, submission: Submission, notebook: SubmittedNotebook) -> list[Row]:
+    """Return the rows of a submission that is in the gradebook."""
+    path = Place(folder, submission.student, submission.assignment).file("verdicts", ".json")
+    verdicts = {verdict["question"]: verdict for verdict in json.loads(path.read_text("utf-8"))}
+    order = {cell.name: position for position, cell in enumerate(notebook.notebook.source_cells)}
+    comments = {comment.name: comment.manual_comment for comment in notebook.comments}
+    repairs = _repairs(submission.repairs, [grade.name for grade in notebook.grades])
+    result = []
+    for grade in sorted(notebook.grades, key=lambda grade: order[grade.name]):
+        score = "" if grade.needs_manual_grade and grade.manual_score is None else _number(grade.score)
+        verdict, message = _verdict(grade, verdicts.get(grade.name), comments.get(grade.name))
+        # What concerns no graded cell stands in the first row.
+        notes = repairs.pop("", []) + repairs.get(grade.name, [])
+        message = "\n".join(filter(None, [message, *(f"({note})" for note in notes)]))
+        result.append(_row(submission, grade.name, score, _number(grade.max_score), verdict, message))
+    if penalty := notebook.late_submission_penalty:
+        message = f"handed in {notebook.assignment.total_seconds_late / 3600:.1f} hours late"
+        result.append(_row(submission, "late_penalty", _number(-penalty), "0", "late", message))
+    return result
+
+
+def _repairs(notes: Iterable[str], questions: Sequence[str]) -> dict[str, list[str]]:
     """Return {question: lines about repairs of its cells}, and under "" the lines about anything else."""
-    result = {}
+    result: dict[str, list[str]] = {}
     for note in notes:
         name = note.partition(":")[0]
         question = next((question for question in questions if question in (name, f"test_{name}")), "")
@@ -56,16 +68,20 @@ def _repairs(notes, questions):
     return result
 
 
-def _row(submission, question, score, max_score, verdict, message):
+def _refused(submission: Submission, reason: str) -> Row:
+    return _row(submission, "", "", "", "refused", reason)
+
+
+def _row(submission: Submission, question: str, score: str, max_score: str, verdict: str, message: str) -> Row:
     values = (submission.student, submission.assignment, question, score, max_score, verdict, message)
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _number(value):
+def _number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _verdict(grade, verdict, comment):
+def _verdict(grade: Grade, verdict: Mapping[str, str] | None, comment: str | None) -> tuple[str, str]:
     if grade.manual_score is not None:
         if grade.needs_manual_grade:
             return "to be marked", "it has changed since it was marked; look at it again in formgrader"
@@ -77,34 +93,33 @@ def _verdict(grade, verdict, comment):
     return ("right", "") if grade.score == grade.max_score else ("not answered", "no answer")
 
 
-def write(folder, table):
+def write(folder: Path, table: Sequence[Row]) -> tuple[Path, Path]:
     """Write grades.csv (a row per graded cell) and totals.csv (a row per student); return their paths."""
-    folder = Path(folder)
     grades, totals = folder / "grades.csv", folder / "totals.csv"
     with grades.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows({key: _harmless(value) for key, value in row.items()} for row in table)
+        by_column = csv.DictWriter(file, COLUMNS)
+        by_column.writeheader()
+        by_column.writerows({key: _harmless(value) for key, value in row.items()} for row in table)
     with totals.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["student", "assignment", "score", "max_score", "to_be_marked"])
         refused = {(row["student"], row["assignment"]) for row in table if row["verdict"] == "refused"}
         for (student, assignment), total in total_scores(table).items():
             # No mark rather than none of none: nothing of it was graded.
-            total = ("", "", "") if (student, assignment) in refused else total
-            writer.writerow([_harmless(student), _harmless(assignment), *total])
+            shown = ("", "", "") if (student, assignment) in refused else total
+            writer.writerow([_harmless(student), _harmless(assignment), *shown])
     return grades, totals
 
 
-def _harmless(value):
+def _harmless(value: str) -> str:
     # A spreadsheet runs text that begins with one of these; a student's folder name may.
-    runs = isinstance(value, str) and value[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"-[\d.]+", value)
+    runs = value[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"-[\d.]+", value)
     return "'" + value if runs else value
 
 
-def total_scores(table):
+def total_scores(table: Iterable[Row]) -> dict[tuple[str, str], tuple[float, float, int]]:
     """Return {(student, assignment): (score, max_score, number of answers still to be marked)}."""
-    totals = {}
+    totals: dict[tuple[str, str], tuple[float, float, int]] = {}
     for row in table:
         score, most, left = totals.get((row["student"], row["assignment"]), (0.0, 0.0, 0))
         score, most = score + float(row["score"] or 0), most + float(row["max_score"] or 0)
@@ -112,7 +127,7 @@ def total_scores(table):
     return totals
 
 
-def printed(table, width=100):
+def printed(table: Sequence[Row], width: int = 100) -> str:
     """Return the table as text, a block per student: the total, then what is not right."""
     totals, lines = total_scores(table), []
     for (student, assignment), (score, most, left) in totals.items():
@@ -130,7 +145,7 @@ def printed(table, width=100):
     return "\n".join(lines)
 
 
-def _wrapped(message, width):
+def _wrapped(message: str, width: int) -> list[str]:
     indent = " " * 8
     return [
         line

@@ -1,0 +1,174 @@
+"""Marks into nbgrader's gradebook, through preprocessors of ours that `nbgrader_config.py` names.
+
+`nbgrader autograde`, formgrader's button and `make grade` all come through here. What was run before is taken from
+the folder of finished runs; what was not is run now.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from traitlets import Bool, Integer
+
+from helpers.assignment import NOT_ANSWERED
+from helpers.course.intake import collect, pictures
+from helpers.course.marks import ledger, reference
+from helpers.course.marks.place import Place
+from helpers.course.marks.reference import Answers
+from helpers.course.marks.verdicts import judged
+from helpers.course.release import notebooks
+from helpers.course.run import execute
+from helpers.course.run.execute import Limits, is_check
+
+
+class RepairSubmission(NbGraderPreprocessor):
+    """Gives every graded cell of the release exactly once, as `make grade` did at intake.
+
+    Takes the place of nbgrader's ClearOutput as well: no output is left but the pictures of collected figures.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Repair the notebook; each repair is a line in the log and, with those of intake, on the feedback page."""
+        place = Place.of(resources)
+        nb, notes = collect.repair(nb, notebooks.student_notebook(place.page))
+        for note in notes:
+            self.log.warning("%s: %s", place.student, note)
+        kept = place.file("repairs", ".txt")
+        notes = [*(kept.read_text("utf-8").splitlines() if kept.exists() else []), *notes]
+        if notes:
+            nb.cells.insert(0, listed(notes))
+        return nb, resources
+
+
+def listed(notes: Iterable[str]) -> NotebookNode:
+    """Return the lines about repairs as a cell for the feedback page; nothing in them is markup."""
+    lines = [re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", note) for note in notes]
+    text = "\n".join(["**Put right before grading**\n", *(f"- {line}" for line in lines)])
+    return nbformat.v4.new_markdown_cell(text, id="repairs")
+
+
+class GradingPreprocessor(NbGraderPreprocessor):
+    """What running and comparing share: the limits and the executor of the missing runs."""
+
+    cell_seconds = Integer(30, help="how long one cell may run").tag(config=True)
+    notebook_seconds = Integer(300, help="how long one notebook may run").tag(config=True)
+    unsafe = Bool(False, help="run notebooks even where they cannot be isolated").tag(config=True)
+
+    def run(self, nb: NotebookNode, place: Place) -> NotebookNode:
+        """Return the executed form of a prepared notebook, from the finished runs where it is among them."""
+        limits = Limits(self.cell_seconds, self.notebook_seconds, isolated=not self.unsafe)
+        with ThreadPoolExecutor(1) as executor:
+            executed = list(execute.run_all([nb], place.folder / "runs", executor, limits))
+        if not executed:
+            raise RuntimeError("the notebook could not be run; the error stands above in the log")
+        return executed[0][1]
+
+
+class RunSubmission(GradingPreprocessor):
+    """Takes the place of nbgrader's Execute."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Run the notebook, figures left out; what its hidden halves said goes into `resources`."""
+        place = Place.of(resources)
+        release = notebooks.student_notebook(place.page)
+        executed = self.run(execute.prepared(nb, release, notebooks.solved_notebook(place.page)), place)
+        handed_in, figures = nb, pictures.figures(release)
+        nb, resources["hidden"] = execute.merged(nb, executed)
+        for cell, before in zip(nb.cells, handed_in.cells, strict=True):
+            if pictures.figure_of(cell) in figures:
+                cell.outputs = before.outputs
+        resources["isolation"] = executed.metadata["isolation"]
+        return nb, resources
+
+
+# What the reference and the mutants said, by the content hash of their run: the same for a whole class.
+ANSWERS: dict[str, dict[str, Answers]] = {}
+
+
+class CompareWithReference(GradingPreprocessor):
+    """Turns captured values into verdicts, kept in `resources`, in `verdicts/` and in the ledger."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Judge every check cell."""
+        place = Place.of(resources)
+        prepared = reference.notebook(place.page)
+        name = execute.key(prepared)
+        if name not in ANSWERS:
+            ANSWERS[name] = reference.answers(place.page, self.run(prepared, place))
+        hidden = resources["hidden"]
+        found = [
+            judged(cell, hidden[cell.metadata.nbgrader.grade_id], place.page, ANSWERS[name])
+            for cell in nb.cells
+            if is_check(cell)
+        ]
+        resources["verdicts"] = {verdict.question: verdict for verdict in found}
+        isolation = {"isolation": resources["isolation"]}
+        path = place.file("verdicts", ".json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([asdict(verdict) | isolation for verdict in found], indent=1), "utf-8")
+        entry = {
+            "student": place.student,
+            "assignment": place.assignment,
+            "submission": hashlib.sha256("\0".join(cell.source for cell in nb.cells).encode()).hexdigest(),
+            "source": hashlib.sha256(place.page.path.read_bytes()).hexdigest(),
+            "environment": execute.fingerprint(),
+            **isolation,
+            "scores": {verdict.question: verdict.score for verdict in found},
+        }
+        ledger.append(place.folder / "ledger.jsonl", entry)
+        return nb, resources
+
+
+class SaveVerdicts(SaveAutoGrades):
+    """Takes the place of nbgrader's SaveAutoGrades, and keeps marks: what is as it was marked is not marked again.
+
+    nbgrader asks for a second look at everything marked whenever it is graded again. Here it is asked for where the
+    text of an answer is another than the marked one, and where the automatic score of an overridden check is. What was
+    marked is kept in `marked/<student>/<assignment>.json`. An answer without a mark keeps nbgrader's own rule.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Save the scores of all cells, and which texts they were given for."""
+        path = Place.of(resources).file("marked", ".json")
+        self._texts = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        nb, resources = super().preprocess(nb, resources)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self._texts, indent=1), "utf-8")
+        return nb, resources
+
+    def _add_score(self, cell: NotebookNode, resources: dict) -> None:
+        name = cell.metadata.nbgrader.grade_id
+        recorded = self.gradebook.find_grade(name, self.notebook_id, self.assignment_id, self.student_id)
+        waited, score = recorded.needs_manual_grade, recorded.auto_score
+        verdict = resources["verdicts"].get(name)
+        if verdict is None:
+            super()._add_score(cell, resources)
+            self._keep_mark(cell, recorded, waited)
+            if recorded.manual_score is None and cell.source.strip() in ("", NOT_ANSWERED):
+                recorded.auto_score, recorded.needs_manual_grade = 0.0, False
+        else:
+            recorded.auto_score = verdict.score
+            recorded.needs_manual_grade = recorded.manual_score is not None and (waited or score != verdict.score)
+        self.gradebook.db.commit()
+
+    def _keep_mark(self, cell: NotebookNode, recorded: Any, waited: bool) -> None:
+        now, before = text_hash(cell), self._texts.get(recorded.name)
+        marked = None
+        if recorded.manual_score is not None and before:
+            # A mark that waited for a second look was given for an earlier text than the last one.
+            marked = before["marked"] if waited else before["graded"]
+            recorded.needs_manual_grade = marked != now
+        self._texts[recorded.name] = {"graded": now, "marked": marked}
+
+
+def text_hash(cell: NotebookNode) -> str:
+    """Return the hash of a written answer: its text and the pictures attached to it."""
+    content = json.dumps([cell.source.strip(), cell.get("attachments", {})], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
