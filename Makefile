@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check notebooks figures models lab pdf grade gradescope bench clean
+.PHONY: help setup demo test check notebooks figures models lab pdf grade verify gradescope bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ pdf: $(READY) ## Make a PDF of the written answers in NOTEBOOK=notebooks/07_writ
 grade: $(READY) ## Grade SUBMISSIONS=folder-or-zip into INTO=grading
 	@test -n "$(SUBMISSIONS)" || { echo "Which submissions? make grade SUBMISSIONS=path/to/folder-or-zip"; exit 2; }
 	$(BIN)/python -m helpers.course grade "$(SUBMISSIONS)" --into "$(INTO)" $(if $(UNSAFE),--unsafe)
+
+verify: $(READY) ## Tell whether the ledger in INTO=grading is as it was written
+	$(BIN)/python -m helpers.course verify "$(INTO)"
 
 gradescope: $(READY) ## Write an autograder zip for ASSIGNMENT=01_saliency to build/
 	$(BIN)/python -m helpers.course gradescope $(ASSIGNMENT)

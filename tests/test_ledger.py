@@ -1,7 +1,13 @@
 """The record of all verdicts shows every change made to it."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from helpers import COURSE
+from helpers.course import __main__
 from helpers.course.marks import ledger
 
 
@@ -38,3 +44,32 @@ def test_a_record_cut_short_has_another_last_seal(record):
     known = ledger.verify(record)
     record.write_text("".join(line + "\n" for line in record.read_text().splitlines()[:-1]))
     assert ledger.verify(record) != known
+
+
+def verified(folder, capsys):
+    """What the command says of a graded folder, and how it exits."""
+    try:
+        __main__.main(["verify", str(folder)])
+    except SystemExit as end:
+        return str(end.code)
+    return capsys.readouterr().out.strip()
+
+
+def test_the_command_says_in_one_sentence_whether_a_record_is_as_it_was_written(record, capsys):
+    last = ledger.verify(record)
+    assert verified(record.parent, capsys) == f"Every line of {record} is as it was written; the last seal is {last}."
+    record.write_text(record.read_text().replace("2.5", "9.5"))
+    said = verified(record.parent, capsys)
+    assert said == f"{record}: line 2 is not as it was written, or a line before it is missing"
+    record.write_text("")
+    assert verified(record.parent, capsys) == f"{record}: all lines are missing"
+    record.unlink()
+    assert verified(record.parent, capsys) == f"found no ledger {record}; wanted one that `make grade` wrote"
+
+
+def test_the_command_exits_with_an_error_where_a_record_was_changed(record):
+    record.write_text(record.read_text().replace("2.5", "9.5"))
+    command = [sys.executable, "-m", "helpers.course", "verify", record.parent]
+    environment = os.environ | {"PYTHONPATH": str(COURSE)}
+    done = subprocess.run(command, cwd=COURSE, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1

@@ -77,6 +77,18 @@ def gradescope(options: Namespace) -> None:
     print(f"wrote {path.relative_to(COURSE)}; upload it as the autograder of the assignment")
 
 
+def verify(options: Namespace) -> None:
+    """Tell whether the ledger of a graded folder is as it was written."""
+    from helpers.course.marks import ledger
+
+    path = Path(options.folder) / "ledger.jsonl"
+    try:
+        last = ledger.verify(path)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(str(error))
+    print(f"Every line of {path} is as it was written; the last seal is {last}.")
+
+
 def print_places(folder: str | Path) -> None:
     """Say where the results of a grading lie."""
     folder = Path(folder).absolute()
@@ -120,11 +132,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line and run one command."""
     parser = argparse.ArgumentParser(prog="python -m helpers.course", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (notebooks, check, figures, grade, gradescope, demo):
+    for command in (notebooks, check, figures, grade, verify, gradescope, demo):
         sub = commands.add_parser(command.__name__, help=command.__doc__)
         sub.set_defaults(run=command)
         if command is gradescope:
             sub.add_argument("assignment", help="such as 01_saliency")
+        if command is verify:
+            sub.add_argument("folder", nargs="?", default="grading", help="a graded folder (default: grading)")
         if command is grade:
             sub.add_argument("submissions", help="folder or zip, as students or a platform hand it over")
             sub.add_argument("--into", default="grading", help="nbgrader's course folder (default: grading)")
