@@ -8,7 +8,8 @@ from typing import Any
 from helpers.course.pages.cells import MARKDOWN, NAMELESS, OPTIONAL, OPTIONS, Cell
 from helpers.course.pages.problems import Problem, problem
 
-_OF_JUPYTEXT = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "cell_marker", "region_name")
+_GARBLED = "incorrectly_encoded_metadata"
+_OF_JUPYTEXT = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "cell_marker", "region_name", _GARBLED)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,58}")  # with "test_" before it, it fits a cell id's 64 characters
 _FIGURE_NAME = re.compile(r"[A-Za-z0-9_-]{1,59}")
 _WANTED = {
@@ -28,22 +29,26 @@ def read_marker(cell: Cell, metadata: dict[str, Any]) -> tuple[Cell, list[Proble
         cell: the cell, of kind markdown or code.
         metadata: what Jupytext reads on the marker: an option and its value, a word and None, more words as title.
     """
-    given = {key: value for key, value in metadata.items() if key not in _OF_JUPYTEXT}
-    garbled = given.pop("incorrectly_encoded_metadata", None)
-    words = (given.pop("title", None) or "").split() + [key for key in given if given[key] is None]
-    options = {key: value for key, value in given.items() if value is not None}
+    words, options = _parted(metadata)
     tags = [tag for tag in (*OPTIONS, *NAMELESS) if tag in words or (tag in options and tag in OPTIONS)]
     kind = tags[0] if tags else cell.kind
+    values = {option: options[option] for option in _allowed(kind) if option in options}
     problems = [*_about_tags(cell, words, tags)]
-    if garbled:
+    if _GARBLED in metadata:
         wanted, advice = 'option="text" or option=number', "put texts in double quotes"
         problems.append(problem(cell, "marker not understood", wanted, advice))
-    values = {option: options[option] for option in _allowed(kind) if option in options}
     if kind in OPTIONS:
         values["name"] = str(options.get(kind, ""))
         problems += _about_name(cell, kind, options.get(kind, ""))
     problems += _about_options(cell, kind, {key: value for key, value in options.items() if key not in tags})
     return replace(cell, kind=kind, **values), problems
+
+
+def _parted(metadata: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """The words on a marker, and its options with their values."""
+    given = {key: value for key, value in metadata.items() if key not in _OF_JUPYTEXT}
+    words = (given.pop("title", None) or "").split() + [key for key, value in given.items() if value is None]
+    return words, {key: value for key, value in given.items() if value is not None}
 
 
 def _allowed(kind: str) -> tuple[str, ...]:
