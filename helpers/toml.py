@@ -1,4 +1,4 @@
-"""TOML files, also on Python 3.10, which cannot read them by itself."""
+"""Files that people type, in TOML, on Python 3.10 too."""
 
 import sys
 from pathlib import Path
@@ -11,5 +11,8 @@ else:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the tables in a file."""
-    return tomllib.loads(path.read_text("utf-8"))
+    """Return what is in a TOML file; ValueError naming the file and the place when it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise ValueError(f"{path}: {error}") from error

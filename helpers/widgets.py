@@ -1,18 +1,26 @@
 """Widgets for notebooks: a quiz that tells at once what is wrong with an answer, and does not mark it.
 
-    quiz([Question("Which is even?", right="4", wrong={"5": "5 = 2 · 2 + 1."}, because="4 = 2 · 2."), ...])
+    quiz("07_writeup")
 
-Where there are no widgets (a page on GitHub, a PDF, a run without a browser), the questions stand there as plain text.
+shows the questions of data/quizzes/07_writeup.toml. Where there are no widgets (a page on GitHub, a PDF, a run without
+a browser), they stand there as plain text.
 """
 
 import random
 import textwrap
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import partial
 from html import escape
+from pathlib import Path
+from typing import Any
 
 import ipywidgets
 from IPython.display import display
+
+from helpers import DATA, toml
+
+QUIZZES = DATA / "quizzes"
 
 # Colours carry no meaning of their own: an answer that was chosen has a sign, and its feedback begins with words.
 STYLE = """<style>
@@ -52,13 +60,13 @@ class Question:
     wrong: dict[str, str]
     because: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse a question that cannot be asked."""
         if not isinstance(self.wrong, dict) or not self.wrong:
             raise self._malformed(
                 f"wrong={self.wrong!r}",
                 "a dict with at least one wrong answer",
-                'Write wrong={"an answer": "why it is wrong"}.',
+                'Write "an answer" = "why it is wrong" below [question.wrong].',
             )
         texts = {"text": self.text, "right": self.right, "because": self.because}
         for answer, reason in self.wrong.items():
@@ -73,15 +81,15 @@ class Question:
                 raise self._malformed(f"the answer {answer!r} twice", "answers that differ", "Reword or delete one.")
             seen.add(plain)
 
-    def _malformed(self, found, wanted, do):
+    def _malformed(self, found: str, wanted: str, do: str) -> ValueError:
         return ValueError(f"Question {self.text!r}: found {found}; wanted {wanted}. {do}")
 
     @property
-    def answers(self):
+    def answers(self) -> tuple[str, ...]:
         """All answers, the right one first."""
         return (self.right, *self.wrong)
 
-    def feedback(self, answer):
+    def feedback(self, answer: str) -> tuple[bool, str]:
         """Return whether `answer` is right, and the text that says why or why not."""
         return (True, self.because) if answer == self.right else (False, self.wrong[answer])
 
@@ -95,21 +103,12 @@ class Quiz:
     box: the widget
     """
 
-    def __init__(self, questions, seed=None):
-        """Shuffle the answers, by `seed` or anew each time; ValueError for no questions, or one asked twice."""
+    def __init__(self, questions: Sequence[Question], seed: int | None = None):
+        """Shuffle the answers, by `seed` or anew each time."""
         self.questions = tuple(questions)
-        if not self.questions:
-            raise ValueError("quiz: found no questions; wanted at least one. Write quiz([Question(...), ...]).")
-        for number, question in enumerate(self.questions):
-            if not isinstance(question, Question):
-                raise ValueError(
-                    f"quiz: found {question!r} in the list; wanted Questions. Write Question(text, right=..., ...)."
-                )
-            if question.text in [earlier.text for earlier in self.questions[:number]]:
-                raise ValueError(f"quiz: found {question.text!r} twice; wanted each question once. Delete one.")
         chance = random.Random(seed)
         self.answers = tuple(tuple(chance.sample(q.answers, len(q.answers))) for q in self.questions)
-        self.tried = tuple([] for _ in self.questions)
+        self.tried: tuple[list[str], ...] = tuple([] for _ in self.questions)
         self._score = ipywidgets.HTML()
         intro = (
             f"{STYLE}Choose an answer to each question. If it is wrong, try again. The score counts first tries; none "
@@ -120,7 +119,7 @@ class Quiz:
         ).add_class("quiz")
         self._show_score()
 
-    def choose(self, number, answer):
+    def choose(self, number: int, answer: str) -> tuple[bool, str]:
         """Choose an answer of question `number`, counted from 0; return whether it is right, and the feedback."""
         verdict = self.questions[number].feedback(answer)
         if answer not in self.tried[number]:
@@ -128,7 +127,7 @@ class Quiz:
         return verdict
 
     @property
-    def score(self):
+    def score(self) -> str:
         """The line below the questions: how many were right at the first try, and which are open."""
         pairs = list(zip(self.questions, self.tried, strict=True))
         at_once = sum(tried[:1] == [question.right] for question, tried in pairs)
@@ -138,7 +137,7 @@ class Quiz:
             return f"{line} All questions are answered. Run the cell again for another order of the answers."
         return f"{line} Still open: {', '.join(still_open)}."
 
-    def __str__(self):
+    def __str__(self) -> str:
         """Return the questions and answers as plain text, without a hint at what is right."""
         wrap = partial(textwrap.fill, width=100)
         blocks = ["A quiz. Run this cell in JupyterLab or Colab to choose answers."]
@@ -148,12 +147,12 @@ class Quiz:
             blocks.append("\n".join(lines))
         return "\n\n".join(blocks)
 
-    def _ipython_display_(self):
+    def _ipython_display_(self) -> None:
         # A bundle of our own, since that of a widget has no more than its class name for readers without widgets.
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         display({"text/plain": str(self), "application/vnd.jupyter.widget-view+json": view}, raw=True)
 
-    def _asked(self, number):
+    def _asked(self, number: int) -> ipywidgets.VBox:
         """Return the widget of one question: its text, and below each answer a place for the feedback."""
         text = f'<span class="quiz-number">Question {number + 1}.</span> {escape(self.questions[number].text)}'
         rows = [ipywidgets.HTMLMath(f'<div class="quiz-text">{text}</div>')]
@@ -164,7 +163,7 @@ class Quiz:
             rows += [button, feedback]
         return ipywidgets.VBox(rows)
 
-    def _press(self, number, answer, feedback, button):
+    def _press(self, number: int, answer: str, feedback: ipywidgets.HTMLMath, button: ipywidgets.Button) -> None:
         right, why = self.choose(number, answer)
         sign, words, kind = ("✓", "Right.", "quiz-right") if right else ("✗", "Not this one.", "quiz-wrong")
         button.description = f"{sign} {answer}"
@@ -173,15 +172,62 @@ class Quiz:
         feedback.layout.display = None
         self._show_score()
 
-    def _show_score(self):
+    def _show_score(self) -> None:
         self._score.value = f'<div class="quiz-score">{self.score}</div>'
 
 
-def quiz(questions, seed=None):
+def quiz(name: str, seed: int | None = None) -> Quiz:
     """Return a quiz for the last line of a cell, which shows it.
 
     Args:
-        questions: Questions, shown in this order.
+        name: that of a file in data/quizzes/, without its `.toml`.
         seed: a number that fixes the order of the answers; without one it is another at each run.
+
+    Raises:
+        ValueError: for a name that has no file, and for a file that is malformed.
     """
-    return Quiz(questions, seed)
+    path = QUIZZES / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(path.stem for path in QUIZZES.glob("*.toml")))
+        raise ValueError(f"quiz: found {name!r}; wanted one of {known}.")
+    return Quiz(read_questions(path), seed)
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Return the questions in a TOML file; ValueError names file, question and what is wrong.
+
+    Each is a table `[[question]]` with the fields of Question. Line breaks and indentation inside a text do not count.
+    """
+    tables = toml.read(path)
+    entries = tables.pop("question", None)
+    if tables or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        found = ", ".join(tables) or ("no question" if entries is None else f"question = {entries!r}")
+        raise ValueError(f"{path}: found {found}; wanted tables that begin with [[question]], and nothing else.")
+    questions: list[Question] = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            question = _question(entry)
+            if question.text in [earlier.text for earlier in questions]:
+                raise ValueError(f"found {question.text!r} twice; wanted each question once. Delete one.")
+        except ValueError as error:
+            raise ValueError(f"{path}, question {number}: {error}") from error
+        questions.append(question)
+    return questions
+
+
+def _question(entry: dict[str, Any]) -> Question:
+    """A table of a file as a Question; ValueError when it is malformed."""
+    wanted = [field.name for field in fields(Question)]
+    missing = [name for name in wanted if name not in entry]
+    unknown = [name for name in entry if name not in wanted]
+    if missing or unknown:
+        found = f"no {', '.join(missing)}" if missing else f"an unknown {', '.join(unknown)}"
+        raise ValueError(f"found {found}; wanted {', '.join(wanted)}.")
+    return Question(**_unwrapped(entry))
+
+
+def _unwrapped(value: Any) -> Any:
+    """Each text of a table in one line."""
+    if isinstance(value, dict):
+        return {key: _unwrapped(part) for key, part in value.items()}
+    return " ".join(value.split()) if isinstance(value, str) else value

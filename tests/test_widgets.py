@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import ipywidgets
 import nbclient
@@ -9,7 +10,7 @@ import nbformat.v4
 import pytest
 
 from helpers import COURSE, widgets
-from helpers.widgets import Question, quiz
+from helpers.widgets import Question, Quiz, quiz
 
 
 def question(text="Which is even?", right="4", **changes):
@@ -18,7 +19,7 @@ def question(text="Which is even?", right="4", **changes):
 
 
 def three(seed=0):
-    return quiz([question("Which is even?"), question("Which is a square?"), question("Which is after 3?")], seed)
+    return Quiz([question("Which is even?"), question("Which is a square?"), question("Which is after 3?")], seed)
 
 
 def parts(box):
@@ -104,7 +105,7 @@ def test_nothing_is_told_before_an_answer_is_chosen():
 
 
 def test_texts_are_no_markup():
-    shown = quiz([question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script>")])
+    shown = Quiz([question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script>")])
     text = shown.box.children[1].children[0].value
     assert "1 &lt; 2 &amp; &lt;b&gt;" in text
     _, below = press(shown, 0, "4")
@@ -147,7 +148,7 @@ def test_looking_at_other_answers_afterwards_changes_no_score():
 
 
 def test_plain_text_has_all_questions_and_answers_and_no_feedback():
-    shown = quiz([question("Which is even? " + 30 * "word "), question("And now?", right="nine " * 40)], 3)
+    shown = Quiz([question("Which is even? " + 30 * "word "), question("And now?", right="nine " * 40)], 3)
     text = str(shown)
     assert max(map(len, text.splitlines())) <= 100
     flat = " ".join(text.split())
@@ -178,19 +179,18 @@ def test_display_carries_both_the_widget_and_the_text(monkeypatch):
 
 
 def test_notebook_run_without_a_browser_keeps_the_text_and_no_reasons():
-    source = """
-        from helpers.widgets import Question, quiz
-        quiz([Question("Which is even?", right="4", wrong={"5": "REASON"}, because="REASON")])
-    """
     notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell("\n".join(map(str.strip, source.split("\n"))))]
+        cells=[nbformat.v4.new_code_cell('from helpers.widgets import quiz\nquiz("07_writeup")')]
     )
     nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(COURSE)}}).execute()
     [output] = notebook.cells[0].outputs
     assert output.output_type == "display_data"
-    assert "1. Which is even?" in output.data["text/plain"]
+    first, *_ = widgets.read_questions(widgets.QUIZZES / "07_writeup.toml")
+    assert f"1. {first.text}" in output.data["text/plain"]
     assert "application/vnd.jupyter.widget-view+json" in output.data
-    assert "REASON" not in json.dumps([output, notebook.metadata])
+    kept = json.dumps([output, notebook.metadata], ensure_ascii=False)
+    assert first.right in kept
+    assert not any(reason in kept for reason in (first.because, *first.wrong.values()))
 
 
 # Malformed questions
@@ -224,10 +224,92 @@ def test_malformed_question_says_found_wanted_and_what_to_do(changes, found):
     assert message.endswith(".")
 
 
-def test_a_quiz_needs_questions_and_each_once():
-    with pytest.raises(ValueError, match="found no questions; wanted at least one"):
-        quiz([])
-    with pytest.raises(ValueError, match="found 'Which is even\\?' in the list; wanted Questions"):
-        quiz([question(), "Which is even?"])
-    with pytest.raises(ValueError, match="found 'Which is even\\?' twice"):
-        quiz([question(), question(because="Another reason.")])
+# Files of questions
+
+EVEN = """
+[[question]]
+text = "Which is even?"
+right = "4"
+because = '''
+  It is twice
+  a number.'''
+
+[question.wrong]
+"3" = "3 = 2 + 1."
+"5" = '''
+  5 = 4
+    + 1.'''
+"""
+
+
+@pytest.fixture
+def file(monkeypatch, tmp_path):
+    """Return a function that writes a quiz, even.toml, where quizzes are looked for."""
+    monkeypatch.setattr(widgets, "QUIZZES", tmp_path)
+    return lambda text: (tmp_path / "even.toml").write_text(text, "utf-8")
+
+
+def test_line_breaks_and_indentation_in_a_file_do_not_count(file):
+    file(EVEN)
+    [asked] = quiz("even").questions
+    assert asked == question(wrong={"3": "3 = 2 + 1.", "5": "5 = 4 + 1."})
+
+
+def test_order_of_a_quiz_from_a_file_depends_on_the_seed(file):
+    file(EVEN)
+    assert quiz("even", 1).answers == quiz("even", 1).answers
+    assert len({quiz("even", seed).answers for seed in range(20)}) == 6
+
+
+def test_unknown_quiz_lists_the_known_ones(file):
+    file(EVEN)
+    with pytest.raises(ValueError, match=r"^quiz: found 'odd'; wanted one of even\.$"):
+        quiz("odd")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('right = "4"', "right = 4", ", question 1: Question 'Which is even?': found 4 as right; wanted a text"),
+        ('right = "4"', "", ", question 1: found no right; wanted text, right, wrong, because."),
+        ('right = "4"', 'right = "4"\nhint = ""', ", question 1: found an unknown hint; wanted text, right, wrong, b"),
+        ('"3" =', '"4" =', ", question 1: Question 'Which is even?': found the answer '4' twice; wanted"),
+        ('"3" =', '"5" =', ": "),  # the words are those of TOML's reader
+        ('right = "4"', "right = 4 apples", ": "),
+        ("[question.wrong]", '[question.wrong."3"]', ", question 1: Question 'Which is even?': found {"),
+        ("[[question]]", "[[questions]]", ": found questions"),
+        (EVEN, "", ": found no question; wanted tables that begin with [[question]]"),
+        (EVEN, 'question = "Which is even?"', ": found question = 'Which is even?'; wanted tables"),
+        (EVEN, EVEN + EVEN, ", question 2: found 'Which is even?' twice; wanted each question once."),
+    ],
+)
+def test_malformed_file_says_where_and_what(file, tmp_path, old, new, message):
+    assert EVEN.count(old) == 1
+    file(EVEN.replace(old, new))
+    with pytest.raises(ValueError) as refused:
+        quiz("even")
+    assert str(refused.value).startswith(f"{tmp_path / 'even.toml'}{message}")
+
+
+def test_file_that_is_no_text_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(widgets, "QUIZZES", tmp_path)
+    (tmp_path / "even.toml").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"even\.toml: 'utf-8' codec can't decode"):
+        quiz("even")
+
+
+# The quizzes of the course
+
+
+@pytest.mark.parametrize("path", sorted(widgets.QUIZZES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_quiz_of_the_course_can_be_asked(path):
+    assert quiz(path.stem).questions
+
+
+def test_every_quiz_of_the_course_is_asked_by_the_page_of_its_name():
+    asked = {
+        (path.stem, name)
+        for path in (COURSE / "solutions").glob("*.py")
+        for name in re.findall(r'\bquiz\("(.*?)"\)', path.read_text("utf-8"))
+    }
+    assert asked == {(path.stem, path.stem) for path in widgets.QUIZZES.glob("*.toml")}
