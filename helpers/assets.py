@@ -6,16 +6,16 @@ A room without internet sets the environment variable COURSE_ASSETS to a folder 
 
 import hashlib
 import os
-import tempfile
-import urllib.request
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tqdm.auto import tqdm
+import torch
 
 TIMEOUT = 10  # seconds of silence after which the network counts as absent
-BLOCK = 1 << 16  # bytes
 
 
 class AssetError(Exception):
@@ -46,63 +46,43 @@ def cache_folder() -> Path:
 def fetch(relative: str, url: str, cached: Path, sha256: str) -> Path:
     """Return the path of a checked file: COURSE_ASSETS/`relative`, else `cached`, downloaded if need be.
 
-    `sha256` is the hexadecimal digest wanted, or its first digits. Raises AssetError for a file that has
-    another one, and UnreachableError for a file that cannot be had.
+    `sha256` is the hexadecimal digest wanted, or its first digits. Raises AssetError for a file on this machine that
+    has another one, and UnreachableError for a file that cannot be had. `cached` appears only when whole and checked.
     """
     path = asset(relative)
-    if path is None:
-        path = cached
-        if not cached.is_file():
-            try:
-                download(url, cached, sha256)
-            except (OSError, HTTPException) as error:
-                raise UnreachableError(
-                    f"{cached.name} is not on this machine and cannot be downloaded from "
-                    f"{urlsplit(url).hostname} into {cached.parent} ({error}): connect to the internet, "
-                    f"or set COURSE_ASSETS to a folder that holds {relative}."
-                ) from error
-            return cached
-    found = hashlib.sha256()
+    if path is None and not cached.is_file():
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            with _no_longer_silence_than(TIMEOUT):
+                torch.hub.download_url_to_file(url, str(cached), hash_prefix=sha256)
+        # RuntimeError: the digest of what came is another one. The line broke, or something on the way answered.
+        except (OSError, HTTPException, RuntimeError) as error:
+            raise UnreachableError(
+                f"{cached.name} is not on this machine and cannot be downloaded from "
+                f"{urlsplit(url).hostname} into {cached.parent} ({error}): connect to the internet, "
+                f"or set COURSE_ASSETS to a folder that holds {relative}."
+            ) from error
+        return cached
+    path = path or cached
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            found.update(block)
-    check_digest(path, found.hexdigest(), sha256, "delete it and run this again")
+        while block := file.read(1 << 20):
+            digest.update(block)
+    found = digest.hexdigest()
+    if not found.startswith(sha256):
+        raise AssetError(
+            f"{path} is not the file the course knows (sha256 found {found[:12]}, wanted {sha256[:12]}): delete it "
+            "and run this again."
+        )
     return path
 
 
-def download(url: str, target: Path, sha256: str) -> None:
-    """Download `url` to the path `target` with a progress bar; `target` appears only when whole and checked.
-
-    The bytes go to a part file beside `target`, which takes its name at the end and is removed on any
-    failure, so that a stopped download leaves nothing bad. Raises AssetError for a file with another sha256,
-    and what urllib and the file system raise.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
-    part = Path(name)
-    found = hashlib.sha256()
+@contextmanager
+def _no_longer_silence_than(seconds: float) -> Iterator[None]:
+    """Let a silent connection that is opened in here fail after so long; PyTorch's download takes no timeout."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
     try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            length = answer.headers.get("Content-Length")
-            total = int(length) if length else None
-            with tqdm(total=total, desc=target.name, unit="B", unit_scale=True, leave=False) as bar:
-                while block := answer.read(BLOCK):
-                    file.write(block)
-                    found.update(block)
-                    bar.update(len(block))
-            size = file.tell()
-        if total is not None and size < total:
-            raise ConnectionError(f"it stopped after {size} of {total} bytes")
-        check_digest(target, found.hexdigest(), sha256, "the download was not kept, run this again")
-        part.chmod(0o644)  # mkstemp makes files that other users of a shared cache cannot read
-        part.replace(target)
+        yield
     finally:
-        part.unlink(missing_ok=True)
-
-
-def check_digest(path: Path, found: str, wanted: str, remedy: str) -> None:
-    """Raise AssetError unless the sha256 `found` for the file at `path` begins with the digits `wanted`."""
-    if not found.startswith(wanted):
-        raise AssetError(
-            f"{path} is not the file the course knows (sha256 found {found[:12]}, wanted {wanted[:12]}): {remedy}."
-        )
+        socket.setdefaulttimeout(before)

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import urllib.error
-import urllib.request
 
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from helpers.pictures import (
 
 IMAGENET = torchvision.models.get_model_weights("squeezenet1_1").DEFAULT.meta["categories"]
 
+DOWNLOAD = torch.hub.download_url_to_file
 needs_assets = pytest.mark.skipif("COURSE_ASSETS" not in os.environ, reason="COURSE_ASSETS is not set")
 
 
@@ -38,10 +38,10 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.delenv("COURSE_ASSETS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def refuse(url, timeout):
+    def refuse(*_, **__):
         raise urllib.error.URLError("Name or service not known")
 
-    monkeypatch.setattr(assets.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
 
 
 def some_pictures(with_masks=True):
@@ -263,8 +263,7 @@ def own_photos(offline, monkeypatch, tmp_path):
 
 def test_photographs_are_downloaded_once_in_the_order_asked(own_photos, monkeypatch, tmp_path):
     with monkeypatch.context() as online:
-        opener = urllib.request.build_opener()
-        online.setattr(assets.urllib.request, "urlopen", opener.open)
+        online.setattr(torch.hub, "download_url_to_file", DOWNLOAD)
         batch = photographs(["blue", "red", "blue"], size=16)
     assert batch.names == ("blue", "red", "blue") and batch.labels.tolist() == [1, 0, 1]
     assert batch.masks is None
