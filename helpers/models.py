@@ -65,6 +65,9 @@ INCEPTIONS = ("googlenet", "inception_v3")
 class Normalise(nn.Module):
     """(x - mean) / std for each channel of a batch (N, C, H, W)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         """Take the mean and the standard deviation of each channel, in pixel units."""
         super().__init__()
@@ -114,7 +117,7 @@ class Classifier(nn.Module):
         self._cam_path = cam_layer
         for module in self.modules():
             if hasattr(module, "inplace"):
-                module.inplace = False
+                module.inplace = False  # type: ignore[assignment]  # PyTorch says Tensor | Module of any attribute
         self.requires_grad_(False)
         self.eval()
 
@@ -215,11 +218,11 @@ def _with_relu_modules(name: str, network: nn.Module) -> nn.Module:
     if name.startswith("densenet"):
         return nn.Sequential(
             OrderedDict(
-                features=network.features,
+                features=network.get_submodule("features"),
                 relu=nn.ReLU(),
                 pool=nn.AdaptiveAvgPool2d(1),
                 flatten=nn.Flatten(),
-                classifier=network.classifier,
+                classifier=network.get_submodule("classifier"),
             )
         )
     if name in INCEPTIONS:
@@ -264,7 +267,7 @@ def _weights_file(name: str, url: str) -> Path:
     if own is not None:
         return own  # whatever the course's owner put there: it must fit the network, no digest is known
     file = url.rpartition("/")[2]
-    sha256 = re.search(r"-([0-9a-f]{8,})\.pth$", file)[1]  # torchvision names its files by their first digits
+    sha256 = file.removesuffix(".pth").rpartition("-")[2]  # torchvision names its files by their first digits
     return assets.fetch(relative, url, Path(torch.hub.get_dir()) / "checkpoints" / file, sha256)
 
 

@@ -1,7 +1,7 @@
 """Batches of pictures: photographs for the ImageNet networks, drawn scenes for the picture-book ones."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,8 +102,8 @@ def picture_pairs(count: int, seed: int = 0, *, size: int = 64) -> Pictures:
     """
     scenes = []
     for index in range(count):
-        pair = random.Random(f"pairs/{seed}/{index}").sample(range(len(CLASSES)), 2)
-        scenes.append(draw_scene(seed, index, pair=tuple(pair), size=size))
+        first, second = random.Random(f"pairs/{seed}/{index}").sample(range(len(CLASSES)), 2)
+        scenes.append(draw_scene(seed, index, pair=(first, second), size=size))
     labels = torch.tensor([list(scene.labels) for scene in scenes])
     return Pictures(
         _pixels(np.stack([scene.image for scene in scenes])),
@@ -159,8 +159,8 @@ def read_photograph(path: str | Path, size: int = 224) -> Tensor:
     The shorter side is scaled to `size` pixels (bilinear with antialiasing), and the centre is cut out. A
     picture is turned as its camera held it; what is transparent becomes white.
     """
-    with Image.open(path) as picture:
-        picture = ImageOps.exif_transpose(picture)
+    with Image.open(path) as file:
+        picture: Image.Image = ImageOps.exif_transpose(file)
         if picture.mode.startswith("I"):  # 16 bits a pixel, which a plain conversion would clip
             levels = np.asarray(picture, dtype=np.float32) / 65535
             picture = Image.fromarray((levels.clip(0, 1) * 255).round().astype(np.uint8))
@@ -192,6 +192,7 @@ def mistakes(model: Classifier, count: int = 5) -> Pictures:
     from the harder range of scenes. The same model always gets the same pictures. Raises ValueError when it
     makes no mistake on any of them.
     """
+    batches: Iterator[Pictures]
     if _reads_picture_book(model):
         batches = (picture_book(50, seed, size=model.input_size, harder=True) for seed in range(HARDER_BOOKS))
     else:

@@ -200,7 +200,7 @@ def read_questions(path: Path) -> list[Question]:
     """
     tables = toml.read(path)
     entries = tables.pop("question", None)
-    if tables or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if tables or not entries or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         found = ", ".join(tables) or ("no question" if entries is None else f"question = {entries!r}")
         raise ValueError(f"{path}: found {found}; wanted tables that begin with [[question]], and nothing else.")
     questions: list[Question] = []

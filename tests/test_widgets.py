@@ -279,6 +279,7 @@ def test_unknown_quiz_lists_the_known_ones(file):
         ("[question.wrong]", '[question.wrong."3"]', ", question 1: Question 'Which is even?': found {"),
         ("[[question]]", "[[questions]]", ": found questions"),
         (EVEN, "", ": found no question; wanted tables that begin with [[question]]"),
+        (EVEN, "question = []", ": found question = []; wanted tables"),
         (EVEN, 'question = "Which is even?"', ": found question = 'Which is even?'; wanted tables"),
         (EVEN, EVEN + EVEN, ", question 2: found 'Which is even?' twice; wanted each question once."),
     ],

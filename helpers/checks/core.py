@@ -120,13 +120,13 @@ def tiny_network(seed, size=(9, 13), classes=5, *, dtype=torch.float64, trainabl
         network = TinyNetwork(size, classes)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.2)
-                module.running_var.uniform_(0.5, 2)
+                module.get_buffer("running_mean").normal_(0, 0.2)
+                module.get_buffer("running_var").uniform_(0.5, 2)
                 nn.init.uniform_(module.weight, 0.5, 1.5)
                 nn.init.normal_(module.bias, 0, 0.2)
         with torch.no_grad():
-            network.head[-3].weight *= 3  # scores far enough apart that a softmax changes the picture
-            network.head[-1].weight *= 3
+            for weights in ("head.4.weight", "head.6.weight"):
+                network.get_parameter(weights).mul_(3)  # scores far enough apart that a softmax changes the picture
         model = Classifier(
             network,
             [f"class {number}" for number in range(classes)],

@@ -67,11 +67,11 @@ def plain_network(seed, size=(5, 7), classes=3):
             nn.Flatten(),
             nn.Linear(3 * (size[0] - 2) * (size[1] - 2), classes),
         ).double()
-        nn.init.normal_(network[1].running_mean, 0, 0.3)
-        nn.init.uniform_(network[1].running_var, 0.5, 2)
-        nn.init.normal_(network[1].bias, 0, 0.3)
+        nn.init.normal_(network.get_buffer("1.running_mean"), 0, 0.3)
+        nn.init.uniform_(network.get_buffer("1.running_var"), 0.5, 2)
+        nn.init.normal_(network.get_parameter("1.bias"), 0, 0.3)
         with torch.no_grad():
-            network[-1].weight *= 3
+            network.get_parameter("4.weight").mul_(3)
         for parameter in network.parameters():
             parameter.grad = torch.randn_like(parameter)
     return network

@@ -426,11 +426,12 @@ def occlusion_map(function):
         """for a score that adds pixels up, you can tell each drop by hand"""
         weights = torch.tensor(WINDOWS, dtype=torch.float64).repeat_interleave(2, 0).repeat_interleave(2, 1) / 12
         with torch.random.fork_rng(devices=[]):
-            network = nn.Sequential(nn.Flatten(), nn.Linear(72, 2))
-        network[1].weight.data.copy_(torch.stack([torch.zeros(72), weights.expand(3, 4, 6).flatten()]))
-        network[1].bias.data.fill_(0.5)
+            linear = nn.Linear(72, 2)
+        linear.weight.data.copy_(torch.stack([torch.zeros(72), weights.expand(3, 4, 6).flatten()]))
+        linear.bias.data.fill_(0.5)
+        model = _classifier(nn.Sequential(nn.Flatten(), linear))
         images = torch.ones(2, 3, 4, 6, dtype=torch.float64)
-        result = function(images.clone(), torch.tensor([1, 1]), _classifier(network), 2, 2, 0.25)
+        result = function(images.clone(), torch.tensor([1, 1]), model, 2, 2, 0.25)
         check_tensor(result, (2, 2, 3), images, "one value for each window of 2 x 2 pixels")
         for drops in result:
             _explain_drops(drops)
@@ -483,7 +484,7 @@ def _two_part_problem(seed, count):
         network = nn.Sequential()
         network.add_module("front", nn.Conv2d(3, 4, 3, stride=2, padding=1))
         network.add_module("back", nn.Sequential(nn.Flatten(), nn.Linear(60, 8), nn.Tanh(), nn.Linear(8, 5)))
-        network.back[-1].weight.data *= 3
+        network.get_parameter("back.3.weight").data.mul_(3)
         model = _classifier(network, cam_layer="front", std=0.3)
     return model, *tiny_batch(model, count, seed, size=SMALL)
 
@@ -546,8 +547,9 @@ def _by_hand():
     with torch.random.fork_rng(devices=[]):
         layers = [nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(3, 2)]
     for layer, numbers in ((layers[0], FIRST), (layers[2], SECOND), (layers[5], HEAD)):
-        layer.weight.data.copy_(torch.tensor(numbers).view_as(layer.weight))
-        layer.bias.data.zero_()
+        weight = layer.get_parameter("weight")
+        weight.data.copy_(torch.tensor(numbers).view_as(weight))
+        layer.get_parameter("bias").data.zero_()
     image = torch.tensor(PIXEL, dtype=torch.float64).view(1, 3, 1, 1)
     return _classifier(nn.Sequential(*layers), cam_layer="0"), image, torch.tensor([1])
 
@@ -716,7 +718,7 @@ def _explain_enlarging(function):
     with torch.random.fork_rng(devices=[]):
         copying, averaging, head = nn.Conv2d(3, 2, 1), nn.AvgPool2d(4), nn.Linear(12, 2)
     copying.weight.data.copy_(torch.tensor([[1.0, -1, 0], [0, 0, 1]]).view(2, 3, 1, 1))
-    copying.bias.data.fill_(-0.25)
+    copying.get_parameter("bias").data.fill_(-0.25)
     head.weight.data.copy_(torch.tensor([0.0, 16]).view(2, 1) * torch.tensor([1.0] * 6 + [-1.0] * 6))
     model = _classifier(nn.Sequential(copying, nn.ReLU(), averaging, nn.Flatten(), head))
     found = function(bright.clone(), torch.tensor([1]), model, averaging).detach()[0]

@@ -84,17 +84,22 @@ def between(before: Point, start: Point, end: Point, after: Point, steps: int) -
     return drawn
 
 
+def pieces(points: list[Point], steps: int) -> list[Polygon]:
+    """The curves between all points but the first and the last, which only bend their neighbours."""
+    fours = zip(points, points[1:], points[2:], points[3:], strict=False)
+    return [between(*four, steps) for four in fours]
+
+
 def curve(points: list[Point], steps: int = 7) -> Polygon:
     """A smooth line through the points."""
     ends = [points[0], *points, points[-1]]
-    pieces = [between(*ends[k : k + 4], steps) for k in range(len(points) - 1)]
-    return [*itertools.chain(*pieces), points[-1]]
+    return [*itertools.chain(*pieces(ends, steps)), points[-1]]
 
 
 def blob(points: list[Point], steps: int = 7) -> Polygon:
     """A smooth closed outline through the points."""
     ring = [points[-1], *points, *points[:2]]
-    return [*itertools.chain(*(between(*ring[k : k + 4], steps) for k in range(len(points))))]
+    return [*itertools.chain(*pieces(ring, steps))]
 
 
 def stroke(points: list[Point], width: float) -> list[Polygon]:

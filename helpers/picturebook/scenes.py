@@ -98,7 +98,7 @@ def draw_scene(
 
     canvas = Canvas(paint_ground(rng, noise, size))
     scatter(canvas, rng, rng.randint(3, 8), (0.025, 0.075))
-    names = []
+    names: list[str] = []
     for position, each in enumerate(labels):
         kind = KINDS[CLASSES[each]]
         pen = Pen()

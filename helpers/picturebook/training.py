@@ -257,6 +257,7 @@ def fold_batch_norm(trained: SmallCNN) -> SmallCNN:
     for name, layer in trained.features.named_children():
         if isinstance(layer, nn.Conv2d):
             norm = trained.features.get_submodule(name.replace("conv", "norm"))
+            assert isinstance(norm, nn.BatchNorm2d)
             fused = fuse_conv_bn_eval(layer.eval(), norm.eval())
             folded.features.get_submodule(name).load_state_dict(fused.state_dict())
     folded.head.load_state_dict(trained.head.state_dict())
