@@ -29,10 +29,12 @@ demo: $(READY) ## Grade a small made-up class and show the marks
 test: $(READY) ## Run all tests, and every cell of the solved notebooks
 	COURSE_MODEL=picturebook COURSE_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest --nbval-lax tests solutions
 
-check: $(READY) ## Fail where a notebook is not what its source says, or where the style is off
+check: $(READY) ## Fail where a notebook is not what its source says, or style, types or layers are off
 	$(BIN)/python -m helpers.course check
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
 
 notebooks: $(READY) ## Build notebooks/, solutions/*.ipynb and data/released/ from solutions/*.py
 	$(BIN)/python -m helpers.course notebooks
