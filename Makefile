@@ -5,11 +5,12 @@ ASSIGNMENT ?= 01_saliency
 INTO ?= grading
 NOTEBOOK ?= notebooks/07_writeup.ipynb
 STUDENT ?=
+PAGE ?=
 BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check notebooks figures models lab pdf grade verify gradescope bench clean
+.PHONY: help setup demo test page check notebooks figures models lab pdf grade verify gradescope bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +29,10 @@ demo: $(READY) ## Grade a small made-up class and show the marks
 
 test: $(READY) ## Run all tests, and every cell of the solved notebooks
 	COURSE_MODEL=picturebook COURSE_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest --nbval-lax tests solutions
+
+page: $(READY) ## Test one assignment, PAGE=02_gradcam: its grader and its checks against all they must reject and accept
+	@test -n "$(PAGE)" || { echo "Which assignment? make page PAGE=02_gradcam"; exit 2; }
+	$(BIN)/python -m pytest tests/test_assignments.py tests/test_checks.py -k "$(PAGE)"
 
 check: $(READY) ## Fail where a notebook is not what its source says, or style, types or layers are off
 	$(BIN)/python -m helpers.course check

@@ -13,9 +13,9 @@ from helpers.course.pages import registry
 from helpers.course.pages.cells import cut
 
 PAGES = [page for page in registry.pages().values() if page.exercises]
-EXERCISES = [pytest.param(page, f, id=f) for page in PAGES for f in page.exercises]
+EXERCISES = [pytest.param(page, f, id=f"{page.name} {f}") for page in PAGES for f in page.exercises]
 MUTANTS = [
-    pytest.param(page, mutant, id=f"{f}: {mutant.says[:40]}")
+    pytest.param(page, mutant, id=f"{page.name} {f}: {mutant.says[:40]}")
     for page in PAGES
     for f in page.exercises
     for mutant in page.mutants(f)

@@ -142,6 +142,10 @@ def test_pre_commit_runs_what_make_check_runs():
 def test_integration_checks_and_tests():
     script = (COURSE / ".ci" / "run").read_text("utf-8")
     assert re.findall(r"^make (.*)", script, re.MULTILINE) == ["check", "test"]
+    jobs = yaml.safe_load((COURSE / ".github" / "workflows" / "ci.yml").read_text("utf-8"))["jobs"]
+    assert [step["run"] for step in jobs["all"]["steps"] if "run" in step] == ["bash .ci/run"]
+    assert f">={jobs['all']['strategy']['matrix']['python'][0]}" == PROJECT["project"]["requires-python"]
+    assert jobs["checks"]["steps"][-1]["run"] == "pre-commit run --all-files"
 
 
 # Versions

@@ -1,0 +1,102 @@
+"""What CONTRIBUTING.md shows an author: its page to copy is graded, its quiz asked, its drawing is of this house."""
+
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from helpers import COURSE, widgets
+from helpers.course.marks import compare, reference
+from helpers.course.pages import source
+from helpers.course.pages.cells import NAMELESS, OPTIONS, cut, without_markers
+from helpers.course.release import notebooks
+from helpers.course.run import execute
+
+TEXT = (COURSE / "CONTRIBUTING.md").read_text("utf-8")
+# The page to copy, and what may be added to it.
+PAGE = "\n\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("solutions") / "09_maps.py"
+    path.write_text(PAGE, "utf-8")
+    return source.read(path)
+
+
+@pytest.fixture(scope="module")
+def answers(page):
+    limits = execute.Limits(cell=60, notebook=300)
+    executed = execute.run(nbformat.writes(reference.notebook(page)), limits)
+    return reference.answers(page, nbformat.reads(executed, as_version=4))["stretched"]
+
+
+def test_page_has_every_tag_there_is():
+    explained = re.findall(r"^\| `# %%(?: \[markdown\])?(?: (\w+))?", TEXT, re.MULTILINE)
+    assert set(explained) == {"", *OPTIONS, *NAMELESS}
+    shown = re.findall(r"^# %%(?: \[markdown\])?(?: (\w+))?", PAGE, re.MULTILINE)
+    assert set(shown) == set(explained) - {"local"}
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_page_has_the_style_of_the_others(command):
+    name = str(COURSE / "solutions" / "09_maps.py")
+    ruff = [sys.executable, "-m", "ruff", *command, "--stdin-filename", name, "-"]
+    subprocess.run(ruff, input=PAGE, text=True, check=True, cwd=COURSE)
+
+
+def test_page_builds_both_notebooks(page):
+    student, solved = (
+        nbformat.writes(notebooks.student_notebook(page)),
+        nbformat.writes(notebooks.solved_notebook(page)),
+    )
+    assert "stretched: replace this line" in student and "keepdim=True).values" not in student
+    assert "low = maps.amin(" in solved and "low = maps.amin(" not in student
+
+
+def test_visible_check_passes_right_answers_and_names_wrong_ones(page):
+    def check(answer):
+        namespace = {}
+        for cell in (*(cell for cell in page.cells if cell.kind == "setup"), answer):
+            exec(without_markers(cell.source), namespace)
+        exec(cut(page.checks["stretched"].source, "HIDDEN TESTS"), namespace)
+
+    for right in (page.exercises["stretched"], *page.variants("stretched")):
+        check(right)
+    assert len(page.mutants("stretched")) == 3
+    for wrong in page.mutants("stretched"):
+        with pytest.raises(AssertionError, match=re.escape(wrong.visible)):
+            check(wrong)
+
+
+def test_grader_accepts_right_answers_and_names_wrong_ones(page, answers):
+    judge = reference.judge_of(page, "stretched")
+
+    def graded(parts):
+        return compare.grade("test_stretched", 4, parts, answers.reference, answers.mutants, judge=judge)
+
+    assert [graded(parts).verdict for parts in (answers.reference, *answers.variants)] == ["right", "right"]
+    for says, parts in answers.mutants:
+        assert graded(parts).score < 4 and says in graded(parts).message
+
+
+def test_quiz_can_be_asked(tmp_path):
+    [shown] = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "09_maps.toml").write_text(shown, "utf-8")
+    [question] = widgets.read_questions(tmp_path / "09_maps.toml")
+    assert question.right == "4"
+
+
+def test_drawing_is_of_this_house():
+    [drawing] = re.findall(r"## The house\n\n```\n(.*?)```", TEXT, re.DOTALL)
+    drawn, above = set(), []
+    for indent, name in re.findall(r"^( *)(\S+) ", drawing, re.MULTILINE):
+        above = [*above[: len(indent) // 2], name]
+        drawn.add("".join(above))
+    for folder in ("helpers/", "helpers/course/"):
+        modules = [path for path in (COURSE / folder).iterdir() if path.stem not in ("__init__", "__pycache__")]
+        there = {f"{folder}{path.name}{'/' * path.is_dir()}" for path in modules}
+        assert {name for name in drawn if re.fullmatch(rf"{folder}[^/]+/?", name)} == there
+    assert all((COURSE / name).exists() for name in drawn)
