@@ -36,7 +36,7 @@ class _Edit:
         return next((text for _, new in self.places for text in new), " ".join(self.says))
 
 
-@dataclass
+@dataclass(eq=False)
 class _Unsound(Exception):
     """What is wrong with an edit, as in a Problem."""
 
