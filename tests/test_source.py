@@ -184,6 +184,18 @@ FAULTS = [
     ("mistakes of an unknown exercise", 'mistakes="double"', 'mistakes="treble"', '# %% [markdown] mistakes="treble"'),
     ("mistakes on a code cell", '[markdown] mistakes="double"', 'mistakes="double"', '# %% mistakes="double"'),
     ("mistake without an edit", "# + return x\n", "", "# Nothing is doubled."),
+    (
+        "mistake without an edit",
+        "# This triples x.\n",
+        "# = return secret_answer * x\n# This triples x.\n",
+        "# = secret_answer = 2",
+    ),
+    (
+        "places overlap",
+        "# + return secret_answer + x\n",
+        "# + return secret_answer + x\n# = secret_answer = 2\n# = return secret_answer * x\n# + return 3 * x\n",
+        "# + return secret_answer + x",
+    ),
     ("mistake that says nothing", "# This triples x.\n", "", "# = secret_answer = 2"),
     ("place not once in the answer", "# = secret_answer = 2", "# = answer = 2", "# = answer = 2"),
     ("place not once in the answer", "# = secret_answer = 2\n", "", "# + secret_answer = 3"),

@@ -16,6 +16,7 @@ places has several pairs of `=` and `+`.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from helpers.course.pages.cells import Cell, without_markers
 from helpers.course.pages.problems import Problem, problem
@@ -29,6 +30,7 @@ class _Edit:
     places: list[tuple[list[str], list[str]]] = field(default_factory=list)
     says: list[str] = field(default_factory=list)
     visible: list[str] = field(default_factory=list)
+    unfinished: bool = False  # its last place has no line yet to take it
 
     @property
     def shown(self) -> str:
@@ -79,10 +81,12 @@ def _edits(cell: Cell) -> Iterator[_Edit]:
         edit = edit or _Edit(number)
         if mark == "=":
             place = [*place, text] if before == "=" else [text]
+            edit.unfinished = True
         elif mark == "+":
             if before != "+":
                 edit.places.append((place, []))
             edit.places[-1][1].append(text)
+            edit.unfinished = False
         else:
             (edit.visible if mark == "~" else edit.says).append(text.strip())
         before = mark
@@ -90,7 +94,7 @@ def _edits(cell: Cell) -> Iterator[_Edit]:
 
 def _mutant(cell: Cell, edit: _Edit, answer: str) -> Cell:
     """The edited answer as a mutant; _Unsound where the edit is no good."""
-    if not edit.places:
+    if not edit.places or edit.unfinished:
         wanted = "`= a line of the answer`, then `+ what it becomes`"
         raise _Unsound("mistake without an edit", edit.shown, wanted, "add them")
     if not edit.says:
@@ -118,7 +122,11 @@ def _edited(answer: str, edit: _Edit) -> str:
             raise _Unsound("place not once in the answer", found, "exactly once", advice)
         indent = lines[at[0]][: -len(lines[at[0]].lstrip())]
         replaced.append((at[0], len(old), [indent + text for text in new if text]))
-    for first, count, new in sorted(replaced, reverse=True):  # from the last, so that lines keep their numbers
+    replaced.sort(reverse=True)  # from the last, so that lines keep their numbers
+    for (later, *_), (first, count, _) in pairwise(replaced):
+        if first + count > later:
+            raise _Unsound("places overlap", lines[later].strip(), "each line in one place", "make one place of them")
+    for first, count, new in replaced:
         lines[first : first + count] = new
     return "\n".join(lines)
 
