@@ -46,7 +46,10 @@ class Checks:
         self.__doc__ = f"Check {name}{signature}."
 
     def part(self, claim):
-        """Add, as a decorator, a function of the student's function: its docstring says in a sentence what holds."""
+        """Add, as a decorator, a function of the student's function.
+
+        Its docstring says in a sentence what holds. A part is known by that sentence and its number, and needs no name.
+        """
         self.parts.append(claim)
         return claim
 
