@@ -580,9 +580,8 @@ checks.pgd(pgd)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.core import SMALL
 from helpers.checks.fooling import limited
-from helpers.checks.problems import attack_problem
+from helpers.checks.problems import SMALL, attack_problem
 from helpers.inside.emit import emit, state_of
 
 

@@ -12,8 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers import plots
-from helpers.checks import core, fooling
-from helpers.checks.core import left_as_found, tiny_batch, tiny_network
+from helpers.checks import core, fooling, measure
+from helpers.checks.core import left_as_found
+from helpers.checks.networks import tiny_network
+from helpers.checks.problems import tiny_batch
 from helpers.course.marks import compare, reference
 from helpers.course.pages import registry
 from helpers.inside import emit
@@ -202,8 +204,8 @@ def test_pgd_without_walls_is_fgsm_repeated(answers, problem):
 def test_a_small_fgsm_step_raises_the_loss_by_epsilon_times_the_sum_of_the_slopes(answers, problem):
     images, labels, model = problem
     images = 0.2 + 0.6 * images
-    slopes = core.finite_difference(fooling._losses_of(model), images, labels).abs().sum(dim=(1, 2, 3))
-    loss, attacked = fooling._losses_of(model), answers["fgsm"](images, labels, model, 1e-7)
+    slopes = measure.finite_difference(measure.losses_of(model), images, labels).abs().sum(dim=(1, 2, 3))
+    loss, attacked = measure.losses_of(model), answers["fgsm"](images, labels, model, 1e-7)
     with torch.no_grad():
         gained = loss(attacked, labels) - loss(images, labels)
     assert torch.allclose(gained / 1e-7, slopes, rtol=1e-4)

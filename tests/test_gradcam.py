@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers.checks import core, gradcam
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.networks import tiny_network
+from helpers.checks.problems import tiny_batch
 from helpers.course.marks import compare, reference
 from helpers.course.pages import registry
 from helpers.inside import emit

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers import graphcut
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.networks import tiny_network
+from helpers.checks.problems import tiny_batch
 from helpers.course.marks import reference
 from helpers.course.pages import registry
 from helpers.models import Classifier, load_model

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from helpers import synthesis
-from helpers.checks import core
-from helpers.checks.core import tiny_network
+from helpers.checks import measure
+from helpers.checks.networks import tiny_network
 from helpers.course.pages import registry
 from helpers.course.run import execute
 from helpers.inside.emit import state_of
@@ -72,7 +72,7 @@ def test_step_is_gradient_descent_of_pytorch_on_the_negative_objective(answers, 
 
 def test_step_without_regulariser_is_the_gradient_of_the_score_times_the_learning_rate(answers, problem):
     image, target, model = problem
-    slope = core.finite_difference(core.scores_of(model), image, torch.tensor([target]))
+    slope = measure.finite_difference(measure.scores_of(model), image, torch.tensor([target]))
     moved = answers["class_visualization_step"](image, target, model, 0, 0.4) - image
     assert relative(moved, 0.4 * slope) < 1e-7
 
@@ -157,7 +157,7 @@ def test_channel_step_goes_along_the_slope_of_the_mean_and_is_as_long_as_asked(a
     image, _, model = problem
     before = nn.Sequential(model.normalise, model.network.stem, model.network.body[0])
     layer = model.network.body[1]
-    slope = core.finite_difference(
+    slope = measure.finite_difference(
         lambda images, labels: layer(before(images))[:, 2].mean(dim=(1, 2)), image, torch.tensor([0])
     )
     moved = answers["channel_visualization_step"](image, layer, 2, model, 0.8) - image

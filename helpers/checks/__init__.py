@@ -1,1 +1,1 @@
-"""The checks that students run under each exercise: one module per assignment, one function per exercise."""
+"""The checks that students run under each exercise: one module per assignment, in it one `Checks` per exercise."""

@@ -1,18 +1,15 @@
-"""What all checks share: a way to fail that helps, tiny networks, finite differences, and what every answer owes.
+"""What a check is, how it fails, and what every answer owes.
 
-A check never holds the answer. It asks what the definition asks, of a network so small that the definition can be
-computed by brute force: a derivative is a difference quotient, measured pixel by pixel in double precision.
+A check never holds the answer. It asks what the definition asks, of a network so small (see `networks`) that the
+definition can be computed by brute force (see `measure`).
 """
 
 import math
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
-from helpers.models import Classifier
-
-SMALL = (6, 9)  # (H, W) of the images in most checks: oblong, and quick to measure pixel by pixel
+from helpers.checks.measure import same
 
 
 class CheckFailed(AssertionError):
@@ -40,173 +37,43 @@ def expect(condition, *, found, wanted, cause):
         raise CheckFailed(found, wanted, cause)
 
 
-def run_checks(name, function, checks):
-    """Put `function` to each check in turn; stop at the first that fails, and count them when all hold.
+class Checks:
+    """The visible check of one exercise, in parts: called with the student's function, it puts it to each in turn."""
+
+    def __init__(self, name, signature):
+        """Take the exercise's name, and what its function takes and returns: "(images, labels) -> (N, H, W)"."""
+        self.name, self.parts = name, []
+        self.__doc__ = f"Check {name}{signature}."
+
+    def part(self, claim):
+        """Add, as a decorator, a function of the student's function.
+
+        Its docstring says in a sentence what holds. A part is known by that sentence and its number, and needs no name.
+        """
+        self.parts.append(claim)
+        return claim
+
+    def __call__(self, function):
+        """Raise CheckFailed, named after its part, at the first that does not hold; count them when all hold."""
+        for number, claim in enumerate(self.parts, start=1):
+            try:
+                claim(function)
+            except CheckFailed as failure:
+                sentence = claim.__doc__.strip().rstrip(".")
+                title = f"{self.name}, check {number} of {len(self.parts)}: {sentence}."
+                raise CheckFailed(failure.found, failure.wanted, failure.cause, title) from None
+        print(f"{self.name}: {len(self.parts)} checks passed")
+
+
+def first_match(found, candidates, fits=same):
+    """Return words for a result that is a usual mistake: what was found, and its cause. None for any other result.
 
     Args:
-        name: the exercise.
-        function: the student's function.
-        checks: functions of one argument whose docstring says in a sentence what holds.
+        found: the result.
+        candidates: the usual mistakes, (values, words for them, cause) each, the likeliest first.
+        fits: tells whether `found` is what it would be with such values.
     """
-    for number, check in enumerate(checks, start=1):
-        try:
-            check(function)
-        except CheckFailed as failure:
-            sentence = check.__doc__.strip().rstrip(".")
-            title = f"{name}, check {number} of {len(checks)}: {sentence}."
-            raise CheckFailed(failure.found, failure.wanted, failure.cause, title) from None
-    print(f"{name}: {len(checks)} checks passed")
-
-
-class Residual(nn.Module):
-    """x -> ReLU(x + convolution(ReLU(BatchNorm(convolution(x))))): a nested module that uses one ReLU twice."""
-
-    def __init__(self, channels):
-        """Keep the number of channels from input to output."""
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = nn.BatchNorm2d(channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.relu = nn.ReLU()
-
-    def forward(self, x):
-        """Return a tensor of the shape of x, (N, channels, H, W)."""
-        return self.relu(x + self.second(self.relu(self.norm(self.first(x)))))
-
-
-class TinyNetwork(nn.Module):
-    """All that makes real networks awkward, small: nested blocks, BatchNorm, Dropout, a fully connected head.
-
-    Takes images (N, 3, *size), gives scores (N, classes).
-    """
-
-    def __init__(self, size, classes, channels=4):
-        """Take images of `size` (H, W); `channels` is the width of every layer before the head."""
-        super().__init__()
-        height, width = size
-        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
-        self.body = nn.Sequential(Residual(channels), nn.Conv2d(channels, channels, 3, padding=1))
-        self.head = nn.Sequential(
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Dropout(0.5),
-            nn.Linear(channels * (height // 2) * (width // 2), 8),
-            nn.ReLU(),
-            nn.Linear(8, classes),
-        )
-
-    def forward(self, x):
-        """Return the scores (N, classes) of images (N, 3, *size)."""
-        return self.head(self.body(self.stem(x)))
-
-
-def tiny_network(seed, size=(9, 13), classes=5, *, dtype=torch.float64, trainable=False):
-    """Return a tiny Classifier with seeded random weights, in eval mode.
-
-    Args:
-        seed: an integer; the same seed gives the same network.
-        size: (H, W) of the images it takes.
-        classes: how many classes it scores.
-        dtype: torch.float64 or torch.float32.
-        trainable: leave the parameters as a training step leaves them, requiring gradients and with `.grad` filled.
-            The default is how load_model returns a network: frozen, without `.grad`.
-
-    Returns:
-        A Classifier; `cam_layer` is the last convolution, whose output has both signs.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = TinyNetwork(size, classes)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.get_buffer("running_mean").normal_(0, 0.2)
-                module.get_buffer("running_var").uniform_(0.5, 2)
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-                nn.init.normal_(module.bias, 0, 0.2)
-        with torch.no_grad():
-            for weights in ("head.4.weight", "head.6.weight"):
-                network.get_parameter(weights).mul_(3)  # scores far enough apart that a softmax changes the picture
-        model = Classifier(
-            network,
-            [f"class {number}" for number in range(classes)],
-            mean=[0.45, 0.5, 0.55],
-            std=[0.2, 0.25, 0.3],
-            input_size=size[0],
-            cam_layer="body.1",
-            name="tiny",
-        ).to(dtype)
-        if trainable:
-            for parameter in model.parameters():
-                parameter.requires_grad_(True)
-                parameter.grad = torch.randn_like(parameter)
-    return model
-
-
-def tiny_batch(model, count, seed, size=(9, 13)):
-    """Return images (count, 3, *size) for a tiny network, and labels (count,) none of which is its prediction."""
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.rand(count, 3, *size, generator=generator, dtype=torch.float64)
-    images = images.to(next(model.parameters()).dtype)
-    with torch.no_grad():
-        scores = model(images)
-    shift = 1 + torch.arange(count) % (scores.shape[1] - 1)
-    return images, (scores.argmax(dim=1) + shift) % scores.shape[1]
-
-
-def small_problem(seed, count, **options):
-    """Return a tiny network for images of SMALL, made with `options`, and `count` images with labels for it."""
-    model = tiny_network(seed, size=SMALL, **options)
-    return model, *tiny_batch(model, count, seed, size=SMALL)
-
-
-def scores_of(model):
-    """Return the function (images, labels) -> (N,) unnormalised scores, each of the image's own label."""
-    return lambda images, labels: model(images)[torch.arange(len(labels)), labels]
-
-
-def probabilities_of(model):
-    """Return the function (images, labels) -> (N,) softmax probabilities, each of the image's own label."""
-    return lambda images, labels: scores_of(model)(images, labels).sub(model(images).logsumexp(dim=1)).exp()
-
-
-def log_probabilities_of(model):
-    """Return the function (images, labels) -> (N,) logarithms of the softmax probabilities."""
-    return lambda images, labels: scores_of(model)(images, labels) - model(images).logsumexp(dim=1)
-
-
-def finite_difference(function, images, labels, step=1e-6):
-    """Measure how much `function` changes with each pixel, one pixel at a time.
-
-    Args:
-        function: (images (M, 3, H, W), labels (M,)) -> (M,) numbers, each from its own image and label alone.
-        images: (N, 3, H, W) in float64; labels: (N,).
-        step: by how much a pixel is moved each way.
-
-    Returns:
-        (N, 3, H, W): (f(pixel + step) - f(pixel - step)) / (2 step).
-    """
-    pixels = images[0].numel()
-    moves = step * torch.eye(pixels, dtype=images.dtype).view(pixels, *images.shape[1:])
-    slopes = []
-    with torch.no_grad():
-        for image, label in zip(images, labels, strict=True):
-            repeated = label.expand(pixels)
-            change = function(image + moves, repeated) - function(image - moves, repeated)
-            slopes.append((change / (2 * step)).view_as(image))
-    return torch.stack(slopes)
-
-
-def same(found, wanted, tolerance=1e-4):
-    """Tell whether two tensors have one shape and differ by at most `tolerance` times the length of the second."""
-    if found.shape != wanted.shape:
-        return False
-    return bool((found - wanted).norm() <= tolerance * wanted.norm() + 1e-12)
-
-
-def first_match(found, candidates):
-    """Return the words that go with the first of the `candidates`, (values, words), equal to `found`, or None."""
-    return next((words for values, words in candidates if same(found, values)), None)
+    return next(((words, cause) for values, words, cause in candidates if fits(found, values)), None)
 
 
 def off_by(found, wanted):

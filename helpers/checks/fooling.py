@@ -1,7 +1,7 @@
-"""Checks of assignment 3: each function here takes the student's function of the same name.
+"""Checks of assignment 3: each takes the student's function of the same name.
 
-Slopes are measured by finite differences on a tiny network (see `core`), and what an attack does is held against its
-definition: where it went from the picture it was at. Nothing in here is an answer.
+Slopes are measured by finite differences on a tiny network, and what an attack does is held against its definition:
+where it went from the picture it was at. Nothing in here is an answer.
 """
 
 import copy
@@ -12,22 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from helpers.checks.core import (
-    CheckFailed,
-    check_tensor,
-    expect,
-    expect_alone_as_among_others,
-    expect_eval_mode,
-    expect_left_alone,
-    finite_difference,
-    log_probabilities_of,
-    probabilities_of,
-    run_checks,
-    same,
-    scores_of,
-    small_problem,
-    untouched,
-)
+from helpers.checks import core
+from helpers.checks.measure import finite_difference, log_probabilities_of, losses_of, probabilities_of, same, scores_of
+from helpers.checks.networks import plain_network
+from helpers.checks.problems import small_attack_problem, small_problem
 
 
 @contextmanager
@@ -38,7 +26,7 @@ def limited(model, calls):
     def count(module, arguments):
         nonlocal asked
         asked += 1
-        expect(
+        core.expect(
             asked <= calls,
             found=f"more than {calls} calls of the model, and no end",
             wanted="a loop that ends after the allowed number of updates, whatever the model predicts",
@@ -53,152 +41,138 @@ def limited(model, calls):
         handle.remove()
 
 
-def plain_network(seed, size=(5, 7), classes=3):
-    """Return a small trainable network in float64 whose parameters carry gradients of an earlier step.
-
-    A convolution, BatchNorm, ReLU and a linear head, in training mode: images (N, 3, *size) -> scores (N, classes).
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = nn.Sequential(
-            nn.Conv2d(3, 3, 3),
-            nn.BatchNorm2d(3),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(3 * (size[0] - 2) * (size[1] - 2), classes),
-        ).double()
-        nn.init.normal_(network.get_buffer("1.running_mean"), 0, 0.3)
-        nn.init.uniform_(network.get_buffer("1.running_var"), 0.5, 2)
-        nn.init.normal_(network.get_parameter("1.bias"), 0, 0.3)
-        with torch.no_grad():
-            network.get_parameter("4.weight").mul_(3)
-        for parameter in network.parameters():
-            parameter.grad = torch.randn_like(parameter)
-    return network
-
-
 # ------------------------------------------------------------------------------------------------ make_fooling_image
 
+make_fooling_image = core.Checks(
+    "make_fooling_image", "(image, target, model, learning_rate, max_iterations) -> (1, 3, H, W)"
+)
 
-def make_fooling_image(function):
-    """Check make_fooling_image(image, target, model, learning_rate, max_iterations) -> (1, 3, H, W)."""
 
-    def asked(image, target, model, learning_rate, max_iterations):
-        with limited(model, 10 * (max_iterations + 2)):
-            result = function(image.clone(), target, model, learning_rate, max_iterations)
-        check_tensor(result, image.shape, image, "the image as far as it has come")
-        return result
+@make_fooling_image.part
+def _(function):
+    """one image gives one image, also when the target is not reached"""
+    image, target, model = _inner_problem(seed=41)
+    _walked(function, image, target, model, 0.05, 1)
+    try:
+        _walked(function, image, target, model, 0.05, 2)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        raise core.CheckFailed(
+            f"{type(error).__name__} in the second step: {error}",
+            "a second step like the first",
+            "after `x = x + ...`, `x` is no leaf any more, and its `.grad` is None; start every step from a new "
+            "leaf, `x.detach().clone().requires_grad_()`",
+        ) from None
 
-    def one_image(function):
-        """one image gives one image, also when the target is not reached"""
-        model, image, target = _inner_problem(seed=41)
-        asked(image, target, model, 0.05, 1)
-        try:
-            asked(image, target, model, 0.05, 2)
-        except (AttributeError, RuntimeError, TypeError) as error:
-            raise CheckFailed(
-                f"{type(error).__name__} in the second step: {error}",
-                "a second step like the first",
-                "after `x = x + ...`, `x` is no leaf any more, and its `.grad` is None; start every step from a new "
-                "leaf, `x.detach().clone().requires_grad_()`",
-            ) from None
 
-    def first_step(function):
-        """the first step is as long as the learning rate and follows the slope of the target's score"""
-        for seed, learning_rate in ((42, 0.05), (43, 0.2)):
-            model, image, target = _inner_problem(seed)
-            step = asked(image, target, model, learning_rate, 1) - image
-            _explain_first_step(step, image, target, model, learning_rate)
+@make_fooling_image.part
+def _(function):
+    """the first step is as long as the learning rate and follows the slope of the target's score"""
+    for seed, learning_rate in ((42, 0.05), (43, 0.2)):
+        image, target, model = _inner_problem(seed)
+        step = _walked(function, image, target, model, learning_rate, 1) - image
+        _explain_first_step(step, image, target, model, learning_rate)
 
-    def next_steps(function):
-        """each further step starts where the last one ended and follows the slope there"""
-        model, image, target = _inner_problem(seed=44)
-        walk = [image, *(asked(image, target, model, 0.1, count) for count in (1, 2, 3))]
-        for number in (1, 2):
-            _explain_next_step(walk, number, target, model, 0.1)
 
-    def inside(function):
-        """no pixel leaves [0, 1], after any step"""
-        model, images, labels = small_problem(seed=45, count=1)
-        image = (3 * images - 1).clamp(0, 1)  # a third of the values at 0, a third at 1
-        target = _another(model, image, labels[0])
-        at = image
-        for count in (1, 2):
-            found = asked(image, target, model, 0.5, count)
-            _expect_inside(found)
-            slope = finite_difference(scores_of(model), at, torch.tensor([target]))
-            free = at + 0.5 * slope / slope.norm()
-            expect(
-                same(found, free.clamp(0, 1), 1e-5),
-                found="pixels in [0, 1], but not those of the step cut off at 0 and 1",
-                wanted="`clamp` after every step, before the next slope is taken",
-                cause="a clamp after the loop only, or a rescaling to [0, 1] that moves every pixel",
-            )
-            at = found
+@make_fooling_image.part
+def _(function):
+    """each further step starts where the last one ended and follows the slope there"""
+    image, target, model = _inner_problem(seed=44)
+    walk = [image, *(_walked(function, image, target, model, 0.1, count) for count in (1, 2, 3))]
+    for number in (1, 2):
+        _explain_next_step(walk, number, target, model, 0.1)
 
-    def first_success(function):
-        """the walk ends at the first image that is predicted as the target"""
-        for seed, learning_rate in ((157, 0.3), (158, 0.3)):  # reached after 4 and after 9 steps
-            model, image, target = _inner_problem(seed)
-            for count in range(1, 26):
-                shorter = asked(image, target, model, learning_rate, count)
-                if _predicted(model, shorter) == target:
-                    break
-            expect(
-                _predicted(model, shorter) == target,
-                found=f"class {_predicted(model, shorter)} predicted for the result, after up to {count} updates",
-                wanted=f"an image that is predicted as the target, class {target}",
-                cause="the loop ends too early, or it climbs another number than the target's score",
-            )
-            final = asked(image, target, model, learning_rate, 25)
-            expect(
-                same(final, shorter, 1e-9),
-                found=f"another image for max_iterations=25 than for {count}, which reaches the target already",
-                wanted="the first image that is predicted as the target",
-                cause="the prediction is tested before the step and the step is still made, the test looks at the "
-                "prediction of an older image, or there is no test at all",
-            )
 
-    def nothing_to_do(function):
-        """an image that is predicted as the target comes back as a copy"""
-        model, image, _ = _inner_problem(seed=48)
-        kept = image.clone()
-        target = _predicted(model, image)
-        with limited(model, 70):
-            result = function(image, target, model, 0.2, 5)
-        check_tensor(result, image.shape, image, "the image, unchanged")
-        expect(
-            torch.equal(result.detach(), kept),
-            found="an image that differs from the one passed in, which is predicted as the target already",
-            wanted="the same values: the untouched image is tested first",
-            cause="the test stands after the step",
+@make_fooling_image.part
+def _(function):
+    """no pixel leaves [0, 1], after any step"""
+    images, labels, model = small_problem(seed=45, count=1)
+    image = (3 * images - 1).clamp(0, 1)  # a third of the values at 0, a third at 1
+    target = _another(model, image, labels[0])
+    at = image
+    for count in (1, 2):
+        found = _walked(function, image, target, model, 0.5, count)
+        _expect_inside(found)
+        slope = finite_difference(scores_of(model), at, torch.tensor([target]))
+        free = at + 0.5 * slope / slope.norm()
+        core.expect(
+            same(found, free.clamp(0, 1), 1e-5),
+            found="pixels in [0, 1], but not those of the step cut off at 0 and 1",
+            wanted="`clamp` after every step, before the next slope is taken",
+            cause="a clamp after the loop only, or a rescaling to [0, 1] that moves every pixel",
         )
-        result.detach().add_(1)
-        expect(
-            torch.equal(image, kept),
-            found="the caller's own tensor: changing the result changes the image passed in",
-            wanted="a copy with memory of its own",
-            cause="`return image`, or `image.detach()`, which shares its memory; `clone()` copies",
+        at = found
+
+
+@make_fooling_image.part
+def _(function):
+    """the walk ends at the first image that is predicted as the target"""
+    for seed, learning_rate in ((157, 0.3), (158, 0.3)):  # reached after 4 and after 9 steps
+        image, target, model = _inner_problem(seed)
+        for count in range(1, 26):
+            shorter = _walked(function, image, target, model, learning_rate, count)
+            if _predicted(model, shorter) == target:
+                break
+        core.expect(
+            _predicted(model, shorter) == target,
+            found=f"class {_predicted(model, shorter)} predicted for the result, after up to {count} updates",
+            wanted=f"an image that is predicted as the target, class {target}",
+            cause="the loop ends too early, or it climbs another number than the target's score",
+        )
+        final = _walked(function, image, target, model, learning_rate, 25)
+        core.expect(
+            same(final, shorter, 1e-9),
+            found=f"another image for max_iterations=25 than for {count}, which reaches the target already",
+            wanted="the first image that is predicted as the target",
+            cause="the prediction is tested before the step and the step is still made, the test looks at the "
+            "prediction of an older image, or there is no test at all",
         )
 
-    def nothing_changed(function):
-        """the image and a network in training use are as they were"""
-        model, images, labels = small_problem(seed=49, count=1, trainable=True)
-        with limited(model, 200):
-            expect_left_alone(lambda: function(images, int(labels[0]), model, 0.2, 3), model, image=images)
 
-    run_checks(
-        "make_fooling_image",
-        function,
-        [one_image, first_step, next_steps, inside, first_success, nothing_to_do, nothing_changed],
+@make_fooling_image.part
+def _(function):
+    """an image that is predicted as the target comes back as a copy"""
+    image, _, model = _inner_problem(seed=48)
+    kept = image.clone()
+    target = _predicted(model, image)
+    with limited(model, 70):
+        result = function(image, target, model, 0.2, 5)
+    core.check_tensor(result, image.shape, image, "the image, unchanged")
+    core.expect(
+        torch.equal(result.detach(), kept),
+        found="an image that differs from the one passed in, which is predicted as the target already",
+        wanted="the same values: the untouched image is tested first",
+        cause="the test stands after the step",
+    )
+    result.detach().add_(1)
+    core.expect(
+        torch.equal(image, kept),
+        found="the caller's own tensor: changing the result changes the image passed in",
+        wanted="a copy with memory of its own",
+        cause="`return image`, or `image.detach()`, which shares its memory; `clone()` copies",
     )
 
 
+@make_fooling_image.part
+def _(function):
+    """the image and a network in training use are as they were"""
+    images, labels, model = small_problem(seed=49, count=1, trainable=True)
+    with limited(model, 200):
+        core.expect_left_alone(lambda: function(images, int(labels[0]), model, 0.2, 3), model, image=images)
+
+
 def _inner_problem(seed):
-    """Return a model, one image with values in [0.3, 0.7], and a class that is not its prediction."""
-    model, images, labels = small_problem(seed, count=1)
+    """Return one image with values in [0.3, 0.7], a class that is not its prediction, and a model."""
+    images, labels, model = small_problem(seed, count=1)
     image = 0.3 + 0.4 * images
-    return model, image, _another(model, image, labels[0])
+    return image, _another(model, image, labels[0]), model
+
+
+def _walked(function, image, target, model, learning_rate, max_iterations):
+    """Return where the student's function leads the image; raise CheckFailed where that is no image, or no end."""
+    with limited(model, 10 * (max_iterations + 2)):
+        result = function(image.clone(), target, model, learning_rate, max_iterations)
+    core.check_tensor(result, image.shape, image, "the image as far as it has come")
+    return result
 
 
 def _another(model, image, label):
@@ -213,55 +187,22 @@ def _predicted(model, image):
 
 def _explain_first_step(step, image, target, model, learning_rate):
     """Raise CheckFailed unless `step` has the length and direction it should, with the likeliest reason."""
-    label = torch.tensor([target])
-    slope = finite_difference(scores_of(model), image, label)
+    slope = finite_difference(scores_of(model), image, torch.tensor([target]))
     length = float(step.norm())
     if same(step, learning_rate * slope / slope.norm(), 1e-4):
         return
-    expect_eval_mode(model)
-    expect(
+    core.expect_eval_mode(model)
+    core.expect(
         length > 0,
         found="the image has not moved",
         wanted=f"a step of length {learning_rate}",
         cause="the step is computed and never added, or a test ends the loop before the first step",
     )
-    predicted = torch.tensor([_predicted(model, image)])
-    others = [
-        (-slope, "the way down", "a minus too many: the score of the target is to rise"),
-        (slope.abs(), "the absolute slope", "a saliency map has lost the sign; follow the gradient itself"),
-        (slope.sign(), "the sign of the slope", "`sign()` belongs to the exercises that follow; here the gradient is "
-         "divided by its length"),
-        (
-            finite_difference(log_probabilities_of(model), image, label),
-            "the slope of the log-probability",
-            "a cross-entropy or a log_softmax; take the raw score of the target",
-        ),
-        (
-            finite_difference(probabilities_of(model), image, label),
-            "the slope of the probability",
-            "a softmax before the gradient; take the raw score of the target",
-        ),
-        (
-            finite_difference(scores_of(model), image, predicted),
-            "the slope of the predicted class",
-            "`scores.max()`: the score of the target is to rise, not the one that is highest already",
-        ),
-        (
-            -finite_difference(scores_of(model), image, predicted),
-            "the way down from the predicted class",
-            "the score of the prediction is lowered; the score of the target is to rise",
-        ),
-        (
-            finite_difference(lambda x, _: model(x).sum(dim=1), image, label),
-            "the slope of the sum of all scores",
-            "`scores.sum()`: pick the target's score first",
-        ),
-    ]  # fmt: skip
-    for direction, found, cause in others:
-        if same(step, length * direction / direction.norm(), 1e-4):
-            raise CheckFailed(f"a step along {found}", "a step along the slope of the target's raw score", cause)
-    expect(
-        same(step, length * slope / slope.norm(), 1e-4),
+    match = core.first_match(step, _usual_directions(slope, image, target, model), fits=_along)
+    if match:
+        raise core.CheckFailed(f"a step along {match[0]}", "a step along the slope of the target's raw score", match[1])
+    core.expect(
+        _along(step, slope),
         found="a step in another direction than the slope of the target's score",
         wanted=f"learning_rate * g / ||g||, for which any {learning_rate:g} of length is enough to tell",
         cause="another number than the target's score is differentiated, the norm is taken channel by channel, or the "
@@ -275,7 +216,52 @@ def _explain_first_step(step, image, target, model, learning_rate):
         (learning_rate * float(slope.norm() / slope.abs().max()), "divided by the largest value, not by the length"),
     ]
     cause = next((words for value, words in lengths if abs(length - value) <= 1e-4 * value), "a factor too many")
-    raise CheckFailed(f"a step of length {length:.3g}", f"a step of length {learning_rate:g}, the learning rate", cause)
+    raise core.CheckFailed(
+        f"a step of length {length:.3g}", f"a step of length {learning_rate:g}, the learning rate", cause
+    )
+
+
+def _along(step, direction):
+    """Tell whether `step` goes in this direction, by whatever length."""
+    return same(step, step.norm() * direction / direction.norm(), 1e-4)
+
+
+def _usual_directions(slope, image, target, model):
+    """Yield where the usual mistakes lead in place of the `slope` of the target's score: (direction, words, cause)."""
+    label, predicted = torch.tensor([target]), torch.tensor([_predicted(model, image)])
+    yield -slope, "the way down", "a minus too many: the score of the target is to rise"
+    yield slope.abs(), "the absolute slope", "a saliency map has lost the sign; follow the gradient itself"
+    yield (
+        slope.sign(),
+        "the sign of the slope",
+        "`sign()` belongs to the exercises that follow; here the gradient is divided by its length",
+    )
+    yield (
+        finite_difference(log_probabilities_of(model), image, label),
+        "the slope of the log-probability",
+        "a cross-entropy or a log_softmax; take the raw score of the target",
+    )
+    yield (
+        finite_difference(probabilities_of(model), image, label),
+        "the slope of the probability",
+        "a softmax before the gradient; take the raw score of the target",
+    )
+    of_prediction = finite_difference(scores_of(model), image, predicted)
+    yield (
+        of_prediction,
+        "the slope of the predicted class",
+        "`scores.max()`: the score of the target is to rise, not the one that is highest already",
+    )
+    yield (
+        -of_prediction,
+        "the way down from the predicted class",
+        "the score of the prediction is lowered; the score of the target is to rise",
+    )
+    yield (
+        finite_difference(lambda x, _: model(x).sum(dim=1), image, label),
+        "the slope of the sum of all scores",
+        "`scores.sum()`: pick the target's score first",
+    )
 
 
 def _explain_next_step(walk, number, target, model, learning_rate):
@@ -283,17 +269,26 @@ def _explain_next_step(walk, number, target, model, learning_rate):
     label = torch.tensor([target])
     step = walk[number + 1] - walk[number]
     slopes = [finite_difference(scores_of(model), at, label) for at in walk[: number + 1]]
-    if same(step, learning_rate * slopes[-1] / slopes[-1].norm(), 1e-4):
+
+    def goes(step, way):
+        return same(step, learning_rate * way / way.norm(), 1e-4)
+
+    if goes(step, slopes[-1]):
         return
-    piled = sum(slopes)
-    others = [
+    usual = [
         (slopes[0], "along the slope at the original image", "the gradient is computed once, before the loop"),
-        (piled, "along the sum of all slopes so far", "`.grad` piles up; take a fresh leaf, or set `.grad = None`"),
+        (
+            sum(slopes),
+            "along the sum of all slopes so far",
+            "`.grad` piles up; take a fresh leaf, or set `.grad = None`",
+        ),
     ]
-    for direction, found, cause in others:
-        if same(step, learning_rate * direction / direction.norm(), 1e-4):
-            raise CheckFailed(f"step {number + 1} goes {found}", "the slope at the image where the step starts", cause)
-    raise CheckFailed(
+    match = core.first_match(step, usual, fits=goes)
+    if match:
+        raise core.CheckFailed(
+            f"step {number + 1} goes {match[0]}", "the slope at the image where the step starts", match[1]
+        )
+    raise core.CheckFailed(
         f"step {number + 1} is {'missing' if not step.any() else 'not the one that the slope asks for'}",
         f"a step of length {learning_rate:g} along the slope at the image where it starts",
         "the number of updates is off by one, gradients of earlier steps mix in, or the step starts from the original "
@@ -303,194 +298,187 @@ def _explain_next_step(walk, number, target, model, learning_rate):
 
 # ------------------------------------------------------------------------------------------------ fgsm and pgd
 
-
-def fgsm(function):
-    """Check fgsm(images, labels, model, epsilon) -> (N, 3, H, W)."""
-
-    def one_for_each(function):
-        """three images give three images"""
-        model, images, labels = _attack_problem(seed=51)
-        check_tensor(function(images.clone(), labels, model, 0.05), images.shape, images, "each image, attacked")
-
-    def by_epsilon(function):
-        """every value moves by epsilon, whatever its slope"""
-        model, images, labels = _attack_problem(seed=52)
-        for epsilon in (0.02, 0.1):
-            moved = function(images.clone(), labels.clone(), model, epsilon).detach() - images
-            _explain_size(moved, images, labels, model, epsilon)
-
-    def uphill(function):
-        """every value moves to where the cross-entropy of the label grows, right or wrong as the label may be"""
-        for seed in (53, 54):
-            model, images, labels = _attack_problem(seed)
-            moved = function(images.clone(), labels.clone(), model, 0.05).detach() - images
-            _explain_direction(moved, images, labels, model)
-
-    def inside(function):
-        """values stop at 0 and at 1"""
-        model, images, labels = _attack_problem(seed=55, spread=3)
-        found = function(images.clone(), labels.clone(), model, 0.2).detach()
-        _expect_inside(found)
-        expect(
-            _is_one_step(found, images, labels, model, 0.2, torch.zeros_like(images), torch.ones_like(images)),
-            found="values in [0, 1], but not those of the step cut off at 0 and 1",
-            wanted="image + epsilon * sign, clamped",
-            cause="a rescaling to [0, 1], which moves every value; `clamp(0, 1)` moves those outside alone",
-        )
-
-    def alone_and_not_at_all(function):
-        """one image alone moves as it does among others, and with epsilon 0 it stays"""
-        model, images, labels = _attack_problem(seed=56)
-        _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05), images, labels)
-        _expect_copy(function(images, labels, model, 0.0), images, "epsilon 0")
-
-    def nothing_changed(function):
-        """images, labels and a network in training use are as they were"""
-        model, images, labels = small_problem(seed=57, count=2, trainable=True)
-        with limited(model, 200):
-            expect_left_alone(lambda: function(images, labels, model, 0.05), model, images=images, labels=labels)
-
-    run_checks("fgsm", function, [one_for_each, by_epsilon, uphill, inside, alone_and_not_at_all, nothing_changed])
+fgsm = core.Checks("fgsm", "(images, labels, model, epsilon) -> (N, 3, H, W)")
 
 
-def pgd(function):
-    """Check pgd(images, labels, model, epsilon, step, iterations) -> (N, 3, H, W)."""
+@fgsm.part
+def _(function):
+    """three images give three images"""
+    images, labels, model = small_attack_problem(seed=51, count=3)
+    core.check_tensor(function(images.clone(), labels, model, 0.05), images.shape, images, "each image, attacked")
 
-    def asked(images, labels, model, epsilon, step, iterations):
-        with limited(model, 10 * len(images) * (iterations + 2)):
-            result = function(images.clone(), labels.clone(), model, epsilon, step, iterations)
-        check_tensor(result, images.shape, images, "each image, attacked")
-        return result
 
-    def one_for_each(function):
-        """three images give three images"""
-        model, images, labels = _attack_problem(seed=61)
-        asked(images, labels, model, 0.1, 0.04, 2)
+@fgsm.part
+def _(function):
+    """every value moves by epsilon, whatever its slope"""
+    images, labels, model = small_attack_problem(seed=52, count=3)
+    for epsilon in (0.02, 0.1):
+        moved = function(images.clone(), labels.clone(), model, epsilon).detach() - images
+        _explain_size(moved, images, labels, model, epsilon)
 
-    def first_step(function):
-        """the first step starts at the images and moves every value by `step`, to where the loss grows"""
-        model, images, labels = _attack_problem(seed=62)
-        found = asked(images, labels, model, 0.1, 0.03, 1)
-        expect(
-            same(asked(images, labels, model, 0.1, 0.03, 1), found, 1e-9),
-            found="another result on a second call",
-            wanted="the same result: the walk starts at the images themselves",
-            cause="a random start; leave it out",
-        )
-        _explain_size(found - images, images, labels, model, 0.03, total=0.1)
-        _explain_direction(found - images, images, labels, model)
 
-    def next_steps(function):
-        """each further step starts where the last one ended, and none is left out"""
-        model, images, labels = _attack_problem(seed=63)
-        walk = [images, *(asked(images, labels, model, 0.5, 0.03, count) for count in (1, 2, 3, 4))]
-        for before, after in itertools.pairwise(walk[1:]):
-            still = (after - before).flatten(1).abs().amax(dim=1) < 1e-9
-            expect(
-                not still.any(),
-                found=f"{int(still.sum())} of {len(images)} images stand still after the first step",
-                wanted="the given number of steps for every image, also for one that is misclassified already",
-                cause="an early stop; the loop ends when the iterations are used up, not before",
-            )
-            _explain_size(after - before, before, labels, model, 0.03)
-            _explain_direction(after - before, before, labels, model, start=images)
+@fgsm.part
+def _(function):
+    """every value moves to where the cross-entropy of the label grows, right or wrong as the label may be"""
+    for seed in (53, 54):
+        images, labels, model = small_attack_problem(seed, count=3)
+        moved = function(images.clone(), labels.clone(), model, 0.05).detach() - images
+        _explain_direction(moved, images, labels, model)
 
-    def in_the_ball(function):
-        """no value ends further than epsilon from where it was, also with a step larger than epsilon"""
-        model, images, labels = _attack_problem(seed=64)
-        for step, iterations in ((0.04, 6), (0.25, 1), (0.25, 3)):
-            found = asked(images, labels, model, 0.1, step, iterations)
-            furthest = float((found - images).abs().max())
-            expect(
-                furthest <= 0.1 + 1e-9,
-                found=f"a value {furthest:.3g} away from where it was, after {iterations} steps of {step:g}",
-                wanted="at most epsilon = 0.1",
-                cause="no projection on the ball, or one around the last image in place of the original",
-            )
 
-    def back_from_the_border(function):
-        """every step is projected, so that a value at the border of the ball can come back"""
-        model, images, labels = _attack_problem(seed=65)
-        before = asked(images, labels, model, 0.1, 0.07, 3)
-        after = asked(images, labels, model, 0.1, 0.07, 4)
-        expect(
-            _is_one_step(after, before, labels, model, 0.07, images - 0.1, images + 0.1),
-            found="another image than one step from the image before, brought back to the ball",
-            wanted="step, project, step, project: every image of the walk is in the ball",
-            cause="the projection stands after the loop; move it into the loop",
-        )
-
-    def inside(function):
-        """values stop at 0 and at 1, in every step"""
-        model, images, labels = _attack_problem(seed=66, spread=3)
-        before = asked(images, labels, model, 0.3, 0.15, 2)
-        after = asked(images, labels, model, 0.3, 0.15, 3)
-        _expect_inside(before)
-        _expect_inside(after)
-        low, high = (images - 0.3).clamp(min=0), (images + 0.3).clamp(max=1)
-        expect(
-            _is_one_step(after, before, labels, model, 0.15, low, high),
-            found="pixels in [0, 1], but not those of a step cut off at 0 and 1",
-            wanted="`clamp` after every step, before the next slope is taken",
-            cause="a clamp after the loop only",
-        )
-
-    def alone_and_not_at_all(function):
-        """one image alone moves as it does among others, and with epsilon 0 it stays"""
-        model, images, labels = _attack_problem(seed=67)
-        _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05, 0.02, 3), images, labels)
-        _expect_copy(function(images, labels, model, 0.0, 0.02, 3), images, "epsilon 0")
-
-    def nothing_changed(function):
-        """images, labels and a network in training use are as they were"""
-        model, images, labels = small_problem(seed=68, count=2, trainable=True)
-        with limited(model, 200):
-            expect_left_alone(
-                lambda: function(images, labels, model, 0.05, 0.02, 3), model, images=images, labels=labels
-            )
-
-    run_checks(
-        "pgd",
-        function,
-        [
-            one_for_each,
-            first_step,
-            next_steps,
-            in_the_ball,
-            back_from_the_border,
-            inside,
-            alone_and_not_at_all,
-            nothing_changed,
-        ],
+@fgsm.part
+def _(function):
+    """values stop at 0 and at 1"""
+    images, labels, model = small_attack_problem(seed=55, count=3, spread=3)
+    found = function(images.clone(), labels.clone(), model, 0.2).detach()
+    _expect_inside(found)
+    core.expect(
+        _is_one_step(found, images, labels, model, 0.2, torch.zeros_like(images), torch.ones_like(images)),
+        found="values in [0, 1], but not those of the step cut off at 0 and 1",
+        wanted="image + epsilon * sign, clamped",
+        cause="a rescaling to [0, 1], which moves every value; `clamp(0, 1)` moves those outside alone",
     )
 
 
-def _attack_problem(seed, spread=0.4):
-    """Return a model, three images, and labels: the prediction of the first image, another class for the others.
-
-    Values lie in 0.5 +- spread / 2, or, where `spread` is larger than 1, partly at 0 and 1.
-    """
-    model, images, _ = small_problem(seed, count=3)
-    images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
-    with torch.no_grad():
-        predicted = model(images).argmax(dim=1)
-    return model, images, (predicted + torch.arange(3)) % 5
+@fgsm.part
+def _(function):
+    """one image alone moves as it does among others, and with epsilon 0 it stays"""
+    images, labels, model = small_attack_problem(seed=56, count=3)
+    _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05), images, labels)
+    _expect_copy(function(images, labels, model, 0.0), images, "epsilon 0")
 
 
-def _losses_of(model):
-    """Return the function (images, labels) -> (N,) cross-entropies."""
-    return lambda images, labels: -log_probabilities_of(model)(images, labels)
+@fgsm.part
+def _(function):
+    """images, labels and a network in training use are as they were"""
+    images, labels, model = small_problem(seed=57, count=2, trainable=True)
+    with limited(model, 200):
+        core.expect_left_alone(lambda: function(images, labels, model, 0.05), model, images=images, labels=labels)
+
+
+pgd = core.Checks("pgd", "(images, labels, model, epsilon, step, iterations) -> (N, 3, H, W)")
+
+
+@pgd.part
+def _(function):
+    """three images give three images"""
+    images, labels, model = small_attack_problem(seed=61, count=3)
+    _attacked(function, images, labels, model, 0.1, 0.04, 2)
+
+
+@pgd.part
+def _(function):
+    """the first step starts at the images and moves every value by `step`, to where the loss grows"""
+    images, labels, model = small_attack_problem(seed=62, count=3)
+    found = _attacked(function, images, labels, model, 0.1, 0.03, 1)
+    core.expect(
+        same(_attacked(function, images, labels, model, 0.1, 0.03, 1), found, 1e-9),
+        found="another result on a second call",
+        wanted="the same result: the walk starts at the images themselves",
+        cause="a random start; leave it out",
+    )
+    _explain_size(found - images, images, labels, model, 0.03, total=0.1)
+    _explain_direction(found - images, images, labels, model)
+
+
+@pgd.part
+def _(function):
+    """each further step starts where the last one ended, and none is left out"""
+    images, labels, model = small_attack_problem(seed=63, count=3)
+    walk = [images, *(_attacked(function, images, labels, model, 0.5, 0.03, count) for count in (1, 2, 3, 4))]
+    for before, after in itertools.pairwise(walk[1:]):
+        still = (after - before).flatten(1).abs().amax(dim=1) < 1e-9
+        core.expect(
+            not still.any(),
+            found=f"{int(still.sum())} of {len(images)} images stand still after the first step",
+            wanted="the given number of steps for every image, also for one that is misclassified already",
+            cause="an early stop; the loop ends when the iterations are used up, not before",
+        )
+        _explain_size(after - before, before, labels, model, 0.03)
+        _explain_direction(after - before, before, labels, model, start=images)
+
+
+@pgd.part
+def _(function):
+    """no value ends further than epsilon from where it was, also with a step larger than epsilon"""
+    images, labels, model = small_attack_problem(seed=64, count=3)
+    for step, iterations in ((0.04, 6), (0.25, 1), (0.25, 3)):
+        found = _attacked(function, images, labels, model, 0.1, step, iterations)
+        furthest = float((found - images).abs().max())
+        core.expect(
+            furthest <= 0.1 + 1e-9,
+            found=f"a value {furthest:.3g} away from where it was, after {iterations} steps of {step:g}",
+            wanted="at most epsilon = 0.1",
+            cause="no projection on the ball, or one around the last image in place of the original",
+        )
+
+
+@pgd.part
+def _(function):
+    """every step is projected, so that a value at the border of the ball can come back"""
+    images, labels, model = small_attack_problem(seed=65, count=3)
+    before = _attacked(function, images, labels, model, 0.1, 0.07, 3)
+    after = _attacked(function, images, labels, model, 0.1, 0.07, 4)
+    core.expect(
+        _is_one_step(after, before, labels, model, 0.07, images - 0.1, images + 0.1),
+        found="another image than one step from the image before, brought back to the ball",
+        wanted="step, project, step, project: every image of the walk is in the ball",
+        cause="the projection stands after the loop; move it into the loop",
+    )
+
+
+@pgd.part
+def _(function):
+    """values stop at 0 and at 1, in every step"""
+    images, labels, model = small_attack_problem(seed=66, count=3, spread=3)
+    before = _attacked(function, images, labels, model, 0.3, 0.15, 2)
+    after = _attacked(function, images, labels, model, 0.3, 0.15, 3)
+    _expect_inside(before)
+    _expect_inside(after)
+    low, high = (images - 0.3).clamp(min=0), (images + 0.3).clamp(max=1)
+    core.expect(
+        _is_one_step(after, before, labels, model, 0.15, low, high),
+        found="pixels in [0, 1], but not those of a step cut off at 0 and 1",
+        wanted="`clamp` after every step, before the next slope is taken",
+        cause="a clamp after the loop only",
+    )
+
+
+@pgd.part
+def _(function):
+    """one image alone moves as it does among others, and with epsilon 0 it stays"""
+    images, labels, model = small_attack_problem(seed=67, count=3)
+    _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05, 0.02, 3), images, labels)
+    _expect_copy(function(images, labels, model, 0.0, 0.02, 3), images, "epsilon 0")
+
+
+@pgd.part
+def _(function):
+    """images, labels and a network in training use are as they were"""
+    images, labels, model = small_problem(seed=68, count=2, trainable=True)
+    with limited(model, 200):
+        core.expect_left_alone(
+            lambda: function(images, labels, model, 0.05, 0.02, 3), model, images=images, labels=labels
+        )
+
+
+def _attacked(function, images, labels, model, epsilon, step, iterations):
+    """Return where the student's function leads the images; raise CheckFailed where these are none, or no end."""
+    with limited(model, 10 * len(images) * (iterations + 2)):
+        result = function(images.clone(), labels.clone(), model, epsilon, step, iterations)
+    core.check_tensor(result, images.shape, images, "each image, attacked")
+    return result
 
 
 def _explain_size(moved, images, labels, model, size, total=None):
     """Raise CheckFailed unless every value moved by `size`, with the likeliest reason."""
     sizes = moved.abs()
-    sure = _no_rounding(finite_difference(_losses_of(model), images, labels))
+    sure = _no_rounding(finite_difference(losses_of(model), images, labels))
     if bool(((sizes - size).abs() <= 1e-6)[sure].all()):
         return
-    expect_eval_mode(model)
+    core.expect_eval_mode(model)
     still = sizes.flatten(1).amax(dim=1) <= 1e-9
-    expect(
+    core.expect(
         not still.any(),
         found=f"{int(still.sum())} of {len(moved)} images have not moved",
         wanted="every image attacked, whatever the model predicts for it",
@@ -508,11 +496,11 @@ def _explain_size(moved, images, labels, model, size, total=None):
             cause = "epsilon, or a share of it, is taken for the step"
         elif total and abs(every - total / moved[0].numel() ** 0.5) < 1e-6:
             cause = "the length of the change (L2) is limited to epsilon; limit every value"
-    elif _parallel(moved, finite_difference(_losses_of(model), images, labels)):
+    elif _parallel(moved, finite_difference(losses_of(model), images, labels)):
         cause = "the gradient itself is added; of the gradient only its sign is wanted, `gradient.sign()`"
     elif bool((moved >= -1e-9).all() or (moved <= 1e-9).all()):
         cause = "the change is clamped to [0, 1], which loses half of it; clamp the image after the step"
-    raise CheckFailed(found, f"every value to move by {size:g}, up or down", cause)
+    raise core.CheckFailed(found, f"every value to move by {size:g}, up or down", cause)
 
 
 def _parallel(moved, slopes):
@@ -526,60 +514,69 @@ def _parallel(moved, slopes):
 
 def _explain_direction(moved, images, labels, model, start=None):
     """Raise CheckFailed unless every value moved to where the loss grows, with the likeliest reason."""
-    expect_eval_mode(model)
-    scores = model(images)
-    predicted = scores.argmax(dim=1)
-    wanted = finite_difference(_losses_of(model), images, labels)
-    if _agree(moved, wanted) == 1:
+    core.expect_eval_mode(model)
+    wanted = finite_difference(losses_of(model), images, labels)
+    if _agree(moved, wanted):
         return
-    others = [
-        (-wanted, "to where the loss falls", "a minus too many: the attack climbs the loss"),
-        (
-            finite_difference(scores_of(model), images, labels),
-            "to where the score of the label grows",
-            "the score is climbed, which helps the label; climb the cross-entropy",
-        ),
-        (
-            -finite_difference(scores_of(model), images, labels),
-            "to where the score of the label falls",
-            "the score of the label is differentiated; the cross-entropy contains its rivals too",
-        ),
-        (
-            finite_difference(_losses_of(model), images, predicted),
-            "to where the loss of the predicted class grows",
-            "`argmax` in place of the labels that are passed in",
-        ),
-        (
-            finite_difference(lambda x, y: F.cross_entropy(model(x).softmax(1), y, reduction="none"), images, labels),
-            "to where a softmax of a softmax falls",
-            "`F.cross_entropy` takes raw scores and applies the softmax itself",
-        ),
-        (
-            wanted.mean(dim=0, keepdim=True).expand_as(wanted),
-            "all images the same way",
-            "the gradients are averaged over the batch; each image has its own",
-        ),
-    ]
-    if start is not None:
-        at_start = finite_difference(_losses_of(model), start, labels)
-        others += [
-            (at_start, "along the slopes at the original images", "the gradient is computed once, before the loop"),
-            (at_start + wanted, "along the sum of all slopes so far", "`.grad` piles up; start each step from a new "
-             "leaf, `x.detach().clone().requires_grad_()`"),
-        ]  # fmt: skip
-    for direction, found, cause in others:
-        if _agree(moved, direction) == 1:
-            raise CheckFailed(f"values move {found}", "to where the cross-entropy of the given label grows", cause)
-    share = _agree(moved, wanted)
-    raise CheckFailed(
-        f"{1 - share:.0%} of the values move to where the loss falls",
+    usual = _usual_ways(wanted, images, labels, model, start)
+    match = core.first_match(moved, usual, fits=_agree)
+    if match:
+        raise core.CheckFailed(
+            f"values move {match[0]}", "to where the cross-entropy of the given label grows", match[1]
+        )
+    raise core.CheckFailed(
+        f"{1 - _agreement(moved, wanted):.0%} of the values move to where the loss falls",
         "every value to move to where the cross-entropy of the given label grows",
         "another number than the cross-entropy of the raw scores and the given labels is differentiated, or gradients "
         "of earlier steps mix in",
     )
 
 
+def _usual_ways(slopes, images, labels, model, start):
+    """Yield what the usual mistakes follow in place of the `slopes` of the loss: (slopes, where to, cause)."""
+    of_scores = finite_difference(scores_of(model), images, labels)
+    yield -slopes, "to where the loss falls", "a minus too many: the attack climbs the loss"
+    yield (
+        of_scores,
+        "to where the score of the label grows",
+        "the score is climbed, which helps the label; climb the cross-entropy",
+    )
+    yield (
+        -of_scores,
+        "to where the score of the label falls",
+        "the score of the label is differentiated; the cross-entropy contains its rivals too",
+    )
+    yield (
+        finite_difference(losses_of(model), images, model(images).argmax(dim=1)),
+        "to where the loss of the predicted class grows",
+        "`argmax` in place of the labels that are passed in",
+    )
+    yield (
+        finite_difference(lambda x, y: F.cross_entropy(model(x).softmax(1), y, reduction="none"), images, labels),
+        "to where a softmax of a softmax falls",
+        "`F.cross_entropy` takes raw scores and applies the softmax itself",
+    )
+    yield (
+        slopes.mean(dim=0, keepdim=True).expand_as(slopes),
+        "all images the same way",
+        "the gradients are averaged over the batch; each image has its own",
+    )
+    if start is not None:
+        at_start = finite_difference(losses_of(model), start, labels)
+        yield at_start, "along the slopes at the original images", "the gradient is computed once, before the loop"
+        yield (
+            at_start + slopes,
+            "along the sum of all slopes so far",
+            "`.grad` piles up; start each step from a new leaf, `x.detach().clone().requires_grad_()`",
+        )
+
+
 def _agree(moved, slopes):
+    """Tell whether every value moves with the sign of `slopes`, as far as that is sure."""
+    return _agreement(moved, slopes) == 1
+
+
+def _agreement(moved, slopes):
     """Return the share of the values that move with the sign of `slopes`, among those whose slope is no rounding."""
     sure = _no_rounding(slopes)
     return float((moved.sign() == slopes.sign())[sure].double().mean())
@@ -587,7 +584,7 @@ def _agree(moved, slopes):
 
 def _is_one_step(found, before, labels, model, step, low, high):
     """Tell whether `found` is `before`, moved by `step` to where the loss grows and cut off at `low` and `high`."""
-    slopes = finite_difference(_losses_of(model), before, labels)
+    slopes = finite_difference(losses_of(model), before, labels)
     sure = _no_rounding(slopes)
     return same(found[sure], (before + step * slopes.sign()).clamp(low, high)[sure], 1e-6)
 
@@ -599,101 +596,105 @@ def _no_rounding(slopes):
 
 # ------------------------------------------------------------------------------------------------ adversarial training
 
+adversarial_training_step = core.Checks(
+    "adversarial_training_step", "(model, optimiser, images, labels, attack) -> a number"
+)
 
-def adversarial_training_step(function):
-    """Check adversarial_training_step(model, optimiser, images, labels, attack) -> a number."""
 
-    def the_loss(function):
-        """the result is the mean cross-entropy of the attacked images, as a plain number"""
-        model, optimiser, images, labels, attack = _training_problem(seed=71)
-        wanted, others = _losses(model, attack.result, images, labels)
-        result = function(model, optimiser, images.clone(), labels.clone(), attack)
-        expect(
-            isinstance(result, (int, float)) or (isinstance(result, torch.Tensor) and result.dim() == 0),
-            found="nothing" if result is None else f"a {type(result).__name__}" + _shape_of(result),
-            wanted="one number, a float or a tensor without axes",
-            cause="the function has no `return`" if result is None else "a loss for each image; take the mean",
-        )
-        expect(
-            not getattr(result, "requires_grad", False),
-            found="a loss that still carries the graph of the whole step",
-            wanted="a number, or a detached tensor",
-            cause="`return loss`; return `loss.item()` or `loss.detach()`",
-        )
-        found = float(result)
-        others.append((_mean_loss(model, attack.result, labels), "the loss is computed again after the update"))
-        cause = next((words for value, words in others if abs(found - value) <= 1e-6 * abs(value)), None)
-        expect(
-            abs(found - wanted) <= 1e-6 * wanted,
-            found=f"{found:.4f}",
-            wanted=f"{wanted:.4f}, the mean cross-entropy of the attacked images before the update, in training mode",
-            cause=cause or "the loss is taken in eval mode, of other images, or of other labels",
-        )
-
-    def the_attack(function):
-        """the attack is called once, with the images, the labels and the model, which is in eval mode then"""
-        model, optimiser, images, labels, attack = _training_problem(seed=72)
-        function(model, optimiser, images.clone(), labels.clone(), attack)
-        expect(
-            len(attack.modes) == 1,
-            found=f"{len(attack.modes)} calls of the attack",
-            wanted="one: `attack(images, labels, model)`",
-            cause="the attack is forgotten, or called once for each image",
-        )
-        expect(
-            attack.modes == [False],
-            found="a model in training mode during the attack",
-            wanted="eval mode: the attack meets the network as it will be used",
-            cause="`model.eval()` is missing before the attack; the model comes in training mode",
-        )
-        expect(
-            torch.equal(attack.images, images) and torch.equal(attack.labels, labels),
-            found="other images or labels in the hands of the attack than those passed in",
-            wanted="attack(images, labels, model)",
-            cause="labels replaced by predictions, or images changed before the attack",
-        )
-
-    def the_update(function):
-        """the parameters take one step down the slope of that loss, and nothing of older gradients is in it"""
-        model, optimiser, images, labels, attack = _training_problem(seed=73)
-        before = _parameters(model)
-        slope = _parameter_slopes(model, attack.result, labels)
-        others = _wrong_updates(model, attack.result, images, labels, slope)
-        function(model, optimiser, images.clone(), labels.clone(), attack)
-        update = (_parameters(model) - before) / RATE
-        if same(update, -slope):
-            return
-        cause = next((words for value, words in others if same(update, value)), None)
-        raise CheckFailed(
-            "the parameters have not moved" if not update.any() else "the parameters moved elsewhere",
-            "one step of the optimiser down the slope of the mean cross-entropy of the attacked images",
-            cause or "`zero_grad()`, `backward()` and `step()` in another order, or another loss than the one returned",
-        )
-
-    def the_statistics(function):
-        """BatchNorm sees one batch in training mode: the attacked images"""
-        model, optimiser, images, labels, attack = _training_problem(seed=74)
-        count = int(model[1].num_batches_tracked)
-        function(model, optimiser, images.clone(), labels.clone(), attack)
-        batches = int(model[1].num_batches_tracked) - count
-        expect(
-            batches == 1,
-            found=f"running statistics updated by {batches} batches",
-            wanted="by one, the attacked images",
-            cause="more than one pass in training mode; take one, for the loss, and look at other images in eval mode",
-        )
-
-    def nothing_else_changed(function):
-        """images and labels are as they were"""
-        model, optimiser, images, labels, attack = _training_problem(seed=75)
-        with untouched(images=images, labels=labels):
-            function(model, optimiser, images, labels, attack)
-
-    run_checks(
-        "adversarial_training_step",
-        function,
-        [the_attack, the_loss, the_update, the_statistics, nothing_else_changed],
+@adversarial_training_step.part
+def _(function):
+    """the attack is called once, with the images, the labels and the model, which is in eval mode then"""
+    model, optimiser, images, labels, attack = _training_problem(seed=72)
+    function(model, optimiser, images.clone(), labels.clone(), attack)
+    core.expect(
+        len(attack.modes) == 1,
+        found=f"{len(attack.modes)} calls of the attack",
+        wanted="one: `attack(images, labels, model)`",
+        cause="the attack is forgotten, or called once for each image",
     )
+    core.expect(
+        attack.modes == [False],
+        found="a model in training mode during the attack",
+        wanted="eval mode: the attack meets the network as it will be used",
+        cause="`model.eval()` is missing before the attack; the model comes in training mode",
+    )
+    core.expect(
+        torch.equal(attack.images, images) and torch.equal(attack.labels, labels),
+        found="other images or labels in the hands of the attack than those passed in",
+        wanted="attack(images, labels, model)",
+        cause="labels replaced by predictions, or images changed before the attack",
+    )
+
+
+@adversarial_training_step.part
+def _(function):
+    """the result is the mean cross-entropy of the attacked images, as a plain number"""
+    model, optimiser, images, labels, attack = _training_problem(seed=71)
+    wanted, usual = _losses(model, attack.result, images, labels)
+    result = function(model, optimiser, images.clone(), labels.clone(), attack)
+    core.expect(
+        isinstance(result, (int, float)) or (isinstance(result, torch.Tensor) and result.dim() == 0),
+        found="nothing" if result is None else f"a {type(result).__name__}" + _shape_of(result),
+        wanted="one number, a float or a tensor without axes",
+        cause="the function has no `return`" if result is None else "a loss for each image; take the mean",
+    )
+    core.expect(
+        not getattr(result, "requires_grad", False),
+        found="a loss that still carries the graph of the whole step",
+        wanted="a number, or a detached tensor",
+        cause="`return loss`; return `loss.item()` or `loss.detach()`",
+    )
+    found = float(result)
+    usual.append((_mean_loss(model, attack.result, labels), "the loss is computed again after the update"))
+    cause = next((words for value, words in usual if abs(found - value) <= 1e-6 * abs(value)), None)
+    core.expect(
+        abs(found - wanted) <= 1e-6 * wanted,
+        found=f"{found:.4f}",
+        wanted=f"{wanted:.4f}, the mean cross-entropy of the attacked images before the update, in training mode",
+        cause=cause or "the loss is taken in eval mode, of other images, or of other labels",
+    )
+
+
+@adversarial_training_step.part
+def _(function):
+    """the parameters take one step down the slope of that loss, and nothing of older gradients is in it"""
+    model, optimiser, images, labels, attack = _training_problem(seed=73)
+    before = _parameters(model)
+    slope = _parameter_slopes(model, attack.result, labels)
+    usual = _usual_updates(model, attack.result, images, labels, slope)
+    function(model, optimiser, images.clone(), labels.clone(), attack)
+    update = (_parameters(model) - before) / RATE
+    if same(update, -slope):
+        return
+    cause = next((words for value, words in usual if same(update, value)), None)
+    raise core.CheckFailed(
+        "the parameters have not moved" if not update.any() else "the parameters moved elsewhere",
+        "one step of the optimiser down the slope of the mean cross-entropy of the attacked images",
+        cause or "`zero_grad()`, `backward()` and `step()` in another order, or another loss than the one returned",
+    )
+
+
+@adversarial_training_step.part
+def _(function):
+    """BatchNorm sees one batch in training mode: the attacked images"""
+    model, optimiser, images, labels, attack = _training_problem(seed=74)
+    count = int(model[1].num_batches_tracked)
+    function(model, optimiser, images.clone(), labels.clone(), attack)
+    batches = int(model[1].num_batches_tracked) - count
+    core.expect(
+        batches == 1,
+        found=f"running statistics updated by {batches} batches",
+        wanted="by one, the attacked images",
+        cause="more than one pass in training mode; take one, for the loss, and look at other images in eval mode",
+    )
+
+
+@adversarial_training_step.part
+def _(function):
+    """images and labels are as they were"""
+    model, optimiser, images, labels, attack = _training_problem(seed=75)
+    with core.untouched(images=images, labels=labels):
+        function(model, optimiser, images, labels, attack)
 
 
 RATE = 0.2
@@ -729,17 +730,21 @@ def _losses(model, attacked, images, labels):
     return wanted, [
         (wanted * len(images), "a sum over the batch; take the mean"),
         (-wanted, "the loss has the wrong sign"),
-        (_mean_loss(model, attacked, labels, training=False), "the loss is taken in eval mode; call `model.train()` "
-         "after the attack"),
+        (
+            _mean_loss(model, attacked, labels, training=False),
+            "the loss is taken in eval mode; call `model.train()` after the attack",
+        ),
         (clean, forgotten),
         (_mean_loss(model, images, labels, training=False), forgotten),
         ((wanted + clean) / 2, mixed),
         (wanted + clean, mixed),
         (_mean_loss(model, torch.cat([images, attacked]), torch.cat([labels, labels])), mixed),
         (float(F.cross_entropy(scores, scores.argmax(dim=1))), "predictions in place of the labels that are passed in"),
-        (float(F.cross_entropy(scores.softmax(dim=1), labels)), "`F.cross_entropy` takes raw scores and applies the "
-         "softmax itself"),
-    ]  # fmt: skip
+        (
+            float(F.cross_entropy(scores.softmax(dim=1), labels)),
+            "`F.cross_entropy` takes raw scores and applies the softmax itself",
+        ),
+    ]
 
 
 def _mean_loss(model, images, labels, training=True):
@@ -768,7 +773,7 @@ def _parameter_slopes(model, images, labels, training=True, step=1e-6):
     return slopes
 
 
-def _wrong_updates(model, attacked, images, labels, slope):
+def _usual_updates(model, attacked, images, labels, slope):
     """Return (update / RATE, words) for the usual mistakes."""
     old = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
     clean = _parameter_slopes(model, images, labels)
@@ -796,7 +801,7 @@ def _shape_of(value):
 
 def _expect_inside(images):
     low, high = float(images.min()), float(images.max())
-    expect(
+    core.expect(
         low >= 0 and high <= 1,
         found=f"values from {low:.3g} to {high:.3g}",
         wanted="values in [0, 1]: a picture that can be shown and saved",
@@ -805,7 +810,7 @@ def _expect_inside(images):
 
 
 def _expect_copy(result, images, when):
-    expect(
+    core.expect(
         torch.equal(result.detach(), images),
         found=f"other values than the images', with {when}",
         wanted="the same values",
@@ -813,7 +818,7 @@ def _expect_copy(result, images, when):
     )
     kept = images.clone()
     result.detach().add_(1)
-    expect(
+    core.expect(
         torch.equal(images, kept),
         found="the caller's own tensor: changing the result changes the images passed in",
         wanted="new tensors with memory of their own",
@@ -824,6 +829,6 @@ def _expect_copy(result, images, when):
 def _expect_same_attack_alone(call, images, labels):
     among = call(images.clone(), labels.clone()).detach()
     alone = call(images[1:2].clone(), labels[1:2].clone())
-    check_tensor(alone, (1, *images.shape[1:]), images[1:2], "a batch of one is still a batch")
+    core.check_tensor(alone, (1, *images.shape[1:]), images[1:2], "a batch of one is still a batch")
     usual = "a mean over the batch inside the step, a random start, or a model in training mode"
-    expect_alone_as_among_others(alone, among[1:2], tolerance=1e-9, cause=usual)
+    core.expect_alone_as_among_others(alone, among[1:2], tolerance=1e-9, cause=usual)

@@ -1,44 +1,29 @@
-"""Checks of assignment 2: each function here takes the student's function of the same name.
+"""Checks of assignment 2: each takes the student's function of the same name.
 
 Guided backprop is the gradient of no function, so no difference quotient can define it. Its checks are a network whose
 numbers are worked out by hand, and pairs of networks that must give the same result. Everything else is measured by
-finite differences on a tiny network (see `core`), or known by hand as well. Nothing in here is an answer.
+finite differences on a tiny network, or known by hand as well. Nothing in here is an answer.
 """
 
-import copy
+import itertools
 
 import torch
 from torch import nn
 
-from helpers.checks.core import (
-    SMALL,
-    CheckFailed,
-    check_tensor,
-    expect,
-    expect_alone_as_among_others,
-    expect_eval_mode,
-    expect_left_alone,
-    expect_own_label,
-    expect_repeatable,
-    finite_difference,
-    first_match,
-    log_probabilities_of,
-    off_by,
-    probabilities_of,
-    run_checks,
-    same,
-    scaled,
-    scores_of,
-    small_problem,
-    tiny_batch,
-    tiny_network,
-)
-from helpers.models import Classifier
+from helpers.checks import core, networks
+from helpers.checks.measure import finite_difference, log_probabilities_of, losses_of, probabilities_of, same, scores_of
+from helpers.checks.problems import SMALL, small_problem, tiny_batch
 
 MIXED = (
     "`scores[:, labels]`, which pairs every image with every label; a mean over dim 0; a map scaled by the values "
     "of the whole batch; or labels that are repeated in another order than the images"
 )
+PAIRING = (
+    "images and baselines are paired wrongly: in one batch of steps x N points, all are repeated in one order, step by "
+    "step; or one baseline is taken for all images"
+)
+
+# ------------------------------------------------------------------------------------------------ guided_backprop
 
 # A network for one pixel: three channels, four neurons, three neurons, two scores; label 1 is asked about.
 PIXEL = [1.0, 0.5, 0.0]
@@ -71,7 +56,356 @@ NOT_GUIDED = {
     (2.0, -8.0, 0.0): ("the negative signals passed on", "`clamp(max=0)` in place of `clamp(min=0)`"),
 }
 
-# At the first ReLU of that network, the outputs are 1.5, 0.5, 0, 1 and the gradients 3, -6, 5, 1: Grad-CAM is 2.5.
+guided_backprop = core.Checks("guided_backprop", "(images, labels, model) -> (N, 3, H, W)")
+
+
+@guided_backprop.part
+def _(function):
+    """three images give three results with three channels"""
+    images, labels, model = small_problem(seed=51, count=3)
+    core.check_tensor(function(images, labels, model), images.shape, images, "a value for each channel of each pixel")
+
+
+@guided_backprop.part
+def _(function):
+    """the result of an image depends on that image and its label alone"""
+    images, labels, model = _smooth_problem(seed=52, count=3)
+    core.expect_own_label(lambda asked: function(images.clone(), asked, model).detach(), labels, MIXED)
+
+
+@guided_backprop.part
+def _(function):
+    """on a network without a ReLU, the result is the slope of the score"""
+    images, labels, model = _smooth_problem(seed=53, count=3)
+    found = function(images.clone(), labels.clone(), model).detach()
+    core.expect(
+        bool((found < 0).any()),
+        found="not a single negative value, on a network without a ReLU",
+        wanted="the slope of the score, which has both signs",
+        cause="the rule is applied where there is no ReLU: at the pixels, or at every layer; "
+        "test `isinstance(module, nn.ReLU)`",
+    )
+    _explain_slope(found, images, labels, model)
+
+
+@guided_backprop.part
+def _(function):
+    """on a network of two ReLU layers, the result is what you get by hand"""
+    image, label, model = _by_hand()
+    _expect_by_hand(function(image, label, model), GUIDED, NOT_GUIDED)
+
+
+@guided_backprop.part
+def _(function):
+    """the same layers give the same result, nested in one another or in a row"""
+    in_a_row, nested, _ = networks.three_forms(seed=56)
+    cause = "nested ReLUs are not reached: `model.modules()` walks the whole tree"
+    _expect_same_result(function, in_a_row, nested, cause)
+
+
+@guided_backprop.part
+def _(function):
+    """the same layers give the same result when one ReLU module serves in several places"""
+    in_a_row, _, shared = networks.three_forms(seed=57)
+    cause = (
+        "the input of the ReLU is stored on the module, and its next use overwrites it; let autograd keep it, by "
+        "`ctx.save_for_backward` or by a hook that clamps `grad_input`"
+    )
+    _expect_same_result(function, in_a_row, shared, cause)
+
+
+@guided_backprop.part
+def _(function):
+    """a single image gives the result it has among others, at every call, for any network"""
+    images, labels, model = small_problem(seed=54, count=3)
+    among = function(images.clone(), labels.clone(), model).detach()[:1].clone()
+    image = images[:1].clone()
+    alone = function(image, labels[:1], model)
+    core.check_tensor(alone, image.shape, image, "a batch of one is still a batch")
+    kept = alone.detach().clone()
+    core.expect_alone_as_among_others(kept, among)
+    core.expect_repeatable(kept, function(image, labels[:1], model).detach())
+    other = networks.tiny_network(55, size=(7, 5), classes=4, dtype=torch.float32)
+    images, labels = tiny_batch(other, 2, seed=55, size=(7, 5))
+    core.check_tensor(function(images, labels, other), images.shape, images, "the size of the images just given")
+
+
+@guided_backprop.part
+def _(function):
+    """images, labels and a network in training use are as they were"""
+    images, labels, model = small_problem(seed=7, count=2, trainable=True)
+    core.expect_left_alone(lambda: function(images, labels, model), model, images=images, labels=labels)
+
+
+def _expect_same_result(function, plain, other, cause):
+    """Raise CheckFailed unless two forms of one network give the same result."""
+    images, labels = tiny_batch(plain, 2, seed=58, size=SMALL)
+    one, two = (function(images.clone(), labels.clone(), model).detach() for model in (plain, other))
+    if same(one, two):
+        return
+    gradient = finite_difference(scores_of(other), images, labels)
+    apart = core.off_by(two, one).replace("what was measured", "each other")
+    found = "the plain gradient for one form" if same(two, gradient) else f"results {apart}"
+    raise core.CheckFailed(f"{found} of the same layers", "the same result for both forms of the network", cause)
+
+
+def _explain_slope(found, images, labels, model):
+    """Raise CheckFailed unless `found` is the slope of the score, with the likeliest reason."""
+    slopes = finite_difference(scores_of(model), images, labels)
+    if same(found, slopes):
+        return
+    core.expect_eval_mode(model)
+    of_probability = finite_difference(probabilities_of(model), images, labels)
+    of_logarithm = finite_difference(log_probabilities_of(model), images, labels)
+    usual = [
+        (of_probability, "the slope of the softmax probability", "a softmax before the gradient; take the raw score"),
+        (of_logarithm, "the slope of the log-probability", "a log-softmax before the gradient; take the raw score"),
+        (-of_logarithm, "the slope of the cross-entropy", "a loss, which falls where the score rises; take the score"),
+        (slopes.abs(), "absolute values", "`abs`; keep the sign"),
+    ]
+    words, cause = (
+        core.first_match(found, usual)
+        or core.scaled(found, slopes, len(images))
+        or (
+            f"values {core.off_by(found, slopes)}",
+            "another quantity than the raw score of the label was differentiated",
+        )
+    )
+    raise core.CheckFailed(words, "the slope of the raw score of each image's own label", cause)
+
+
+# ------------------------------------------------------------------------------------------------ grad_cam
+
+grad_cam = core.Checks("grad_cam", "(images, labels, model, layer) -> (N, h, w)")
+
+
+@grad_cam.part
+def _(function):
+    """three images give three maps in the size of the layer's output"""
+    images, labels, model = _two_part_problem(seed=61, count=3)
+    try:
+        maps = function(images, labels, model, model.cam_layer)
+    except RuntimeError as error:
+        core.expect(
+            "does not require grad" not in str(error),
+            found=f"an error: {error}",
+            wanted="maps, for a frozen network too",
+            cause="nothing requires a gradient; give the model `images.detach().clone().requires_grad_()`",
+        )
+        raise
+    core.expect(
+        getattr(maps, "shape", None) != (3, *SMALL),
+        found=f"maps of {SMALL} places, the size of the images",
+        wanted="maps of (3, 5) places, the size of the layer's output",
+        cause="`F.interpolate`; enlarging is a step of its own",
+    )
+    core.check_tensor(maps, (3, 3, 5), images, "one map for each image, in the size of the layer's output")
+
+
+@grad_cam.part
+def _(function):
+    """no value is negative"""
+    images, labels, model = _two_part_problem(seed=62, count=3)
+    maps = function(images.clone(), labels.clone(), model, model.cam_layer).detach()
+    core.expect(
+        bool((maps >= 0).all()),
+        found=f"values down to {maps.min():.2g}" if not maps.isnan().any() else "values that are NaN",
+        wanted="0 wherever the sum over the channels is negative",
+        cause="the ReLU after the sum over the channels is missing",
+    )
+
+
+@grad_cam.part
+def _(function):
+    """the map is the positive part of the channels, each weighed by how much the score gains when it grows"""
+    images, labels, model = _two_part_problem(seed=62, count=3)
+    maps = function(images.clone(), labels.clone(), model, model.cam_layer).detach()
+    _explain_grad_cam(maps, images, labels, model)
+
+
+@grad_cam.part
+def _(function):
+    """another layer gives another map, in its own size"""
+    images, labels, model = small_problem(seed=64, count=2)
+    maps = function(images, labels, model, model.network.head[1])
+    core.expect(
+        maps.shape != (2, *SMALL),
+        found=f"maps of {SMALL} places, the size of model.cam_layer",
+        wanted="maps of (3, 4) places, the size of the layer that was passed in, a pooling in the head",
+        cause="`model.cam_layer` in place of the argument `layer`",
+    )
+    core.check_tensor(maps, (2, 3, 4), images, "the size of the layer that was passed in")
+
+
+@grad_cam.part
+def _(function):
+    """where every channel speaks against the label, the map is zero"""
+    images, labels, model = _two_part_problem(seed=65, count=2)
+    layer, back = model.cam_layer, model.network.back
+    layer.bias.data.fill_(20)  # every channel is positive, and lowers every score
+    back[1].weight.data.copy_(-0.02 * back[1].weight.data.abs())
+    back[3].weight.data.abs_()
+    maps = function(images, labels, model, layer).detach()
+    core.expect(
+        bool((maps == 0).all()),
+        found=f"values up to {maps.max():.2g}",
+        wanted="a map of zeros: nothing at this layer speaks for the label",
+        cause="a small number added, or a floor under the map: `clamp(min=1e-8)`; return the zeros as they are",
+    )
+
+
+@grad_cam.part
+def _(function):
+    """a single image gives the map it has among others, at every call"""
+    images, labels, model = _two_part_problem(seed=66, count=3)
+    among = function(images.clone(), labels.clone(), model, model.cam_layer).detach()[:1].clone()
+    image = images[:1].clone()
+    alone = function(image, labels[:1], model, model.cam_layer)
+    core.check_tensor(alone, (1, 3, 5), image, "a batch of one is still a batch")
+    kept = alone.detach().clone()
+    core.expect_alone_as_among_others(kept, among)
+    core.expect_repeatable(kept, function(image, labels[:1], model, model.cam_layer).detach())
+
+
+@grad_cam.part
+def _(function):
+    """images, labels and a network in training use are as they were"""
+    images, labels, model = small_problem(seed=7, count=2, trainable=True)
+    core.expect_left_alone(
+        lambda: function(images, labels, model, model.cam_layer), model, images=images, labels=labels
+    )
+
+
+def _two_part_problem(seed, count):
+    """Return images, labels and a network whose layer to look at gives (N, 4, 3, 5), both signs."""
+    model = networks.two_part_network(seed)
+    return *tiny_batch(model, count, seed, size=SMALL), model
+
+
+def _explain_grad_cam(maps, images, labels, model):
+    """Raise CheckFailed unless `maps` are Grad-CAM at model.cam_layer, with the likeliest reason."""
+    core.expect_eval_mode(model)
+    back = model.network.back
+    with torch.no_grad():
+        outputs = model.cam_layer(model.normalise(images))
+        weights = _gains(back, outputs, labels) / outputs[0, 0].numel()
+        signed = torch.einsum("nk,nkhw->nhw", weights, outputs)
+    wanted = signed.clamp(min=0)
+    if same(maps, wanted):
+        return
+    slopes = finite_difference(scores_of(back), outputs, labels)
+    usual = itertools.chain(
+        _usual_sums(signed, outputs, slopes), _usual_scales(signed), _usual_quantities(back, outputs, labels)
+    )
+    found, cause = core.first_match(maps, usual) or (
+        f"maps {core.off_by(maps, wanted)}",
+        "compare with the formulas of section 2.3: mean over the places, product, sum over the channels, ReLU",
+    )
+    raise core.CheckFailed(
+        found, "max(0, sum over k of alpha_k A_k), alpha_k the mean of d s_y / d A_k over the places", cause
+    )
+
+
+def _gains(back, outputs, labels, step=1e-4):
+    """Return by how much the score grows with each channel, raised by 1 at all places: (N, K)."""
+    gains = []
+    for channel in torch.eye(outputs.shape[1], dtype=outputs.dtype):
+        raised = step * channel.view(1, -1, 1, 1)
+        change = scores_of(back)(outputs + raised, labels) - scores_of(back)(outputs - raised, labels)
+        gains.append(change / (2 * step))
+    return torch.stack(gains, dim=1)
+
+
+def _mean_over_places(slopes):
+    return slopes.mean(dim=(2, 3), keepdim=True)
+
+
+def _cut(contributions):
+    """Return the positive part of the sum over the channels: (N, K, h, w) -> (N, h, w)."""
+    return contributions.sum(dim=1).clamp(min=0)
+
+
+def _usual_sums(signed, outputs, slopes):
+    """Yield the maps of other weights, and of a ReLU in another place: (maps, what they are, cause)."""
+    weights = _mean_over_places(slopes)
+    yield signed.abs(), "absolute values", "`abs` in place of the ReLU: what speaks against the label must be 0"
+    yield (weights * outputs).clamp(min=0).sum(dim=1), "each channel cut at 0 before the sum", "ReLU before the sum"
+    yield _cut(weights.clamp(min=0) * outputs), "the channels with positive weight alone", "a ReLU on the weights"
+    yield (
+        _cut(_mean_over_places(slopes.clamp(min=0)) * outputs),
+        "weights from the positive slopes alone",
+        "a ReLU on the gradient, before its mean",
+    )
+    yield _cut(weights * outputs.clamp(min=0)), "the positive outputs alone", "a ReLU on the layer's output"
+    yield _cut(slopes * outputs), "gradient times output, place by place", "the mean of the gradient is missing"
+    yield (
+        _cut(slopes.mean(dim=(0, 2, 3), keepdim=True) * outputs),
+        "one set of weights for the whole batch",
+        "a mean over `dim=(0, 2, 3)`; each image has its own weights",
+    )
+    yield _cut(slopes.amax(dim=(2, 3), keepdim=True) * outputs), "weights from the largest slope", "`amax` for `mean`"
+    yield (
+        _cut(_mean_over_places(outputs) * slopes),
+        "the gradient, weighed by the mean outputs",
+        "outputs and gradients are exchanged",
+    )
+
+
+def _usual_scales(signed):
+    """Yield what a factor, a number added or a normalisation makes of the maps: (maps, what they are, cause)."""
+    wanted, places = signed.clamp(min=0), signed[0].numel()
+    yield places * wanted, f"{places} times what is wanted", "`sum` over the places in place of `mean`"
+    yield wanted / 4, "1/4 of what is wanted", "`mean` over the four channels in place of `sum`"
+    yield wanted / len(wanted), "1/3 of what is wanted", "a mean over the batch of 3 images; add their scores up"
+    yield (1 + signed).clamp(min=0), "a map that is 1 too high", "the sum starts from `torch.ones`; start from zeros"
+    yield (
+        wanted / wanted.amax(dim=(1, 2), keepdim=True),
+        "maps scaled to end at 1",
+        "a normalisation; return the values as they are",
+    )
+    yield (
+        (wanted - wanted.min()) / (wanted.max() - wanted.min()),
+        "maps scaled by the values of the whole batch",
+        "a normalisation; return the values as they are",
+    )
+
+
+def _usual_quantities(back, outputs, labels):
+    """Yield the maps of other quantities than the score of the label: (maps, what they are, cause)."""
+
+    def cam(quantity, asked=labels):
+        return _cut(_mean_over_places(finite_difference(quantity, outputs, asked)) * outputs)
+
+    yield (
+        cam(probabilities_of(back)),
+        "the map of the softmax probability",
+        "a softmax before the gradient; differentiate the raw score",
+    )
+    yield (
+        cam(losses_of(back)),
+        "the map of the cross-entropy",
+        "a loss, which falls where the score rises; differentiate the raw score",
+    )
+    yield (
+        cam(scores_of(back), back(outputs).argmax(dim=1)),
+        "the map of the predicted class",
+        "`max` or `argmax`: the labels are not used",
+    )
+    yield (
+        cam(lambda x, _: back(x).sum(dim=1)),
+        "the map of the sum of all scores",
+        "`scores.sum()`: pick each image's own score first",
+    )
+    yield (
+        cam(lambda x, _: back(x)[:, labels].sum(dim=1)),
+        "the map of the labels of the whole batch",
+        "`scores[:, labels]`; pair i with y_i: `gather`",
+    )
+
+
+# ------------------------------------------------------------------------------------------------ guided_grad_cam
+
+# At the first ReLU of the network for one pixel, outputs are 1.5, 0.5, 0, 1 and gradients 3, -6, 5, 1: Grad-CAM is 2.5.
 PRODUCT = (10.0, 5.0, -5.0)
 NOT_THE_PRODUCT = {
     (30.0, -47.5, -12.5): ("the plain gradient times Grad-CAM", "the gradient in place of guided backprop"),
@@ -92,6 +426,172 @@ NOT_THE_PRODUCT = {
     (10.0, 5.0, 5.0): ("absolute values", "`abs`; the product keeps the sign"),
 }
 
+guided_grad_cam = core.Checks("guided_grad_cam", "(images, labels, model, layer) -> (N, 3, H, W)")
+
+
+@guided_grad_cam.part
+def _(function):
+    """three oblong images give three results with three channels"""
+    images, labels, model = small_problem(seed=71, count=3)
+    try:
+        result = function(images, labels, model, model.network.head[1])
+    except RuntimeError as error:
+        core.expect(
+            "must match the size" not in str(error),
+            found=f"an error: {error}",
+            wanted=f"a map of (3, 4) places enlarged to {SMALL}, height first",
+            cause="a single number as `size`, which makes a square, or height and width exchanged",
+        )
+        raise
+    core.check_tensor(result, images.shape, images, "a value for each channel of each pixel")
+
+
+@guided_grad_cam.part
+def _(function):
+    """on a network of two ReLU layers, the result is what you get by hand"""
+    image, label, model = _by_hand()
+    _expect_by_hand(function(image, label, model, model.network[1]), PRODUCT, NOT_THE_PRODUCT)
+
+
+@guided_grad_cam.part
+def _(function):
+    """another layer gives another result"""
+    one, other = (function(*_at(path, seed=72, count=2)).detach() for path in ("body.1", "head.1"))
+    core.expect(
+        not same(one, other),
+        found="the same result for two layers",
+        wanted="the map of the layer that was passed in",
+        cause="`model.cam_layer` in place of the argument `layer`",
+    )
+
+
+@guided_grad_cam.part
+def _(function):
+    """a single image gives the result it has among others"""
+    among = function(*_at("head.1", seed=73, count=3)).detach()[:1].clone()
+    images, labels, *rest = _at("head.1", seed=73, count=3)
+    alone = function(images[:1].clone(), labels[:1], *rest)
+    core.check_tensor(alone, (1, 3, *SMALL), images[:1], "a batch of one is still a batch")
+    core.expect_alone_as_among_others(alone, among)
+
+
+@guided_grad_cam.part
+def _(function):
+    """on a network that copies and averages, the result is the map, enlarged bilinearly, on every second column"""
+    values = torch.tensor([[1.0, -2, 4], [2, 3, 0]], dtype=torch.float64)
+    image, label, model, layer = _copying_problem(values)
+    found = function(image.clone(), label, model, layer).detach()[0]
+    _explain_enlarging(found, values, active=(image[0, 0] > 0).double())
+
+
+@guided_grad_cam.part
+def _(function):
+    """images, labels and a network in training use are as they were"""
+    images, labels, model = small_problem(seed=7, count=2, trainable=True)
+    core.expect_left_alone(
+        lambda: function(images, labels, model, model.network.head[1]), model, images=images, labels=labels
+    )
+
+
+def _at(path, seed, count):
+    """Return images, labels, a tiny network made afresh, and its layer at `path`."""
+    images, labels, model = small_problem(seed, count)
+    return images, labels, model, model.network.get_submodule(path)
+
+
+def _copying_problem(values):
+    """Return an image, its label, a network and a layer that give a map (2, 3) of these values, before its ReLU.
+
+    Guided backprop is 1 and -1 in the first two channels of the pixels in which the first one is bright, and 0 in all
+    others. That is every second column, where the values are positive.
+    """
+    image = torch.zeros(1, 3, 8, 12, dtype=torch.float64)
+    for channel, part in ((0, values.clamp(min=0)), (2, (-values).clamp(min=0))):
+        image[0, channel, :, ::2] = _in_blocks(torch.where(part > 0, 0.25 + part / 8, 0))[:, ::2]
+    with torch.random.fork_rng(devices=[]):
+        copying, averaging, head = nn.Conv2d(3, 2, 1), nn.AvgPool2d(4), nn.Linear(12, 2)
+    copying.weight.data.copy_(torch.tensor([[1.0, -1, 0], [0, 0, 1]]).view(2, 3, 1, 1))
+    copying.get_parameter("bias").data.fill_(-0.25)
+    head.weight.data.copy_(torch.tensor([0.0, 16]).view(2, 1) * torch.tensor([1.0] * 6 + [-1.0] * 6))
+    model = networks.classifier(nn.Sequential(copying, nn.ReLU(), averaging, nn.Flatten(), head))
+    return image, torch.tensor([1]), model, averaging
+
+
+def _in_blocks(values):
+    """Return a map of 2 x 3 places in 8 x 12 pixels, each value repeated."""
+    return values.repeat_interleave(4, 0).repeat_interleave(4, 1)
+
+
+def _in_between(values):
+    """Return a map of 2 x 3 places in 8 x 12 pixels, enlarged bilinearly."""
+    near = torch.tensor([1, 1, 0.875, 0.625, 0.375, 0.125, 0, 0], dtype=torch.float64)  # a cell's share of each pixel
+    left = torch.cat([near, near.new_zeros(4)])
+    down = torch.stack([near, near.flip(0)])
+    across = torch.stack([left, 1 - left - left.flip(0), left.flip(0)])
+    return down.T @ values @ across
+
+
+def _corner_to_corner(values):
+    """Return a map of 2 x 3 places in 8 x 12 pixels, enlarged bilinearly from the middles of the outer pixels on."""
+
+    def shares(cells, pixels):
+        distances = torch.linspace(0, cells - 1, pixels, dtype=torch.float64) - torch.arange(cells)[:, None]
+        return (1 - distances.abs()).clamp(min=0)
+
+    return shares(2, 8).T @ values @ shares(3, 12)
+
+
+def _explain_enlarging(found, values, active):
+    """Raise CheckFailed unless a map of 2 x 3 places is enlarged to 8 x 12 pixels, and multiplied there.
+
+    Args:
+        found: the result for one image, (3, 8, 12).
+        values: the map before its ReLU, (2, 3).
+        active: 1 where guided backprop is 1 and -1, 0 elsewhere, (8, 12).
+    """
+
+    def product(large):
+        return torch.stack([active * large, -active * large, torch.zeros_like(large)])
+
+    wanted = product(_in_between(values.clamp(min=0)))
+    if same(found, wanted):
+        return
+    usual = ((product(large), what, cause) for large, what, cause in _usual_enlargements(values))
+    words = core.first_match(found, usual)
+    if words is None and bool(found[0][active == 0].any()):
+        words = (
+            "values where no neuron is active, and guided backprop is 0",
+            "guided backprop was shrunk to the size of the map; enlarge the map, then multiply",
+        )
+    words, cause = words or (
+        f"values {core.off_by(found, wanted)}".replace("what was measured", "what you get by hand"),
+        "another interpolation than the bilinear one (`mode='bicubic'` overshoots), or another map than Grad-CAM",
+    )
+    raise core.CheckFailed(words, "guided backprop times the map, enlarged with bilinear interpolation", cause)
+
+
+def _usual_enlargements(values):
+    """Yield how a map is enlarged by mistake: (map of 8 x 12 pixels, what it is, cause)."""
+    positive = values.clamp(min=0)
+    yield (
+        _in_blocks(positive),
+        "a map of blocks",
+        "`F.interpolate` without `mode`, which repeats; use `mode='bilinear'`",
+    )
+    yield (
+        _corner_to_corner(positive),
+        "a map that is shifted against the image",
+        "`align_corners=True`; use `align_corners=False`",
+    )
+    yield (
+        _in_between(values).clamp(min=0),
+        "a map that was enlarged before its ReLU",
+        "negative places leak into the others; the ReLU comes first",
+    )
+
+
+# ------------------------------------------------------------------------------------------------ integrated_gradients
+
 # The mean of 3 u^2 over three points of the way on which u falls from 2 to 1: what three steps see of u^3.
 MIDDLES = 251 / 36
 NOT_MIDDLES = {
@@ -107,390 +607,73 @@ NOT_MIDDLES = {
     683 / 36: ("gradients beyond the image", "baseline + t * image; the points are baseline + t * (image - baseline)"),
 }
 
-PAIRING = (
-    "images and baselines are paired wrongly: in one batch of steps x N points, all are repeated in one order, step by "
-    "step; or one baseline is taken for all images"
-)
-
-# A score that adds pixels up: what each of six windows of 2 x 2 pixels, all of them 1, brings to it.
-WINDOWS = [[1.0, 2, 4], [8, -16, 32]]
+integrated_gradients = core.Checks("integrated_gradients", "(images, labels, model, baseline, steps) -> (N, 3, H, W)")
 
 
-def guided_backprop(function):
-    """Check guided_backprop(images, labels, model) -> (N, 3, H, W)."""
-
-    def one_result_per_image(function):
-        """three images give three results with three channels"""
-        model, images, labels = small_problem(seed=51, count=3)
-        check_tensor(function(images, labels, model), images.shape, images, "a value for each channel of each pixel")
-
-    def own_image_own_label(function):
-        """the result of an image depends on that image and its label alone"""
-        model, images, labels = _smooth_problem(seed=52, count=3)
-        expect_own_label(lambda asked: function(images.clone(), asked, model).detach(), labels, MIXED)
-
-    def without_relu(function):
-        """on a network without a ReLU, the result is the slope of the score"""
-        model, images, labels = _smooth_problem(seed=53, count=3)
-        found = function(images.clone(), labels.clone(), model).detach()
-        expect(
-            bool((found < 0).any()),
-            found="not a single negative value, on a network without a ReLU",
-            wanted="the slope of the score, which has both signs",
-            cause="the rule is applied where there is no ReLU: at the pixels, or at every layer; "
-            "test `isinstance(module, nn.ReLU)`",
-        )
-        _explain_slope(found, images, labels, model)
-
-    def by_hand(function):
-        """on a network of two ReLU layers, the result is what you get by hand"""
-        model, image, label = _by_hand()
-        _expect_by_hand(function(image, label, model), GUIDED, NOT_GUIDED)
-
-    def nested(function):
-        """the same layers give the same result, nested in one another or in a row"""
-        in_a_row, nested, _ = _three_forms(seed=56)
-        cause = "nested ReLUs are not reached: `model.modules()` walks the whole tree"
-        _expect_same_result(function, in_a_row, nested, cause)
-
-    def used_twice(function):
-        """the same layers give the same result when one ReLU module serves in several places"""
-        in_a_row, _, shared = _three_forms(seed=57)
-        cause = (
-            "the input of the ReLU is stored on the module, and its next use overwrites it; let autograd keep it, by "
-            "`ctx.save_for_backward` or by a hook that clamps `grad_input`"
-        )
-        _expect_same_result(function, in_a_row, shared, cause)
-
-    def alone_and_again(function):
-        """a single image gives the result it has among others, at every call, for any network"""
-        model, images, labels = small_problem(seed=54, count=3)
-        among = function(images.clone(), labels.clone(), model).detach()[:1].clone()
-        image = images[:1].clone()
-        alone = function(image, labels[:1], model)
-        check_tensor(alone, image.shape, image, "a batch of one is still a batch")
-        kept = alone.detach().clone()
-        expect_alone_as_among_others(kept, among)
-        expect_repeatable(kept, function(image, labels[:1], model).detach())
-        other = tiny_network(55, size=(7, 5), classes=4, dtype=torch.float32)
-        images, labels = tiny_batch(other, 2, seed=55, size=(7, 5))
-        check_tensor(function(images, labels, other), images.shape, images, "the size of the images just given")
-
-    def nothing_changed(function):
-        """images, labels and a network in training use are as they were"""
-        model, images, labels = small_problem(seed=7, count=2, trainable=True)
-        expect_left_alone(lambda: function(images, labels, model), model, images=images, labels=labels)
-
-    run_checks(
-        "guided_backprop",
-        function,
-        [
-            one_result_per_image,
-            own_image_own_label,
-            without_relu,
-            by_hand,
-            nested,
-            used_twice,
-            alone_and_again,
-            nothing_changed,
-        ],
-    )
+@integrated_gradients.part
+def _(function):
+    """three images give three results, whatever the shape of the baseline"""
+    images, labels, model = _smooth_problem(seed=81, count=3)
+    for shape in (images.shape, images.shape[1:], (3, 1, 1), (1, 3, 1, 1), (1,)):
+        result = function(images, labels, model, torch.full(shape, 0.4, dtype=images.dtype), 2)
+        core.check_tensor(result, images.shape, images, f"a value for each channel of each pixel, baseline {shape}")
 
 
-def grad_cam(function):
-    """Check grad_cam(images, labels, model, layer) -> (N, h, w)."""
-
-    def one_map_per_image(function):
-        """three images give three maps in the size of the layer's output"""
-        model, images, labels = _two_part_problem(seed=61, count=3)
-        try:
-            maps = function(images, labels, model, model.cam_layer)
-        except RuntimeError as error:
-            expect(
-                "does not require grad" not in str(error),
-                found=f"an error: {error}",
-                wanted="maps, for a frozen network too",
-                cause="nothing requires a gradient; give the model `images.detach().clone().requires_grad_()`",
-            )
-            raise
-        expect(
-            getattr(maps, "shape", None) != (3, *SMALL),
-            found=f"maps of {SMALL} places, the size of the images",
-            wanted="maps of (3, 5) places, the size of the layer's output",
-            cause="`F.interpolate`; enlarging is a step of its own",
-        )
-        check_tensor(maps, (3, 3, 5), images, "one map for each image, in the size of the layer's output")
-
-    def never_negative(function):
-        """no value is negative"""
-        model, images, labels = _two_part_problem(seed=62, count=3)
-        maps = function(images.clone(), labels.clone(), model, model.cam_layer).detach()
-        expect(
-            bool((maps >= 0).all()),
-            found=f"values down to {maps.min():.2g}" if not maps.isnan().any() else "values that are NaN",
-            wanted="0 wherever the sum over the channels is negative",
-            cause="the ReLU after the sum over the channels is missing",
-        )
-
-    def weighted_channels(function):
-        """the map is the positive part of the channels, each weighed by how much the score gains when it grows"""
-        model, images, labels = _two_part_problem(seed=62, count=3)
-        maps = function(images.clone(), labels.clone(), model, model.cam_layer).detach()
-        _explain_grad_cam(maps, images, labels, model)
-
-    def any_layer(function):
-        """another layer gives another map, in its own size"""
-        model, images, labels = small_problem(seed=64, count=2)
-        maps = function(images, labels, model, model.network.head[1])
-        expect(
-            maps.shape != (2, *SMALL),
-            found=f"maps of {SMALL} places, the size of model.cam_layer",
-            wanted="maps of (3, 4) places, the size of the layer that was passed in, a pooling in the head",
-            cause="`model.cam_layer` in place of the argument `layer`",
-        )
-        check_tensor(maps, (2, 3, 4), images, "the size of the layer that was passed in")
-
-    def nothing_speaks_for_it(function):
-        """where every channel speaks against the label, the map is zero"""
-        model, images, labels = _two_part_problem(seed=65, count=2)
-        layer, back = model.cam_layer, model.network.back
-        layer.bias.data.fill_(20)  # every channel is positive, and lowers every score
-        back[1].weight.data.copy_(-0.02 * back[1].weight.data.abs())
-        back[3].weight.data.abs_()
-        maps = function(images, labels, model, layer).detach()
-        expect(
-            bool((maps == 0).all()),
-            found=f"values up to {maps.max():.2g}",
-            wanted="a map of zeros: nothing at this layer speaks for the label",
-            cause="a small number added, or a floor under the map: `clamp(min=1e-8)`; return the zeros as they are",
-        )
-
-    def alone_and_again(function):
-        """a single image gives the map it has among others, at every call"""
-        model, images, labels = _two_part_problem(seed=66, count=3)
-        among = function(images.clone(), labels.clone(), model, model.cam_layer).detach()[:1].clone()
-        image = images[:1].clone()
-        alone = function(image, labels[:1], model, model.cam_layer)
-        check_tensor(alone, (1, 3, 5), image, "a batch of one is still a batch")
-        kept = alone.detach().clone()
-        expect_alone_as_among_others(kept, among)
-        expect_repeatable(kept, function(image, labels[:1], model, model.cam_layer).detach())
-
-    def nothing_changed(function):
-        """images, labels and a network in training use are as they were"""
-        model, images, labels = small_problem(seed=7, count=2, trainable=True)
-        expect_left_alone(lambda: function(images, labels, model, model.cam_layer), model, images=images, labels=labels)
-
-    run_checks(
-        "grad_cam",
-        function,
-        [
-            one_map_per_image,
-            never_negative,
-            weighted_channels,
-            any_layer,
-            nothing_speaks_for_it,
-            alone_and_again,
-            nothing_changed,
-        ],
-    )
+@integrated_gradients.part
+def _(function):
+    """the result of an image depends on that image and its label alone"""
+    images, labels, model = _smooth_problem(seed=86, count=3)
+    baseline = torch.full((1,), 0.4, dtype=torch.float64)
+    core.expect_own_label(lambda asked: function(images.clone(), asked, model, baseline, 4).detach(), labels, MIXED)
 
 
-def guided_grad_cam(function):
-    """Check guided_grad_cam(images, labels, model, layer) -> (N, 3, H, W)."""
-
-    def one_result_per_image(function):
-        """three oblong images give three results with three channels"""
-        model, images, labels = small_problem(seed=71, count=3)
-        try:
-            result = function(images, labels, model, model.network.head[1])
-        except RuntimeError as error:
-            expect(
-                "must match the size" not in str(error),
-                found=f"an error: {error}",
-                wanted=f"a map of (3, 4) places enlarged to {SMALL}, height first",
-                cause="a single number as `size`, which makes a square, or height and width exchanged",
-            )
-            raise
-        check_tensor(result, images.shape, images, "a value for each channel of each pixel")
-
-    def by_hand(function):
-        """on a network of two ReLU layers, the result is what you get by hand"""
-        model, image, label = _by_hand()
-        _expect_by_hand(function(image, label, model, model.network[1]), PRODUCT, NOT_THE_PRODUCT)
-
-    def layer_passed_in(function):
-        """another layer gives another result"""
-        one, other = (function(*_at(path, seed=72, count=2)).detach() for path in ("body.1", "head.1"))
-        expect(
-            not same(one, other),
-            found="the same result for two layers",
-            wanted="the map of the layer that was passed in",
-            cause="`model.cam_layer` in place of the argument `layer`",
-        )
-
-    def alone(function):
-        """a single image gives the result it has among others"""
-        among = function(*_at("head.1", seed=73, count=3)).detach()[:1].clone()
-        images, labels, *rest = _at("head.1", seed=73, count=3)
-        alone = function(images[:1].clone(), labels[:1], *rest)
-        check_tensor(alone, (1, 3, *SMALL), images[:1], "a batch of one is still a batch")
-        expect_alone_as_among_others(alone, among)
-
-    def enlarged(function):
-        """on a network that copies and averages, the result is the map, enlarged bilinearly, on every second column"""
-        _explain_enlarging(function)
-
-    def nothing_changed(function):
-        """images, labels and a network in training use are as they were"""
-        model, images, labels = small_problem(seed=7, count=2, trainable=True)
-        expect_left_alone(
-            lambda: function(images, labels, model, model.network.head[1]), model, images=images, labels=labels
-        )
-
-    run_checks(
-        "guided_grad_cam",
-        function,
-        [one_result_per_image, by_hand, layer_passed_in, alone, enlarged, nothing_changed],
-    )
+@integrated_gradients.part
+def _(function):
+    """for a linear score, a pixel gets its weight times the way it has come from the baseline"""
+    images, baseline, model = _power_problem(seed=82)
+    found = function(images.clone(), torch.tensor([0, 0]), model, baseline.clone(), 4).detach()
+    _explain_linear(found, images, baseline, model.network.weight, steps=4)
 
 
-def integrated_gradients(function):
-    """Check integrated_gradients(images, labels, model, baseline, steps) -> (N, 3, H, W)."""
-
-    def one_result_per_image(function):
-        """three images give three results, whatever the shape of the baseline"""
-        model, images, labels = _smooth_problem(seed=81, count=3)
-        for shape in (images.shape, images.shape[1:], (3, 1, 1), (1, 3, 1, 1), (1,)):
-            result = function(images, labels, model, torch.full(shape, 0.4, dtype=images.dtype), 2)
-            check_tensor(result, images.shape, images, f"a value for each channel of each pixel, baseline {shape}")
-
-    def own_image_own_label(function):
-        """the result of an image depends on that image and its label alone"""
-        model, images, labels = _smooth_problem(seed=86, count=3)
-        baseline = torch.full((1,), 0.4, dtype=torch.float64)
-        expect_own_label(lambda asked: function(images.clone(), asked, model, baseline, 4).detach(), labels, MIXED)
-
-    def linear_score(function):
-        """for a linear score, a pixel gets its weight times the way it has come from the baseline"""
-        model, images, baseline = _power_problem(seed=82)
-        found = function(images.clone(), torch.tensor([0, 0]), model, baseline.clone(), 4).detach()
-        _explain_linear(found, images, baseline, model.network.weight, steps=4)
-
-    def middles(function):
-        """for the cube of a linear score, three steps show the middles of three pieces"""
-        model, images, baseline = _power_problem(seed=83)
-        found = function(images.clone(), torch.tensor([2, 2]), model, baseline.clone(), 3).detach()
-        _explain_points(found, model.network.weight * (images - baseline))
-
-    def complete(function):
-        """with many steps, the values of an image add up to the gain of its score"""
-        model, images, labels = _smooth_problem(seed=84, count=3)
-        baseline = torch.tensor([0.9, 0.2, 0.5], dtype=torch.float64).view(3, 1, 1)
-        found = function(images.clone(), labels.clone(), model, baseline.clone(), 60).detach()
-        _explain_sums(found.sum(dim=(1, 2, 3)), images, labels, model, baseline)
-
-    def alone(function):
-        """a single image with a baseline of its own gives the result it has among others"""
-        model, images, labels = _smooth_problem(seed=85, count=3)
-        baseline = images.flip(0) ** 2
-        among = function(images.clone(), labels.clone(), model, baseline.clone(), 3).detach()[1:2].clone()
-        alone = function(images[1:2].clone(), labels[1:2], model, baseline[1:2].clone(), 3)
-        check_tensor(alone, (1, 3, *SMALL), images[1:2], "a batch of one is still a batch")
-        expect_alone_as_among_others(alone, among, cause=PAIRING)
-
-    def nothing_changed(function):
-        """images, labels, baseline and a network in training use are as they were"""
-        model, images, labels = small_problem(seed=7, count=2, trainable=True)
-        baseline = torch.full((1, 3, 1, 1), 0.3, dtype=torch.float64)
-        given = {"images": images, "labels": labels, "baseline": baseline}
-        expect_left_alone(lambda: function(images, labels, model, baseline, 2), model, **given)
-
-    run_checks(
-        "integrated_gradients",
-        function,
-        [one_result_per_image, own_image_own_label, linear_score, middles, complete, alone, nothing_changed],
-    )
+@integrated_gradients.part
+def _(function):
+    """for the cube of a linear score, three steps show the middles of three pieces"""
+    images, baseline, model = _power_problem(seed=83)
+    found = function(images.clone(), torch.tensor([2, 2]), model, baseline.clone(), 3).detach()
+    _explain_points(found, model.network.weight * (images - baseline))
 
 
-def occlusion_map(function):
-    """Check occlusion_map(images, labels, model, patch, stride, fill) -> (N, rows, columns)."""
-
-    def one_value_per_window(function):
-        """there is one value for each window that lies wholly inside"""
-        model, images, labels = small_problem(seed=91, count=3)
-        for patch, stride in ((2, 3), (3, 1), (6, 2)):
-            _expect_windows(function(images.clone(), labels, model, patch, stride, 0.5), images, patch, stride)
-
-    def by_hand(function):
-        """for a score that adds pixels up, you can tell each drop by hand"""
-        weights = torch.tensor(WINDOWS, dtype=torch.float64).repeat_interleave(2, 0).repeat_interleave(2, 1) / 12
-        with torch.random.fork_rng(devices=[]):
-            linear = nn.Linear(72, 2)
-        linear.weight.data.copy_(torch.stack([torch.zeros(72), weights.expand(3, 4, 6).flatten()]))
-        linear.bias.data.fill_(0.5)
-        model = _classifier(nn.Sequential(nn.Flatten(), linear))
-        images = torch.ones(2, 3, 4, 6, dtype=torch.float64)
-        result = function(images.clone(), torch.tensor([1, 1]), model, 2, 2, 0.25)
-        check_tensor(result, (2, 2, 3), images, "one value for each window of 2 x 2 pixels")
-        for drops in result:
-            _explain_drops(drops)
-
-    def drops_of_the_score(function):
-        """a value is the score of the label minus that score with the window filled"""
-        model, images, labels = small_problem(seed=92, count=3)
-        result = function(images.clone(), labels.clone(), model, 3, 2, 0.8).detach()
-        _explain_some_windows(result, images, labels, model, patch=3, stride=2, fill=0.8)
-
-    def alone(function):
-        """a single image gives the map it has among others"""
-        model, images, labels = small_problem(seed=93, count=3)
-        among = function(images.clone(), labels.clone(), model, 3, 3, 0.5).detach()[:1].clone()
-        alone = function(images[:1].clone(), labels[:1], model, 3, 3, 0.5)
-        check_tensor(alone, (1, 2, 3), images[:1], "a batch of one is still a batch")
-        expect_alone_as_among_others(alone, among)
-
-    def nothing_changed(function):
-        """images, labels and a network in training use are as they were"""
-        model, images, labels = small_problem(seed=7, count=2, trainable=True)
-        expect_left_alone(lambda: function(images, labels, model, 3, 3, 0.5), model, images=images, labels=labels)
-
-    run_checks(
-        "occlusion_map",
-        function,
-        [one_value_per_window, by_hand, drops_of_the_score, alone, nothing_changed],
-    )
+@integrated_gradients.part
+def _(function):
+    """with many steps, the values of an image add up to the gain of its score"""
+    images, labels, model = _smooth_problem(seed=84, count=3)
+    baseline = torch.tensor([0.9, 0.2, 0.5], dtype=torch.float64).view(3, 1, 1)
+    found = function(images.clone(), labels.clone(), model, baseline.clone(), 60).detach()
+    _explain_sums(found.sum(dim=(1, 2, 3)), images, labels, model, baseline)
 
 
-def _at(path, seed, count):
-    """Images, labels, a tiny network made afresh, and its layer at `path`."""
-    model, images, labels = small_problem(seed, count)
-    return images, labels, model, model.network.get_submodule(path)
+@integrated_gradients.part
+def _(function):
+    """a single image with a baseline of its own gives the result it has among others"""
+    images, labels, model = _smooth_problem(seed=85, count=3)
+    baseline = images.flip(0) ** 2
+    among = function(images.clone(), labels.clone(), model, baseline.clone(), 3).detach()[1:2].clone()
+    alone = function(images[1:2].clone(), labels[1:2], model, baseline[1:2].clone(), 3)
+    core.check_tensor(alone, (1, 3, *SMALL), images[1:2], "a batch of one is still a batch")
+    core.expect_alone_as_among_others(alone, among, cause=PAIRING)
 
 
-def _smooth_problem(seed, count):
-    """A network with fully connected layers at its end, and not a single ReLU."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        body = [nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.MaxPool2d(2), nn.Flatten()]
-        model = _classifier(nn.Sequential(*body, nn.Linear(48, 8), nn.Tanh(), nn.Linear(8, 5)), std=0.4)
-    return model, *tiny_batch(model, count, seed, size=SMALL)
-
-
-def _two_part_problem(seed, count):
-    """A network in two parts: `front`, the layer to look at, gives (N, 4, 3, 5), both signs; `back` is smooth."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = nn.Sequential()
-        network.add_module("front", nn.Conv2d(3, 4, 3, stride=2, padding=1))
-        network.add_module("back", nn.Sequential(nn.Flatten(), nn.Linear(60, 8), nn.Tanh(), nn.Linear(8, 5)))
-        network.get_parameter("back.3.weight").data.mul_(3)
-        model = _classifier(network, cam_layer="front", std=0.3)
-    return model, *tiny_batch(model, count, seed, size=SMALL)
+@integrated_gradients.part
+def _(function):
+    """images, labels, baseline and a network in training use are as they were"""
+    images, labels, model = small_problem(seed=7, count=2, trainable=True)
+    baseline = torch.full((1, 3, 1, 1), 0.3, dtype=torch.float64)
+    given = {"images": images, "labels": labels, "baseline": baseline}
+    core.expect_left_alone(lambda: function(images, labels, model, baseline, 2), model, **given)
 
 
 def _power_problem(seed):
-    """The powers 1, 2 and 3 of a linear score that is 1 at two images, and 2 at the baseline of both."""
+    """Return two images, a baseline, and a model: the powers of a score that is 1 at the images, 2 at the baseline."""
     generator = torch.Generator().manual_seed(seed)
     images, baseline, weight = (
         torch.rand(*shape, 3, 4, 5, generator=generator, dtype=torch.float64) for shape in ((2,), (1,), ())
@@ -499,272 +682,7 @@ def _power_problem(seed):
     scores = torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64)
     weight = weight - 0.5
     weight += (torch.linalg.pinv(rows) @ (scores - rows @ weight.flatten())).view_as(weight)
-    return _classifier(Powers(weight)), images, baseline
-
-
-class Powers(nn.Module):
-    """Images (N, 3, H, W) -> the powers 1, 2 and 3 of the sum of weight x pixel, (N, 3)."""
-
-    def __init__(self, weight):
-        """Take the weights (3, H, W)."""
-        super().__init__()
-        self.register_buffer("weight", weight)
-
-    def forward(self, images):  # noqa: D102
-        total = (images * self.weight).sum(dim=(1, 2, 3))
-        return torch.stack([total, total**2, total**3], dim=1)
-
-
-def _three_forms(seed):
-    """Three networks of the same layers: in a row, nested, and with one ReLU called in all places."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        first, second, third = (nn.Conv2d(channels, 4, 3, padding=1) for channels in (3, 4, 4))
-        head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 6 * 9, 5))
-    forms = [
-        nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third, nn.ReLU(), head),
-        nn.Sequential(first, nn.Sequential(nn.ReLU(), nn.Sequential(second, nn.ReLU()), third), nn.ReLU(), head),
-        OneReLU(first, second, third, head),
-    ]
-    return [_classifier(copy.deepcopy(form), std=0.3) for form in forms]
-
-
-class OneReLU(nn.Module):
-    """Three layers, each followed by one and the same ReLU module, and a head."""
-
-    def __init__(self, first, second, third, head):
-        """Take the layers."""
-        super().__init__()
-        self.first, self.second, self.third, self.head = first, second, third, head
-        self.relu = nn.ReLU()
-
-    def forward(self, x):  # noqa: D102
-        return self.head(self.relu(self.third(self.relu(self.second(self.relu(self.first(x)))))))
-
-
-def _by_hand():
-    """The network that is worked out by hand, with its pixel and its label."""
-    with torch.random.fork_rng(devices=[]):
-        layers = [nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(3, 2)]
-    for layer, numbers in ((layers[0], FIRST), (layers[2], SECOND), (layers[5], HEAD)):
-        weight = layer.get_parameter("weight")
-        weight.data.copy_(torch.tensor(numbers).view_as(weight))
-        layer.get_parameter("bias").data.zero_()
-    image = torch.tensor(PIXEL, dtype=torch.float64).view(1, 3, 1, 1)
-    return _classifier(nn.Sequential(*layers), cam_layer="0"), image, torch.tensor([1])
-
-
-def _classifier(network, cam_layer=None, std=None):
-    """A Classifier in float64: without `std`, pixels reach the network as they are; with it, 0.5 becomes 0 first."""
-    mean, std = (0.0, 1.0) if std is None else (0.5, std)
-    options = {"mean": [mean] * 3, "std": [std] * 3, "input_size": SMALL[0], "cam_layer": cam_layer}
-    return Classifier(network, "abcde", **options).double()
-
-
-def _numbers(values):
-    return "(" + ", ".join(f"{value:.3g}" for value in values) + ")"
-
-
-def _expect_by_hand(result, wanted, others):
-    """Raise CheckFailed unless the three values of a single pixel are those wanted, with the reason if it is known."""
-    found = result.detach().flatten()
-    if same(found, torch.tensor(wanted, dtype=found.dtype)):
-        return
-    table = [(torch.tensor(values, dtype=found.dtype), words) for values, words in others.items()]
-    words, cause = first_match(found, table) or (
-        "none of the usual mistakes",
-        "work the network out on paper, from PIXEL, FIRST, SECOND and HEAD in helpers/checks/gradcam.py, and compare "
-        "step by step",
-    )
-    raise CheckFailed(f"{_numbers(found)} at the three channels: {words}", _numbers(wanted), cause)
-
-
-def _expect_same_result(function, plain, other, cause):
-    """Raise CheckFailed unless two forms of one network give the same result."""
-    images, labels = tiny_batch(plain, 2, seed=58, size=SMALL)
-    one, two = (function(images.clone(), labels.clone(), model).detach() for model in (plain, other))
-    if same(one, two):
-        return
-    gradient = finite_difference(scores_of(other), images, labels)
-    found = "the plain gradient for one form" if same(two, gradient) else f"results {off_by(two, one)}"
-    found = found.replace("what was measured", "each other")
-    raise CheckFailed(f"{found} of the same layers", "the same result for both forms of the network", cause)
-
-
-def _explain_slope(found, images, labels, model):
-    """Raise CheckFailed unless `found` is the slope of the score, with the likeliest reason."""
-    slopes = finite_difference(scores_of(model), images, labels)
-    if same(found, slopes):
-        return
-    expect_eval_mode(model)
-    of_probability = finite_difference(probabilities_of(model), images, labels)
-    of_logarithm = finite_difference(log_probabilities_of(model), images, labels)
-    candidates = [
-        (of_probability, ("the slope of the softmax probability", "a softmax before the gradient; take the raw score")),
-        (of_logarithm, ("the slope of the log-probability", "a log-softmax before the gradient; take the raw score")),
-        (
-            -of_logarithm,
-            ("the slope of the cross-entropy", "a loss, which falls where the score rises; take the score"),
-        ),
-        (slopes.abs(), ("absolute values", "`abs`; keep the sign")),
-    ]
-    words, cause = (
-        first_match(found, candidates)
-        or scaled(found, slopes, len(images))
-        or (f"values {off_by(found, slopes)}", "another quantity than the raw score of the label was differentiated")
-    )
-    raise CheckFailed(words, "the slope of the raw score of each image's own label", cause)
-
-
-def _explain_grad_cam(maps, images, labels, model):
-    """Raise CheckFailed unless `maps` are Grad-CAM at model.cam_layer, with the likeliest reason."""
-    expect_eval_mode(model)
-    back, places = model.network.back, 15
-    with torch.no_grad():
-        outputs = model.cam_layer(model.normalise(images))
-
-    def gain_of_whole_channels(step=1e-4):
-        """By how much the score grows with each channel, raised by 1 at all places: (N, K)."""
-        gains = []
-        for k in range(outputs.shape[1]):
-            raised = step * torch.eye(outputs.shape[1], dtype=outputs.dtype)[k].view(1, -1, 1, 1)
-            change = scores_of(back)(outputs + raised, labels) - scores_of(back)(outputs - raised, labels)
-            gains.append(change / (2 * step))
-        return torch.stack(gains, dim=1)
-
-    with torch.no_grad():
-        signed = torch.einsum("nk,nkhw->nhw", gain_of_whole_channels() / places, outputs)
-        wanted = signed.clamp(min=0)
-        if same(maps, wanted):
-            return
-
-    def from_slopes(quantity, asked=labels):
-        slopes = finite_difference(quantity(back), outputs, asked)
-        return slopes, slopes.mean(dim=(2, 3), keepdim=True)
-
-    def cut(values):
-        return values.sum(dim=1).clamp(min=0)
-
-    slopes, weights = from_slopes(scores_of)
-    predicted = model(images).argmax(dim=1)
-    candidates = [
-        (signed.abs(), ("absolute values", "`abs` in place of the ReLU: what speaks against the label must be 0")),
-        ((weights * outputs).clamp(min=0).sum(dim=1), ("each channel cut at 0 before the sum", "ReLU before the sum")),
-        (cut(weights.clamp(min=0) * outputs), ("the channels with positive weight alone", "a ReLU on the weights")),
-        (
-            cut(slopes.clamp(min=0).mean(dim=(2, 3), keepdim=True) * outputs),
-            ("weights from the positive slopes alone", "a ReLU on the gradient, before its mean"),
-        ),
-        (cut(weights * outputs.clamp(min=0)), ("the positive outputs alone", "a ReLU on the layer's output")),
-        (cut(slopes * outputs), ("gradient times output, place by place", "the mean of the gradient is missing")),
-        (
-            cut(slopes.mean(dim=(0, 2, 3), keepdim=True) * outputs),
-            ("one set of weights for the whole batch", "a mean over `dim=(0, 2, 3)`; each image has its own weights"),
-        ),
-        (places * wanted, (f"{places} times what is wanted", "`sum` over the places in place of `mean`")),
-        (wanted / 4, ("1/4 of what is wanted", "`mean` over the four channels in place of `sum`")),
-        (wanted / len(images), ("1/3 of what is wanted", "a mean over the batch of 3 images; add their scores up")),
-        (cut(slopes.amax(dim=(2, 3), keepdim=True) * outputs), ("weights from the largest slope", "`amax` for `mean`")),
-        (
-            cut(outputs.mean(dim=(2, 3), keepdim=True) * slopes),
-            ("the gradient, weighed by the mean outputs", "outputs and gradients are exchanged"),
-        ),
-        ((1 + signed).clamp(min=0), ("a map that is 1 too high", "the sum starts from `torch.ones`; start from zeros")),
-        (
-            wanted / wanted.amax(dim=(1, 2), keepdim=True),
-            ("maps scaled to end at 1", "a normalisation; return the values as they are"),
-        ),
-        (
-            (wanted - wanted.min()) / (wanted.max() - wanted.min()),
-            ("maps scaled by the values of the whole batch", "a normalisation; return the values as they are"),
-        ),
-        (
-            cut(from_slopes(probabilities_of)[1] * outputs),
-            ("the map of the softmax probability", "a softmax before the gradient; differentiate the raw score"),
-        ),
-        (
-            cut(-from_slopes(log_probabilities_of)[1] * outputs),
-            ("the map of the cross-entropy", "a loss, which falls where the score rises; differentiate the raw score"),
-        ),
-        (
-            cut(from_slopes(scores_of, predicted)[1] * outputs),
-            ("the map of the predicted class", "`max` or `argmax`: the labels are not used"),
-        ),
-        (
-            cut(from_slopes(lambda net: lambda x, _: net(x).sum(dim=1))[1] * outputs),
-            ("the map of the sum of all scores", "`scores.sum()`: pick each image's own score first"),
-        ),
-        (
-            cut(from_slopes(lambda net: lambda x, _: net(x)[:, labels].sum(dim=1))[1] * outputs),
-            ("the map of the labels of the whole batch", "`scores[:, labels]`; pair i with y_i: `gather`"),
-        ),
-    ]
-    found, cause = first_match(maps, candidates) or (
-        f"maps {off_by(maps, wanted)}",
-        "compare with the formulas of section 2.3: mean over the places, product, sum over the channels, ReLU",
-    )
-    raise CheckFailed(
-        found, "max(0, sum over k of alpha_k A_k), alpha_k the mean of d s_y / d A_k over the places", cause
-    )
-
-
-def _explain_enlarging(function):
-    """Raise CheckFailed unless a map of 2 x 3 places is enlarged to 8 x 12 pixels, and multiplied there."""
-    values = torch.tensor([[1.0, -2, 4], [2, 3, 0]], dtype=torch.float64)
-    bright = torch.zeros(1, 3, 8, 12, dtype=torch.float64)
-    for channel, part in ((0, values.clamp(min=0)), (2, (-values).clamp(min=0))):
-        pixels = torch.where(part > 0, 0.25 + part / 8, 0).repeat_interleave(4, 0).repeat_interleave(4, 1)
-        bright[0, channel, :, ::2] = pixels[:, ::2]
-    with torch.random.fork_rng(devices=[]):
-        copying, averaging, head = nn.Conv2d(3, 2, 1), nn.AvgPool2d(4), nn.Linear(12, 2)
-    copying.weight.data.copy_(torch.tensor([[1.0, -1, 0], [0, 0, 1]]).view(2, 3, 1, 1))
-    copying.get_parameter("bias").data.fill_(-0.25)
-    head.weight.data.copy_(torch.tensor([0.0, 16]).view(2, 1) * torch.tensor([1.0] * 6 + [-1.0] * 6))
-    model = _classifier(nn.Sequential(copying, nn.ReLU(), averaging, nn.Flatten(), head))
-    found = function(bright.clone(), torch.tensor([1]), model, averaging).detach()[0]
-
-    # What the cells of a map of 2 and of 3 places have in each of 8 and of 12 pixels.
-    near = torch.tensor([1, 1, 0.875, 0.625, 0.375, 0.125, 0, 0], dtype=torch.float64)
-    left = torch.cat([near, near.new_zeros(4)])
-    down = torch.stack([near, near.flip(0)])
-    across = torch.stack([left, 1 - left - left.flip(0), left.flip(0)])
-    active = (bright[0, 0] > 0).double()
-
-    def product(large):
-        return torch.stack([active * large, -active * large, torch.zeros_like(large)])
-
-    def corner_to_corner(cells, pixels):
-        distances = torch.linspace(0, cells - 1, pixels, dtype=torch.float64) - torch.arange(cells)[:, None]
-        return (1 - distances.abs()).clamp(min=0)
-
-    positive = values.clamp(min=0)
-    wanted = product(down.T @ positive @ across)
-    if same(found, wanted):
-        return
-    blocks = positive.repeat_interleave(4, 0).repeat_interleave(4, 1)
-    candidates = [
-        (product(blocks), ("a map of blocks", "`F.interpolate` without `mode`, which repeats; use `mode='bilinear'`")),
-        (
-            product(corner_to_corner(2, 8).T @ positive @ corner_to_corner(3, 12)),
-            ("a map that is shifted against the image", "`align_corners=True`; use `align_corners=False`"),
-        ),
-        (
-            product((down.T @ values @ across).clamp(min=0)),
-            ("a map that was enlarged before its ReLU", "negative places leak into the others; the ReLU comes first"),
-        ),
-    ]
-    words = first_match(found, candidates)
-    if words is None and bool(found[0][active == 0].any()):
-        words = (
-            "values where no neuron is active, and guided backprop is 0",
-            "guided backprop was shrunk to the size of the map; enlarge the map, then multiply",
-        )
-    found_words, cause = words or (
-        f"values {off_by(found, wanted)}",
-        "another interpolation than the bilinear one (`mode='bicubic'` overshoots), or another map than Grad-CAM",
-    )
-    found_words = found_words.replace("what was measured", "what you get by hand")
-    raise CheckFailed(found_words, "guided backprop times the map, enlarged with bilinear interpolation", cause)
+    return images, baseline, networks.classifier(networks.Powers(weight))
 
 
 def _explain_linear(found, images, baseline, weight, steps):
@@ -772,20 +690,20 @@ def _explain_linear(found, images, baseline, weight, steps):
     wanted = weight * (images - baseline)
     if same(found, wanted):
         return
-    candidates = [
-        (weight.expand_as(images), ("the mean gradient", "the factor image - baseline is missing")),
-        (weight * images, ("the gradient times the image", "`images` in place of `images - baseline`")),
-        (-wanted, ("the opposite sign", "baseline - image: the way leads from the baseline to the image")),
-        (wanted.abs(), ("absolute values", "`abs`; keep the sign, or the values do not add up")),
-        (weight.abs() * (images - baseline), ("absolute gradients, added up", "`abs` on the gradients; keep the sign")),
-        (steps * wanted, (f"{steps} times what is wanted", "the sum of the gradients is not divided by `steps`")),
+    usual = [
+        (weight.expand_as(images), "the mean gradient", "the factor image - baseline is missing"),
+        (weight * images, "the gradient times the image", "`images` in place of `images - baseline`"),
+        (-wanted, "the opposite sign", "baseline - image: the way leads from the baseline to the image"),
+        (wanted.abs(), "absolute values", "`abs`; keep the sign, or the values do not add up"),
+        (weight.abs() * (images - baseline), "absolute gradients, added up", "`abs` on the gradients; keep the sign"),
+        (steps * wanted, f"{steps} times what is wanted", "the sum of the gradients is not divided by `steps`"),
     ]
     words, cause = (
-        first_match(found, candidates)
-        or scaled(found, wanted, len(images))
-        or (f"values {off_by(found, wanted)}", "a softmax or a loss; differentiate the raw score")
+        core.first_match(found, usual)
+        or core.scaled(found, wanted, len(images))
+        or (f"values {core.off_by(found, wanted)}", "a softmax or a loss; differentiate the raw score")
     )
-    raise CheckFailed(words, "(image - baseline) times the gradient, which is constant here", cause)
+    raise core.CheckFailed(words, "(image - baseline) times the gradient, which is constant here", cause)
 
 
 def _explain_points(found, unit):
@@ -801,7 +719,7 @@ def _explain_points(found, unit):
             "other points than the middles of three equal pieces of the way: print your t, wanted are 1/6, 1/2, 5/6",
         ),
     )
-    raise CheckFailed(
+    raise core.CheckFailed(
         words, "gradients at the middles of `steps` equal pieces of the way from baseline to image", cause
     )
 
@@ -811,13 +729,70 @@ def _explain_sums(sums, images, labels, model, baseline):
     wanted = scores_of(model)(images, labels) - scores_of(model)(baseline.expand_as(images), labels)
     if same(sums, wanted, tolerance=1e-2):
         return
-    expect_eval_mode(model)
-    raise CheckFailed(
+    core.expect_eval_mode(model)
+    raise core.CheckFailed(
         f"sums of {_numbers(sums)}",
         f"sums of {_numbers(wanted)}: score of the image minus score of the baseline",
         "a way that does not start at the baseline, such as `baseline[0]`, which takes a part of it for the whole; let "
         "it broadcast",
     )
+
+
+# ------------------------------------------------------------------------------------------------ occlusion_map
+
+# A score that adds pixels up: what each of six windows of 2 x 2 pixels, all of them 1, brings to it.
+WINDOWS = [[1.0, 2, 4], [8, -16, 32]]
+
+occlusion_map = core.Checks("occlusion_map", "(images, labels, model, patch, stride, fill) -> (N, rows, columns)")
+
+
+@occlusion_map.part
+def _(function):
+    """there is one value for each window that lies wholly inside"""
+    images, labels, model = small_problem(seed=91, count=3)
+    for patch, stride in ((2, 3), (3, 1), (6, 2)):
+        _expect_windows(function(images.clone(), labels, model, patch, stride, 0.5), images, patch, stride)
+
+
+@occlusion_map.part
+def _(function):
+    """for a score that adds pixels up, you can tell each drop by hand"""
+    weights = torch.tensor(WINDOWS, dtype=torch.float64).repeat_interleave(2, 0).repeat_interleave(2, 1) / 12
+    with torch.random.fork_rng(devices=[]):
+        linear = nn.Linear(72, 2)
+    linear.weight.data.copy_(torch.stack([torch.zeros(72), weights.expand(3, 4, 6).flatten()]))
+    linear.bias.data.fill_(0.5)
+    model = networks.classifier(nn.Sequential(nn.Flatten(), linear))
+    images = torch.ones(2, 3, 4, 6, dtype=torch.float64)
+    result = function(images.clone(), torch.tensor([1, 1]), model, 2, 2, 0.25)
+    core.check_tensor(result, (2, 2, 3), images, "one value for each window of 2 x 2 pixels")
+    for drops in result:
+        _explain_drops(drops)
+
+
+@occlusion_map.part
+def _(function):
+    """a value is the score of the label minus that score with the window filled"""
+    images, labels, model = small_problem(seed=92, count=3)
+    result = function(images.clone(), labels.clone(), model, 3, 2, 0.8).detach()
+    _explain_some_windows(result, images, labels, model, patch=3, stride=2, fill=0.8)
+
+
+@occlusion_map.part
+def _(function):
+    """a single image gives the map it has among others"""
+    images, labels, model = small_problem(seed=93, count=3)
+    among = function(images.clone(), labels.clone(), model, 3, 3, 0.5).detach()[:1].clone()
+    alone = function(images[:1].clone(), labels[:1], model, 3, 3, 0.5)
+    core.check_tensor(alone, (1, 2, 3), images[:1], "a batch of one is still a batch")
+    core.expect_alone_as_among_others(alone, among)
+
+
+@occlusion_map.part
+def _(function):
+    """images, labels and a network in training use are as they were"""
+    images, labels, model = small_problem(seed=7, count=2, trainable=True)
+    core.expect_left_alone(lambda: function(images, labels, model, 3, 3, 0.5), model, images=images, labels=labels)
 
 
 def _expect_windows(result, images, patch, stride):
@@ -844,12 +819,14 @@ def _expect_windows(result, images, patch, stride):
     wanted = places(inside(height), inside(width))
     shape = tuple(getattr(result, "shape", ()))
     if shape != wanted and shape in usual:
-        raise CheckFailed(
+        raise core.CheckFailed(
             f"shape {shape} for images of {height} x {width}, patch {patch}, stride {stride}",
             f"shape {wanted}: (H - patch) // stride + 1 rows, and the same with W for columns",
             usual[shape],
         )
-    check_tensor(result, wanted, images, f"one value for each window wholly inside, patch {patch}, stride {stride}")
+    core.check_tensor(
+        result, wanted, images, f"one value for each window wholly inside, patch {patch}, stride {stride}"
+    )
 
 
 def _explain_drops(found):
@@ -859,34 +836,35 @@ def _explain_drops(found):
     if same(found, wanted):
         return
     whole = parts.sum() + 0.5
-    candidates = [
-        (-wanted, ("the opposite sign", "covered minus whole; a drop is whole minus covered")),
-        (whole - wanted, ("the score of the covered image", "it is not subtracted from the score of the whole image")),
-        (wanted.clamp(min=0), ("0 where the score rises", "`clamp` or `relu`; a rise is a negative drop")),
-        (wanted.abs(), ("absolute values", "`abs`; a rise is a negative drop")),
-        (parts, ("the drops for a fill of 0", "the argument `fill` is not used")),
-        (wanted / 3, ("a third of each drop", "one channel alone is filled; fill all three")),
+    usual = [
+        (-wanted, "the opposite sign", "covered minus whole; a drop is whole minus covered"),
+        (whole - wanted, "the score of the covered image", "it is not subtracted from the score of the whole image"),
+        (wanted.clamp(min=0), "0 where the score rises", "`clamp` or `relu`; a rise is a negative drop"),
+        (wanted.abs(), "absolute values", "`abs`; a rise is a negative drop"),
+        (parts, "the drops for a fill of 0", "the argument `fill` is not used"),
+        (wanted / 3, "a third of each drop", "one channel alone is filled; fill all three"),
         (
             wanted.flatten().cumsum(dim=0).view_as(wanted),
-            ("drops that add up from window to window", "windows pile up in one image; `images.clone()` for each"),
+            "drops that add up from window to window",
+            "windows pile up in one image; `images.clone()` for each",
         ),
-        (wanted.sum() - wanted, ("the drops of everything else", "the window is kept and the rest filled")),
+        (wanted.sum() - wanted, "the drops of everything else", "the window is kept and the rest filled"),
     ]
     tiny = "hardly a drop anywhere", "the softmax probability, which is 1 all the time here; take the raw score"
     words, cause = (
-        first_match(found, candidates)
+        core.first_match(found, usual)
         or (found.abs().max() < 0.1 and tiny)
         or (
             _numbers(found.flatten()),
             "other windows: row i, column j starts at pixel (i * stride, j * stride), and windows must not pile up",
         )
     )
-    raise CheckFailed(words, f"{_numbers(wanted.flatten())} for the six windows, row by row", cause)
+    raise core.CheckFailed(words, f"{_numbers(wanted.flatten())} for the six windows, row by row", cause)
 
 
 def _explain_some_windows(found, images, labels, model, patch, stride, fill):
     """Raise CheckFailed unless four values are the drops of the score, with the likeliest reason."""
-    expect_eval_mode(model)
+    core.expect_eval_mode(model)
     predicted = model(images).argmax(dim=1)
     for row, column in ((0, 0), (1, 2), (1, 0), (0, 3)):
         top, left = row * stride, column * stride
@@ -900,13 +878,52 @@ def _explain_some_windows(found, images, labels, model, patch, stride, fill):
         if same(found[:, row, column], wanted):
             continue
         largest = model(images).amax(dim=1) - model(covered).amax(dim=1)
-        candidates = [
-            (drop(predicted), ("the drop of the predicted class", "`argmax`: the labels are not used")),
-            (largest, ("the drop of the largest score", "`max`: the labels are not used")),
-            (wanted.mean().expand(3), ("the mean over the batch", "a mean over dim 0; each image has its own map")),
+        usual = [
+            (drop(predicted), "the drop of the predicted class", "`argmax`: the labels are not used"),
+            (largest, "the drop of the largest score", "`max`: the labels are not used"),
+            (wanted.mean().expand(3), "the mean over the batch", "a mean over dim 0; each image has its own map"),
         ]
-        words, cause = first_match(found[:, row, column], candidates) or (
+        words, cause = core.first_match(found[:, row, column], usual) or (
             f"{_numbers(found[:, row, column])} at row {row}, column {column}",
             "another window: it starts at pixel (row * stride, column * stride), and none piles up on another",
         )
-        raise CheckFailed(words, f"{_numbers(wanted)} at row {row}, column {column}, for the three images", cause)
+        raise core.CheckFailed(words, f"{_numbers(wanted)} at row {row}, column {column}, for the three images", cause)
+
+
+# ------------------------------------------------------------------------------------------------ shared
+
+
+def _smooth_problem(seed, count):
+    """Return images, labels and a network with fully connected layers at its end, and not a single ReLU."""
+    model = networks.smooth_network(seed)
+    return *tiny_batch(model, count, seed, size=SMALL), model
+
+
+def _by_hand():
+    """Return the pixel that is worked out by hand, its label, and the network."""
+    with torch.random.fork_rng(devices=[]):
+        layers = [nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(3, 2)]
+    for layer, numbers in ((layers[0], FIRST), (layers[2], SECOND), (layers[5], HEAD)):
+        weight = layer.get_parameter("weight")
+        weight.data.copy_(torch.tensor(numbers).view_as(weight))
+        layer.get_parameter("bias").data.zero_()
+    image = torch.tensor(PIXEL, dtype=torch.float64).view(1, 3, 1, 1)
+    return image, torch.tensor([1]), networks.classifier(nn.Sequential(*layers), cam_layer="0")
+
+
+def _expect_by_hand(result, wanted, others):
+    """Raise CheckFailed unless the three values of a single pixel are those wanted, with the reason if it is known."""
+    found = result.detach().flatten()
+    if same(found, torch.tensor(wanted, dtype=found.dtype)):
+        return
+    usual = [(torch.tensor(values, dtype=found.dtype), *words) for values, words in others.items()]
+    words, cause = core.first_match(found, usual) or (
+        "none of the usual mistakes",
+        "work the network out on paper, from PIXEL, FIRST, SECOND and HEAD in helpers/checks/gradcam.py, and compare "
+        "step by step",
+    )
+    raise core.CheckFailed(f"{_numbers(found)} at the three channels: {words}", _numbers(wanted), cause)
+
+
+def _numbers(values):
+    return "(" + ", ".join(f"{value:.3g}" for value in values) + ")"

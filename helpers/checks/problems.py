@@ -1,11 +1,25 @@
 """The small seeded problems that checks put to an answer, in their visible and in their hidden half.
 
-Each seeds torch, so that whatever an answer does by chance (dropout in training mode, say) is the same for everyone.
+In the hidden half, each seeds torch, so that whatever an answer does by chance (dropout in training mode, say) is the
+same for everyone. The visible half takes the same problems smaller, and leaves torch's random state as it was.
 """
+
+from functools import wraps
 
 import torch
 
-from helpers.checks.core import tiny_batch, tiny_network
+from helpers.checks.networks import SMALL, tiny_network
+
+
+def tiny_batch(model, count, seed, size=(9, 13)):
+    """Return images (count, 3, *size) for a tiny network, and labels (count,) none of which is its prediction."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(count, 3, *size, generator=generator, dtype=torch.float64)
+    images = images.to(next(model.parameters()).dtype)
+    with torch.no_grad():
+        scores = model(images)
+    shift = 1 + torch.arange(count) % (scores.shape[1] - 1)
+    return images, (scores.argmax(dim=1) + shift) % scores.shape[1]
 
 
 def problem(seed, count, size=(9, 13), **options):
@@ -42,3 +56,17 @@ def drawing_problem(seed, size=(9, 13), **options):
     with torch.no_grad():
         scores = model(image)
     return image, (int(scores.argmax()) + 1 + seed % 2) % scores.shape[1], model
+
+
+def _small(problem):
+    """Return `problem` as visible checks put it: SMALL unless they say otherwise, and torch is not left seeded."""
+
+    @wraps(problem)
+    def small(seed, *arguments, size=SMALL, **options):
+        with torch.random.fork_rng(devices=[]):
+            return problem(seed, *arguments, size=size, **options)
+
+    return small
+
+
+small_problem, small_attack_problem, small_drawing_problem = map(_small, (problem, attack_problem, drawing_problem))
