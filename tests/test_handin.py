@@ -15,12 +15,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from helpers import COURSE, answers, assignment, handin
+from helpers import COURSE, handin
 from helpers.course.intake import repair
 from helpers.course.pages import source
 from helpers.course.release import handout, notebooks
+from helpers.handin import answers, assignment, running
 from helpers.handin import report as reports
-from helpers.handin import running
 
 PAGE = '''
 # %% [markdown]
@@ -534,7 +534,7 @@ def test_an_interrupt_stops_the_run_and_the_report_still_comes(student):
     student.save()
     (student.path.parent / f"{NAME}.json").write_text(student.released.as_json(), "utf-8")
     code = (
-        "import pathlib, sys; from helpers import assignment, handin\n"
+        "import pathlib, sys; from helpers import handin; from helpers.handin import assignment\n"
         "assignment.DATA = pathlib.Path('.'); pathlib.Path('released').symlink_to('.')\n"
         f"handin.hand_in({NAME!r})"
     )

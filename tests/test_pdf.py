@@ -21,10 +21,12 @@ pytest.importorskip("pypandoc")
 pypdf = pytest.importorskip("pypdf")
 pypdfium2 = pytest.importorskip("pypdfium2")
 
-from helpers import pandoc, pdf  # noqa: E402
-from helpers.assignment import NOT_ANSWERED, Assignment, Current, Item, read  # noqa: E402
+from helpers import pdf  # noqa: E402
+from helpers.handin.assignment import NOT_ANSWERED, Assignment, Item  # noqa: E402
+from helpers.handin.notebook import Current, read  # noqa: E402
 from helpers.pdf import markdown, pages, press  # noqa: E402
 from helpers.pdf.__main__ import main, name_in  # noqa: E402
+from helpers.writeup import pandoc  # noqa: E402
 
 COLOURS = {"01_saliency-maps": (255, 0, 255), "02_gradcam-guided": (0, 200, 255)}
 GREEN = (0, 160, 60)

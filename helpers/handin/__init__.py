@@ -4,12 +4,13 @@ import os
 import textwrap
 from pathlib import Path
 
-from helpers import answers
-from helpers.assignment import Current, NotebookError, current, handed_out
+from helpers.handin import answers
+from helpers.handin.assignment import handed_out
 from helpers.handin.file import write
+from helpers.handin.notebook import Current, NotebookError, current
 from helpers.handin.report import WIDTH, Report
 from helpers.handin.running import RUNNING, run_notebook
-from helpers.writeup import offer_download
+from helpers.writeup.colab import offer_download
 
 
 def hand_in(assignment: str, notebook: str | Path | None = None, *, run: bool = True) -> None:

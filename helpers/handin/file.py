@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.assignment import Current
+from helpers.handin.notebook import Current
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ import re
 import textwrap
 from pathlib import Path
 
-from helpers.answers import Found, bound, plain
-from helpers.assignment import SAVED_SECONDS, Assignment, Current, Item
+from helpers.handin.answers import Found, bound, plain
+from helpers.handin.assignment import Assignment, Item
 from helpers.handin.file import Written
+from helpers.handin.notebook import SAVED_SECONDS, Current
 from helpers.handin.running import INTERRUPTED, Run, is_run
-from helpers.writeup import collected_figure, count_words, figure_path
+from helpers.writeup.figures import collected_figure, figure_path
+from helpers.writeup.words import count_words
 
 LARGE = 20_000_000  # bytes; some upload forms take no more
 WIDTH = 92  # characters

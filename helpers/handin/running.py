@@ -13,8 +13,8 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 from tqdm.auto import tqdm
 
-from helpers.answers import is_written, tags_of
-from helpers.assignment import Current
+from helpers.handin.answers import is_written, tags_of
+from helpers.handin.notebook import Current
 
 CELL_SECONDS = 120
 INTERRUPTED = "you stopped the run"

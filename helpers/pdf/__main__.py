@@ -8,8 +8,9 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from helpers import DATA
-from helpers.answers import find
-from helpers.assignment import handed_out, read
+from helpers.handin.answers import find
+from helpers.handin.assignment import handed_out
+from helpers.handin.notebook import read
 from helpers.pdf import checked_name, find_packages, place_for, slug, write
 from helpers.pdf.pages import Made, make
 

@@ -11,7 +11,7 @@ import warnings
 import nbformat
 from PIL import Image
 
-from helpers.writeup import collected_figure
+from helpers.writeup.figures import collected_figure
 
 LARGEST = 5_000_000  # bytes of a picture's file
 MOST_PIXELS = 50_000_000

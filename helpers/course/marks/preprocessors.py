@@ -17,7 +17,6 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from traitlets import Bool, Integer
 
-from helpers.assignment import NOT_ANSWERED
 from helpers.course.intake import collect, pictures
 from helpers.course.marks import ledger, reference
 from helpers.course.marks.place import Place
@@ -26,6 +25,7 @@ from helpers.course.marks.verdicts import judged
 from helpers.course.release import notebooks
 from helpers.course.run import execute
 from helpers.course.run.execute import Limits, is_check
+from helpers.handin.assignment import NOT_ANSWERED
 
 
 class RepairSubmission(NbGraderPreprocessor):

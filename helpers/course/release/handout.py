@@ -4,8 +4,8 @@ import re
 
 from nbformat import NotebookNode
 
-from helpers.assignment import Assignment, Item
 from helpers.course.pages.cells import Cell, Page
+from helpers.handin.assignment import Assignment, Item
 
 
 def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:

@@ -28,9 +28,9 @@ from nbgrader.preprocessors import ClearSolutions as NbgraderClearSolutions
 from traitlets import Unicode
 
 from helpers import COURSE, toml
-from helpers.assignment import NOT_ANSWERED
 from helpers.course.pages.cells import HEADING, NOT_SHIPPED, Cell, Page, hashed_id
 from helpers.course.release import handout
+from helpers.handin.assignment import NOT_ANSWERED
 from helpers.words import counted
 
 NOTEBOOK_METADATA = {

@@ -6,7 +6,7 @@ The rules are those of helpers/course/intake/repair.py, whatever was deleted, co
 import re
 from dataclasses import dataclass
 
-from helpers.assignment import Assignment, Item, is_answered
+from helpers.handin.assignment import Assignment, Item, is_answered
 
 # As repair.bound: the names that the lines at the left margin of a cell bind.
 _BINDS = re.compile(
