@@ -19,7 +19,7 @@ from helpers import COURSE, handin
 from helpers.course.intake import repair
 from helpers.course.pages import source
 from helpers.course.release import handout, notebooks
-from helpers.handin import answers, assignment, running
+from helpers.handin import answers, assignment, cells, running
 from helpers.handin import report as reports
 
 PAGE = '''
@@ -445,6 +445,18 @@ DAMAGES = {
         cell.update(metadata=nbformat.NotebookNode(), id=f"new-{n}") for n, cell in enumerate(s.notebook.cells)
     ],
 }
+
+
+def _is_looked_for(cell):
+    flags = {key: cell.tags[key] for key in ("grade", "solution", "locked")} if cell.tags else {}
+    return cell.kind, cell.source, cell.id, cell.name, flags, cell.is_drawn
+
+
+def test_the_hand_in_check_looks_for_the_cells_that_grading_looks_for():
+    for path in sorted((COURSE / "notebooks").glob("*.ipynb")):
+        released = cells.outline(nbformat.read(path, as_version=4).cells)
+        handed_out = assignment.handed_out(path.stem).outline
+        assert list(map(_is_looked_for, handed_out)) == list(map(_is_looked_for, released))
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)

@@ -328,6 +328,14 @@ def test_a_written_answer_in_the_cell_of_its_question_is_moved_to_its_own(submis
     assert notes == ["q_why: the answer stood in the cell of the question; moved to its own"]
 
 
+def test_a_picture_goes_with_the_answer_that_is_moved(submission):
+    submission.cells[Q_CELL].source = RELEASE.cells[Q_CELL].source
+    submission.cells[ASKED].source += "\n\n![proof](attachment:proof.png)"
+    submission.cells[ASKED].attachments = {"proof.png": {"image/png": "aGVsbG8="}}
+    result, _ = repaired(submission)
+    assert by_id(result, "q_why").attachments == {"proof.png": {"image/png": "aGVsbG8="}}
+
+
 def test_an_unanswered_notebook_stays_unanswered():
     result, notes = repaired(copy.deepcopy(RELEASE))
     assert notes == [] and result.cells == RELEASE.cells

@@ -40,10 +40,10 @@ def hand_in(assignment: str, notebook: str | Path | None = None, *, run: bool = 
         return
     written = write(assignment, now)
     report = Report(released, now, answers.find(released, now.notebook.cells))
-    if report.is_another:
-        report.say_another()
-    else:
+    if answers.are_of(released, now.notebook.cells):
         report.say_answers(run_notebook(now) if run else None)
+    else:
+        report.say_another()
     report.say_file(written)
     print(report.text(written))
     if written.path:

@@ -5,8 +5,9 @@ import re
 import textwrap
 from pathlib import Path
 
-from helpers.handin.answers import Found, bound, plain
+from helpers.handin.answers import Found
 from helpers.handin.assignment import Assignment, Item
+from helpers.handin.cells import bound, plain
 from helpers.handin.file import Written
 from helpers.handin.notebook import SAVED_SECONDS, Current
 from helpers.handin.running import INTERRUPTED, Run, is_run
@@ -85,11 +86,6 @@ class Report:
         self.cells = now.notebook.cells
         self.problems, self.todo, self.sections = [], [], []
         self.age = now.age
-
-    @property
-    def is_another(self) -> bool:
-        """Whether the notebook holds nothing of the assignment."""
-        return all(place.at is None for place in self.found.values())
 
     @property
     def is_old(self) -> bool:

@@ -10,10 +10,10 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from tqdm.auto import tqdm
 
-from helpers.handin.answers import is_written, tags_of
 from helpers.handin.notebook import Current
 
 CELL_SECONDS = 120
@@ -42,10 +42,21 @@ class Run:
     ended: str = ""
 
 
-def is_run(cell) -> bool:
+def is_run(cell: NotebookNode) -> bool:
     """Whether a cell is part of the run."""
-    left_out = "figure" in tags_of(cell) or _NOT_RUN.search(cell.source) or is_written(cell)
+    left_out = "figure" in _tags(cell) or _NOT_RUN.search(cell.source) or _is_written(cell)
     return cell.cell_type == "code" and bool(cell.source.strip()) and not left_out
+
+
+def _is_written(cell: NotebookNode) -> bool:
+    """Whether a cell is for a written answer, whatever its type has become."""
+    data = cell.metadata.get("nbgrader")
+    return isinstance(data, dict) and bool(data.get("grade")) and bool(data.get("solution"))
+
+
+def _tags(cell: NotebookNode) -> list:
+    tags = cell.metadata.get("tags")
+    return tags if isinstance(tags, list) else []
 
 
 def run_notebook(now: Current) -> Run:
@@ -96,7 +107,7 @@ async def _session(cells: dict, folder: Path, result: Run, stop: threading.Event
     def executed(cell, cell_index, execute_reply):
         result.ran.append(places[cell_index])
         reply = execute_reply["content"]
-        if reply["status"] == "error" and "raises-exception" not in tags_of(cells[places[cell_index]]):
+        if reply["status"] == "error" and "raises-exception" not in _tags(cells[places[cell_index]]):
             result.errors[places[cell_index]] = (reply.get("ename", ""), reply.get("evalue", ""))
 
     quiet = logging.getLogger("helpers.handin.client")

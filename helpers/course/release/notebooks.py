@@ -1,6 +1,6 @@
 """Builds the two notebooks of a page: the students' in notebooks/, the solved one in solutions/.
 
-Beside them, data/released/ says which cells of the students' count and how they were handed out.
+Beside them, data/released/ says how the cells of the students' were handed out, and which of them count.
 
 The solved notebook is what nbgrader calls the source version. The students' is made from it by nbgrader's own
 preprocessors, in memory, in the order of `nbgrader generate_assignment`, without a gradebook.
