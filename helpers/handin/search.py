@@ -104,7 +104,7 @@ class Search:
         return [n for n in cells if self.cells[n].id == original.id]
 
     def _defining(self, cells: list[int], original: Cell) -> list[int]:
-        """Return those of some cells that define an exercise's function, or, where it has none, all that its cell does."""
+        """Return those of some cells that define an exercise's function, or what its cell defines if it has none."""
         wanted = {original.name} if original.name in original.defines else original.defines
         return [n for n in cells if wanted and wanted <= self.cells[n].defines]
 
