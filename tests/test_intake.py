@@ -19,7 +19,9 @@ from traitlets.config import Config
 from helpers import COURSE
 from helpers.course import demo, grade
 from helpers.course.intake import names, unpack
-from helpers.course.intake.collect import NOBODY, IntakeError, collect, repair
+from helpers.course.intake.collect import IntakeError, collect
+from helpers.course.intake.owners import NOBODY
+from helpers.course.intake.repair import repair
 from helpers.course.pages import source
 from helpers.course.release import notebooks
 from helpers.handin.assignment import NOT_ANSWERED

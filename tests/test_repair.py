@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.course.intake.collect import read
+from helpers.course.intake.attempts import read
 from helpers.course.intake.repair import MOST_CELLS, likeness, repair
 
 

@@ -48,13 +48,13 @@ GRADESCOPE = re.compile(r"submission_\d+")
 class ExportCollector(FileNameCollectorPlugin):
     """nbgrader's collector, with PATTERNS besides its `named_regexp`."""
 
-    def _match(self, filename: str) -> dict[str, str] | None:
+    def _match(self, filename: str) -> dict[str, Any] | None:
         for pattern in filter(None, (self.named_regexp, *PATTERNS)):
             if match := re.match(pattern, filename):
                 return match.groupdict()
         return None
 
-    def collect(self, submitted_file: str) -> dict[str, str] | None:
+    def collect(self, submitted_file: str) -> dict[str, Any] | None:
         """Return the named groups for a file's place in the pile, or None."""
         return self._match(submitted_file)
 

@@ -41,7 +41,7 @@ def repair(notebook: NotebookNode, release: NotebookNode) -> tuple[NotebookNode,
     result.nbformat_minor = 5
     for cell in matched.cells:
         original = unchanged.get((cell.kind, cell.text)) if cell.place is None else release.cells[cell.place]
-        source = original if cell.at is None else notebook.cells[cell.at]
+        source = release.cells[cell.place] if cell.at is None else notebook.cells[cell.at]
         result.cells.append(_built(cell, original, source, shown))
     notes = [*_about_format(notebook, release), *remarks, *_about_cells(cells, notebook), *matched.notes]
     return result, list(dict.fromkeys(notes))
