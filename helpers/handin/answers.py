@@ -44,7 +44,8 @@ def find(assignment: Assignment, cells: list[Any]) -> dict[str, Found]:
     taken = {cell.name: cell for cell in match(given, assignment.outline).cells}
     found = {}
     for item in assignment.items:
-        cell, copies = taken[item.id], tuple(cell.at for cell in given if cell.name == item.id)
+        cell = taken[item.id]
+        copies = tuple(copy.at for copy in given if copy.name == item.id and copy.at is not None)
         found[item.id] = Found(item, copies, cell.at, _what_counts(item, cell, cells))
     return found
 

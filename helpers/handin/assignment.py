@@ -43,13 +43,18 @@ class Item:
         """Whether grading looks for it."""
         return self.kind in ("setup", "exercise", "check", "question")
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether it is not the student's to write."""
+        return self.kind in ("setup", "check")
+
     def as_cell(self, at: int) -> Cell:
         """Return it as a cell to be looked for, with the grading data that nbgrader gives it."""
         tags = {
             "grade_id": self.id,
             "grade": self.kind in ("check", "question"),
             "solution": self.kind in ("exercise", "question"),
-            "locked": self.kind in ("setup", "check"),
+            "locked": self.is_locked,
         }
         kind = "markdown" if self.kind in ("prose", "question") else "code"
         return Cell(kind, self.source, self.id, tags if self.counts else {}, self.kind == "figure", at)
@@ -112,6 +117,7 @@ def handed_out(name: str) -> Assignment:
 
 def is_answered(item: Item, source: str | None) -> bool:
     """Return whether `source` answers a question or an exercise: something stands in place of what was handed out."""
+    text = (source or "").strip()
     if item.kind == "exercise":
-        return bool(source) and bool(source.strip()) and not _STUB.search(source)
-    return bool(source) and source.strip() not in ("", NOT_ANSWERED)
+        return bool(text) and not _STUB.search(text)
+    return text not in ("", NOT_ANSWERED)
