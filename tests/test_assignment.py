@@ -7,9 +7,10 @@ from types import ModuleType, SimpleNamespace
 import nbformat
 import pytest
 
-from helpers import assignment
-from helpers.assignment import Item, NotebookError, current, handed_out, is_answered
 from helpers.course.pages import registry
+from helpers.handin import assignment
+from helpers.handin.assignment import Item, handed_out, is_answered
+from helpers.handin.notebook import NotebookError, current
 
 EXERCISE = Item("f", "exercise", "Exercise 1.1", 'def f(x):\n    raise NotImplementedError("f: replace this line")')
 QUESTION = Item("q", "question", "Question 1", "*Your answer here.*")

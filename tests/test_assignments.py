@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 
 from helpers import DATA
 from helpers.course.demo import filled
-from helpers.course.intake import collect
+from helpers.course.intake.repair import repair
 from helpers.course.marks import compare, reference
 from helpers.course.marks.verdicts import judged
 from helpers.course.pages import registry
@@ -37,7 +37,7 @@ def submissions(page):
     release = notebooks.student_notebook(page)
     solved = filled(release, {name: without_markers(cell.source) for name, cell in page.exercises.items()})
     for name, notebook in (("blank", release), ("solved", solved)):
-        yield name, collect.repair(notebook, release)[0]
+        yield name, repair(notebook, release)[0]
 
 
 def prepared(page, notebook):

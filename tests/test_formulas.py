@@ -5,8 +5,8 @@ import pytest
 from bs4 import BeautifulSoup
 from nbconvert.filters import markdown2html_mistune
 
-from helpers import pandoc
 from helpers.course.report import formulas
+from helpers.writeup import pandoc
 
 
 def rendered(source):

@@ -15,12 +15,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from helpers import COURSE, answers, assignment, handin
+from helpers import COURSE, handin
 from helpers.course.intake import repair
 from helpers.course.pages import source
 from helpers.course.release import handout, notebooks
+from helpers.handin import answers, assignment, cells, running
 from helpers.handin import report as reports
-from helpers.handin import running
 
 PAGE = '''
 # %% [markdown]
@@ -447,6 +447,18 @@ DAMAGES = {
 }
 
 
+def _is_looked_for(cell):
+    flags = {key: cell.tags[key] for key in ("grade", "solution", "locked")} if cell.tags else {}
+    return cell.kind, cell.source, cell.id, cell.name, flags, cell.is_drawn
+
+
+def test_the_hand_in_check_looks_for_the_cells_that_grading_looks_for():
+    for path in sorted((COURSE / "notebooks").glob("*.ipynb")):
+        released = cells.outline(nbformat.read(path, as_version=4).cells)
+        handed_out = assignment.handed_out(path.stem).outline
+        assert list(map(_is_looked_for, handed_out)) == list(map(_is_looked_for, released))
+
+
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_what_counts_is_what_grading_takes(student, damage):
     damage(student)
@@ -534,7 +546,7 @@ def test_an_interrupt_stops_the_run_and_the_report_still_comes(student):
     student.save()
     (student.path.parent / f"{NAME}.json").write_text(student.released.as_json(), "utf-8")
     code = (
-        "import pathlib, sys; from helpers import assignment, handin\n"
+        "import pathlib, sys; from helpers import handin; from helpers.handin import assignment\n"
         "assignment.DATA = pathlib.Path('.'); pathlib.Path('released').symlink_to('.')\n"
         f"handin.hand_in({NAME!r})"
     )

@@ -17,12 +17,14 @@ from test_repair import RELEASE, F, tagged
 from traitlets.config import Config
 
 from helpers import COURSE
-from helpers.assignment import NOT_ANSWERED
 from helpers.course import demo, grade
 from helpers.course.intake import names, unpack
-from helpers.course.intake.collect import NOBODY, IntakeError, collect, repair
+from helpers.course.intake.collect import IntakeError, collect
+from helpers.course.intake.owners import NOBODY
+from helpers.course.intake.repair import repair
 from helpers.course.pages import source
 from helpers.course.release import notebooks
+from helpers.handin.assignment import NOT_ANSWERED
 
 OTHER = new_notebook(
     cells=[

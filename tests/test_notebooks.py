@@ -16,10 +16,10 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
 from helpers import COURSE
-from helpers.assignment import NOT_ANSWERED, handed_out, is_answered
 from helpers.course.pages.cells import without_markers
 from helpers.course.pages.source import read
 from helpers.course.release import notebooks
+from helpers.handin.assignment import NOT_ANSWERED, handed_out, is_answered
 
 TINY = Path(__file__).parent / "sources" / "01_tiny.py"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(COURSE)}
@@ -198,7 +198,7 @@ def test_the_last_cell_is_the_hand_in_check_of_this_assignment(student, solved):
 
 def test_what_was_handed_out_is_kept_as_data(course, student, monkeypatch):
     notebooks.write(read(course))
-    monkeypatch.setattr("helpers.assignment.DATA", course.parent.parent / "data")
+    monkeypatch.setattr("helpers.handin.assignment.DATA", course.parent.parent / "data")
     handed = handed_out("01_tiny")
     assert (handed.name, handed.title, handed.course) == ("01_tiny", "Twice", "Looking inside convolutional networks")
     locked = [cell for cell in student.cells if "nbgrader" in cell.metadata]
@@ -298,7 +298,7 @@ def test_a_missing_and_a_broken_notebook_are_reported(course, monkeypatch):
     first, second, *rest = notebooks.differences(read(course)).splitlines()
     assert first.startswith("notebooks/01_tiny.ipynb: missing")
     assert second.startswith("solutions/01_tiny.ipynb: not a notebook")
-    assert '-   "points": 5,' in rest and '+   "points": 4,' in rest
+    assert '-   "points": 5' in rest and '+   "points": 4' in rest
 
 
 def test_any_other_byte_is_a_difference_too(course):

@@ -21,10 +21,12 @@ pytest.importorskip("pypandoc")
 pypdf = pytest.importorskip("pypdf")
 pypdfium2 = pytest.importorskip("pypdfium2")
 
-from helpers import pandoc, pdf  # noqa: E402
-from helpers.assignment import NOT_ANSWERED, Assignment, Current, Item, read  # noqa: E402
+from helpers import pdf  # noqa: E402
+from helpers.handin.assignment import NOT_ANSWERED, Assignment, Item  # noqa: E402
+from helpers.handin.notebook import Current, read  # noqa: E402
 from helpers.pdf import markdown, pages, press  # noqa: E402
 from helpers.pdf.__main__ import main, name_in  # noqa: E402
+from helpers.writeup import pandoc  # noqa: E402
 
 COLOURS = {"01_saliency-maps": (255, 0, 255), "02_gradcam-guided": (0, 200, 255)}
 GREEN = (0, 160, 60)
@@ -33,17 +35,25 @@ FORMULA = "$\\frac{\\partial s_y}{\\partial x_i}$"
 
 
 def question(name, title, words=None, figures=()):
+    """The cells of a question: its prose, the figures collected for it, the place for the answer."""
     text = f"### {title}\n\nThis asks about {name}: {FORMULA}.\n"
-    return Item(name, "question", title, NOT_ANSWERED, 3, words, text, tuple(figures))
+    collected = (Item(f"local-{figure}", "figure", source=f'saved_figure("{figure}")') for figure in figures)
+    answer = Item(name, "question", title, NOT_ANSWERED, 3, words, text, tuple(figures))
+    return Item(f"prose-{name}", "prose", source=text), *collected, answer
 
 
-QUESTIONS = (
-    question("q_sum", "Question 1: the sum", words=20),
-    question("q_maps", "Question 2: two maps", figures=COLOURS),
-    question("q_claim", "Question 3: a claim $a_b$"),
-    question("q_review", "Question 4: a review", words=150),
+ASSIGNMENT = Assignment(
+    "07_writeup",
+    "Writeup",
+    "Looking inside",
+    (
+        *question("q_sum", "Question 1: the sum", words=20),
+        *question("q_maps", "Question 2: two maps", figures=COLOURS),
+        *question("q_claim", "Question 3: a claim $a_b$"),
+        *question("q_review", "Question 4: a review", words=150),
+    ),
 )
-ASSIGNMENT = Assignment("07_writeup", "Writeup", "Looking inside", QUESTIONS)
+QUESTIONS = ASSIGNMENT.questions
 
 
 def png(colour, size=(40, 20)):

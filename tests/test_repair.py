@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.course.intake.collect import read
+from helpers.course.intake.attempts import read
 from helpers.course.intake.repair import MOST_CELLS, likeness, repair
 
 
@@ -326,6 +326,14 @@ def test_a_written_answer_in_the_cell_of_its_question_is_moved_to_its_own(submis
     result, notes = repaired(submission)
     assert by_id(result, "q_why").source == WHY and result.cells[ASKED].source == QUESTION
     assert notes == ["q_why: the answer stood in the cell of the question; moved to its own"]
+
+
+def test_a_picture_goes_with_the_answer_that_is_moved(submission):
+    submission.cells[Q_CELL].source = RELEASE.cells[Q_CELL].source
+    submission.cells[ASKED].source += "\n\n![proof](attachment:proof.png)"
+    submission.cells[ASKED].attachments = {"proof.png": {"image/png": "aGVsbG8="}}
+    result, _ = repaired(submission)
+    assert by_id(result, "q_why").attachments == {"proof.png": {"image/png": "aGVsbG8="}}
 
 
 def test_an_unanswered_notebook_stays_unanswered():

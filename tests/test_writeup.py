@@ -8,15 +8,16 @@ import pytest
 from IPython.display import Image
 from matplotlib.figure import Figure
 
-from helpers import writeup
-from helpers.writeup import count_words, formulas_out, save_figure, saved_figure
+from helpers.writeup import figures, save_figure, saved_figure
+from helpers.writeup.formulas import formulas_out
+from helpers.writeup.words import count_words
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COURSE_FIGURES", raising=False)
-    monkeypatch.setattr(writeup, "_said_once", set())
+    monkeypatch.setattr(figures, "_said_once", set())
 
 
 @pytest.fixture
@@ -48,14 +49,14 @@ def test_the_folder_is_the_one_of_the_environment_if_it_is_set(figure, tmp_path,
 
 
 def test_colab_keeps_figures_on_the_drive_where_one_is_mounted(figure, tmp_path, monkeypatch, capsys, colab):
-    monkeypatch.setattr(writeup, "DRIVE", tmp_path)
+    monkeypatch.setattr(figures, "DRIVE", tmp_path)
     save_figure(figure, "01_saliency-maps")
     assert (tmp_path / "looking-inside-cnns" / "figures" / "01_saliency-maps.png").is_file()
     assert "forgets" not in capsys.readouterr().out
 
 
 def test_colab_without_a_drive_says_once_how_to_keep_figures(figure, tmp_path, monkeypatch, capsys, colab):
-    monkeypatch.setattr(writeup, "DRIVE", tmp_path / "none")
+    monkeypatch.setattr(figures, "DRIVE", tmp_path / "none")
     save_figure(figure, "01_saliency-maps")
     assert 'drive.mount("/content/drive")' in capsys.readouterr().out
     save_figure(figure, "01_saliency-doubt")

@@ -20,7 +20,7 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from helpers import COURSE
 from helpers.course.intake import collect
-from helpers.course.intake.collect import Submission
+from helpers.course.intake.attempts import Submission
 from helpers.course.marks import reference
 from helpers.course.marks.place import Place
 from helpers.course.pages import registry

@@ -4,12 +4,14 @@ import os
 import textwrap
 from pathlib import Path
 
-from helpers import answers
-from helpers.assignment import Current, NotebookError, current, handed_out
+from helpers.handin import answers
+from helpers.handin.assignment import handed_out
 from helpers.handin.file import write
-from helpers.handin.report import WIDTH, Report
+from helpers.handin.layout import WIDTH
+from helpers.handin.notebook import NotebookError, current
+from helpers.handin.report import Report
 from helpers.handin.running import RUNNING, run_notebook
-from helpers.writeup import offer_download
+from helpers.writeup.colab import offer_download
 
 
 def hand_in(assignment: str, notebook: str | Path | None = None, *, run: bool = True) -> None:
@@ -32,17 +34,17 @@ def hand_in(assignment: str, notebook: str | Path | None = None, *, run: bool = 
     except NotebookError as error:
         print(f"{assignment}: cannot be checked.\n\n{textwrap.fill(str(error), WIDTH)}")
         if notebook is not None and Path(notebook).is_file():
-            print(f"\n{write(assignment, Current(None, Path(notebook))).says}")
+            print(f"\n{write(assignment, Path(notebook)).says}")
         return
     except ValueError as error:
         print(f"The hand-in check cannot start: {error}.")
         return
-    written = write(assignment, now)
+    written = write(assignment, now.path, now.notebook)
     report = Report(released, now, answers.find(released, now.notebook.cells))
-    if report.is_another:
-        report.say_another()
-    else:
+    if answers.are_of(released, now.notebook.cells):
         report.say_answers(run_notebook(now) if run else None)
+    else:
+        report.say_another()
     report.say_file(written)
     print(report.text(written))
     if written.path:

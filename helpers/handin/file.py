@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.assignment import Current
+from nbformat import NotebookNode
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,22 @@ class Written:
         return f"The file is copied as it is to {self.path}." if self.path else f"{self.failure}."
 
 
-def write(assignment: str, now: Current) -> Written:
-    """Write the file to hand in, in one step, so that no half of it is ever handed in."""
-    folder = now.path.resolve().parent if now.path else Path.cwd()
+def write(assignment: str, path: Path | None, notebook: NotebookNode | None = None) -> Written:
+    """Write the file to hand in, in one step, so that no half of it is ever handed in.
+
+    Args:
+        assignment: its name.
+        path: the notebook's file, which is copied byte for byte.
+        notebook: the notebook itself, where it has no file.
+    """
+    folder = path.resolve().parent if path else Path.cwd()
     name = f"{assignment}.ipynb"
-    if now.path and (folder.name, now.path.name) == ("hand-in", name):
+    if path and (folder.name, path.name) == ("hand-in", name):
         return Written(folder / name)  # the student works in the copy
     target = folder / "hand-in" / name
     partial = target.with_name(f".{name}.part")
     try:
-        content = now.path.read_bytes() if now.path else json.dumps(now.notebook, indent=1).encode()
+        content = path.read_bytes() if path else json.dumps(notebook, indent=1).encode()
         target.parent.mkdir(exist_ok=True)
         partial.write_bytes(content)
         partial.replace(target)

@@ -10,11 +10,14 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from tqdm.auto import tqdm
 
-from helpers.answers import is_written, tags_of
-from helpers.assignment import Current
+from helpers.handin.notebook import Current
 
 CELL_SECONDS = 120
 INTERRUPTED = "you stopped the run"
@@ -42,10 +45,21 @@ class Run:
     ended: str = ""
 
 
-def is_run(cell) -> bool:
+def is_run(cell: NotebookNode) -> bool:
     """Whether a cell is part of the run."""
-    left_out = "figure" in tags_of(cell) or _NOT_RUN.search(cell.source) or is_written(cell)
+    left_out = "figure" in _tags(cell) or _NOT_RUN.search(cell.source) or _is_written(cell)
     return cell.cell_type == "code" and bool(cell.source.strip()) and not left_out
+
+
+def _is_written(cell: NotebookNode) -> bool:
+    """Whether a cell is for a written answer, whatever its type has become."""
+    data = cell.metadata.get("nbgrader")
+    return isinstance(data, dict) and bool(data.get("grade")) and bool(data.get("solution"))
+
+
+def _tags(cell: NotebookNode) -> list:
+    tags = cell.metadata.get("tags")
+    return tags if isinstance(tags, list) else []
 
 
 def run_notebook(now: Current) -> Run:
@@ -54,7 +68,7 @@ def run_notebook(now: Current) -> Run:
     result, stop, done = Run(), threading.Event(), threading.Event()
     folder = now.path.resolve().parent if now.path else Path.cwd()
 
-    def work():
+    def work() -> None:
         try:
             asyncio.run(_session(cells, folder, result, stop))
         except Exception as error:
@@ -76,60 +90,10 @@ def run_notebook(now: Current) -> Run:
     return result
 
 
-async def _session(cells: dict, folder: Path, result: Run, stop: threading.Event) -> None:
+async def _session(cells: dict[int, NotebookNode], folder: Path, result: Run, stop: threading.Event) -> None:
     """Run cells in a kernel until they are done, one ends the run, or `stop` is set; fill in `result`."""
-    from jupyter_client.manager import AsyncKernelManager
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-
-    class Client(NotebookClient):
-        """Takes no output: some cells say a gigabyte. Errors come with the reply."""
-
-        def process_message(self, msg, cell, cell_index):
-            return super().process_message(msg, cell, cell_index) if msg["msg_type"] == "status" else None
-
-    places = list(cells)
-
-    def started(cell, cell_index):
-        result.at = places[cell_index]
-
-    def executed(cell, cell_index, execute_reply):
-        result.ran.append(places[cell_index])
-        reply = execute_reply["content"]
-        if reply["status"] == "error" and "raises-exception" not in tags_of(cells[places[cell_index]]):
-            result.errors[places[cell_index]] = (reply.get("ename", ""), reply.get("evalue", ""))
-
-    quiet = logging.getLogger("helpers.handin.client")
-    quiet.disabled = True
-    sources = [_MOUNTS.sub(r"\1pass  # \2", cell.source) for cell in cells.values()]
-    manager = AsyncKernelManager(kernel_name="python3")
-    # The Python that runs here: the kernel of this name may be another's.
-    manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    client = Client(
-        new_notebook(cells=[new_code_cell(source) for source in sources]),
-        km=manager,
-        timeout=CELL_SECONDS,
-        iopub_timeout=60,
-        allow_errors=True,
-        on_cell_execute=started,
-        on_cell_executed=executed,
-        log=quiet,
-    )
-
-    async def execute():
-        await manager.start_kernel(
-            cwd=str(folder),
-            env=os.environ | {RUNNING: "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        client.kc = manager.client()
-        client.kc.start_channels()
-        await client.kc.wait_for_ready(timeout=CELL_SECONDS)
-        client.kc.allow_stdin = False
-        await client.async_execute()
-
-    work = asyncio.ensure_future(execute())
+    client = _Client(cells, result)
+    work = asyncio.ensure_future(client.work(folder))
     try:
         while not (work.done() or stop.is_set()):
             await asyncio.wait([work], timeout=0.1)
@@ -142,7 +106,60 @@ async def _session(cells: dict, folder: Path, result: Run, stop: threading.Event
     except DeadKernelError:
         result.ended = "the kernel died in it, of too little memory perhaps"
     finally:
-        if client.kc:
-            client.kc.stop_channels()
-        if manager.has_kernel:
-            await manager.shutdown_kernel(now=True)
+        await client.end()
+
+
+class _Client(NotebookClient):
+    """Runs cells in a kernel of their own. Takes no output: some cells say a gigabyte. Errors come with the reply."""
+
+    def __init__(self, cells: dict[int, NotebookNode], result: Run):
+        quiet = logging.getLogger("helpers.handin.client")
+        quiet.disabled = True
+        manager = AsyncKernelManager(kernel_name="python3")
+        if manager.kernel_spec:
+            # The Python that runs here: the kernel of this name may be another's.
+            manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        sources = [_MOUNTS.sub(r"\1pass  # \2", cell.source) for cell in cells.values()]
+        super().__init__(
+            new_notebook(cells=[new_code_cell(source) for source in sources]),
+            km=manager,
+            timeout=CELL_SECONDS,
+            iopub_timeout=60,
+            allow_errors=True,
+            on_cell_execute=self._started,
+            on_cell_executed=self._executed,
+            log=quiet,
+        )
+        self.manager, self.result = manager, result
+        self.places, self.tags = list(cells), list(map(_tags, cells.values()))
+
+    async def work(self, folder: Path) -> None:
+        """Start the kernel and run the cells."""
+        await self.manager.start_kernel(
+            cwd=str(folder), env=os.environ | {RUNNING: "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.kc = client = self.manager.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=CELL_SECONDS)
+        client.allow_stdin = False
+        await self.async_execute()
+
+    async def end(self) -> None:
+        """End the kernel, whatever it does."""
+        if self.kc:
+            self.kc.stop_channels()
+        if self.manager.has_kernel:
+            await self.manager.shutdown_kernel(now=True)
+
+    def process_message(self, msg: dict, cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        """Look at the kernel's status only."""
+        return super().process_message(msg, cell, cell_index) if msg["msg_type"] == "status" else None
+
+    def _started(self, cell: NotebookNode, cell_index: int) -> None:
+        self.result.at = self.places[cell_index]
+
+    def _executed(self, cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
+        self.result.ran.append(self.places[cell_index])
+        reply = execute_reply["content"]
+        if reply["status"] == "error" and "raises-exception" not in self.tags[cell_index]:
+            self.result.errors[self.places[cell_index]] = (reply.get("ename", ""), reply.get("evalue", ""))

@@ -18,10 +18,12 @@ import unicodedata
 import zlib
 from pathlib import Path
 
-from helpers.assignment import SAVED_SECONDS, NotebookError, current, handed_out
+from helpers.handin.assignment import handed_out
+from helpers.handin.notebook import SAVED_SECONDS, NotebookError, current
 from helpers.pdf.markdown import printable
 from helpers.pdf.pages import make
-from helpers.writeup import figure_path, offer_download
+from helpers.writeup.colab import offer_download
+from helpers.writeup.figures import figure_path
 
 # Those that Unicode does not take apart into a Latin letter and a mark.
 _LETTERS = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ß": "ss", "æ": "ae", "Æ": "Ae"})

@@ -8,8 +8,9 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from helpers import DATA
-from helpers.answers import find
-from helpers.assignment import handed_out, read
+from helpers.handin.assignment import handed_out
+from helpers.handin.cells import outline
+from helpers.handin.notebook import read
 from helpers.pdf import checked_name, find_packages, place_for, slug, write
 from helpers.pdf.pages import Made, make
 
@@ -74,12 +75,9 @@ def _assignment(path: Path, notebook) -> str:
     for name in known:
         if path.name.startswith(name):
             return name
-    shared = {}
-    for name in known:
-        questions = handed_out(name).questions
-        places = find(handed_out(name), notebook.cells)
-        shared[name] = sum(bool(places[question.id].copies) for question in questions)
-    best = max(known, key=shared.get, default=None)
+    held = {cell.name for cell in outline(notebook.cells)}
+    shared = {name: sum(question.id in held for question in handed_out(name).questions) for name in known}
+    best = max(known, key=shared.__getitem__, default="")
     if not best or not shared[best]:
         raise ValueError(
             "found no question of the course in it, and no assignment's name at the start of the file's; wanted a "

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
-from helpers import pandoc
 from helpers.pdf.press import Press
-from helpers.writeup import formulas_out
+from helpers.writeup import pandoc
+from helpers.writeup.formulas import formulas_out
 
 DEEPEST = 6  # lists and quotations in one another
 HIGHEST = 250  # of a picture in an answer, in pt

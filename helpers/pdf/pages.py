@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.answers import Found, find
-from helpers.assignment import Assignment
+from helpers.handin.answers import Found, find
+from helpers.handin.assignment import Assignment
 from helpers.pdf.markdown import Markdown, decoded, of_assignment
 from helpers.pdf.press import Press, Sheet
-from helpers.writeup import collected_figure, count_words
+from helpers.writeup.figures import collected_figure
+from helpers.writeup.words import count_words
 
 WIDTH, HEIGHT = 595.0, 842.0  # A4, in pt
 MARGIN = 62.0  # left and right

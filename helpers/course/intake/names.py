@@ -6,8 +6,10 @@ To teach it the names of another platform, set nbgrader's own option in nbgrader
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 import yaml
 from nbgrader.plugins import FileNameCollectorPlugin
@@ -46,13 +48,13 @@ GRADESCOPE = re.compile(r"submission_\d+")
 class ExportCollector(FileNameCollectorPlugin):
     """nbgrader's collector, with PATTERNS besides its `named_regexp`."""
 
-    def _match(self, filename):
+    def _match(self, filename: str) -> dict[str, Any] | None:
         for pattern in filter(None, (self.named_regexp, *PATTERNS)):
             if match := re.match(pattern, filename):
                 return match.groupdict()
         return None
 
-    def collect(self, submitted_file):
+    def collect(self, submitted_file: str) -> dict[str, Any] | None:
         """Return the named groups for a file's place in the pile, or None."""
         return self._match(submitted_file)
 
@@ -65,7 +67,7 @@ class Gradescope:
     time: datetime | None
 
 
-def gradescope(text):
+def gradescope(text: str | bytes) -> dict[str, Gradescope]:
     """Return {submission: Gradescope} from the submission_metadata.yml of a Gradescope export.
 
     A student is known by the student number, else by the e-mail address, else by the name.
@@ -82,13 +84,13 @@ def gradescope(text):
     return {str(name): _gradescope(entry) for name, entry in data.items() if isinstance(entry, dict)}
 
 
-def _gradescope(entry):
+def _gradescope(entry: dict) -> Gradescope:
     submitters = [person for person in entry.get(":submitters") or [] if isinstance(person, dict)]
     names = [next((str(p[key]) for key in (":sid", ":email", ":name") if p.get(key)), "") for p in submitters]
     return Gradescope(tuple(dict.fromkeys(filter(None, names))), utc(entry.get(":created_at")))
 
 
-def utc(moment):
+def utc(moment: Any) -> datetime | None:
     """Return a time as nbgrader counts it, in UTC and without a zone, or None for what is no time."""
     if isinstance(moment, datetime):
         return moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
@@ -107,7 +109,7 @@ AFTER = re.compile(r"(\s*\((\d+)\)|\s*-\s*copy ?(\d*)|\s+copy ?(\d*)|-(\d{1,3}))
 LONGEST = 100  # characters of a student's name; gradebook.db has room for 128
 
 
-def plain(name):
+def plain(name: str) -> tuple[str, int]:
     """Return a file's name without its ending and without what copying added, and the number that copying gave it."""
     stem, number = ENDING.sub("", name).strip(), 0
     while match := BEFORE.match(stem):
@@ -118,7 +120,7 @@ def plain(name):
     return stem, number
 
 
-def assignment_of(name, assignments):
+def assignment_of(name: str, assignments: Iterable[str]) -> str | None:
     """Return the assignment that a file's or folder's name says, or None."""
     for stem in (ENDING.sub("", name).strip(), plain(name)[0]):
         for assignment in assignments:
@@ -127,12 +129,12 @@ def assignment_of(name, assignments):
     return None
 
 
-def person(name):
+def person(name: str) -> str:
     """Return the student whose name a file has; "-2" may well be part of it, " (2)" is a browser's."""
     return re.sub(r"\s*\(\d+\)$", "", BEFORE.sub("", ENDING.sub("", name).strip())).strip(" _.-")
 
 
-def student_and_own_name(name, assignments):
+def student_and_own_name(name: str, assignments: Iterable[str]) -> tuple[str, str] | None:
     """Return whose a file <student>_<assignment>.ipynb or <assignment>_<student>.ipynb is, and its name without that.
 
     None where it is neither.
@@ -152,12 +154,12 @@ def student_and_own_name(name, assignments):
     return None
 
 
-def _spelled(assignment):
+def _spelled(assignment: str) -> str:
     """Return a pattern for an assignment's name with any separator between its words."""
     return "[ _-]*".join(re.escape(word) for word in re.split(r"[ _-]+", assignment) if word)
 
 
-def impossible(student):
+def impossible(student: str) -> str:
     """Return why a name cannot be a student's, or ""; it becomes the name of a folder and a key of gradebook.db."""
     if not student.strip(". "):
         return "a student's name is empty"

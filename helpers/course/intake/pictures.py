@@ -9,26 +9,27 @@ import io
 import warnings
 
 import nbformat
+from nbformat import NotebookNode
 from PIL import Image
 
-from helpers.writeup import collected_figure
+from helpers.writeup.figures import collected_figure
 
 LARGEST = 5_000_000  # bytes of a picture's file
 MOST_PIXELS = 50_000_000
 FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG"}
 
 
-def figures(release):
+def figures(release: NotebookNode) -> set[str]:
     """Return the names of the figures that a students' notebook collects, as released."""
     return {name for cell in release.cells if (name := figure_of(cell))}
 
 
-def figure_of(cell):
+def figure_of(cell: NotebookNode) -> str:
     """Return the name of the figure that a cell collects; "" where it collects none."""
     return collected_figure(cell.source) if cell.cell_type == "code" else ""
 
 
-def pictures(cell):
+def pictures(cell: NotebookNode) -> list[NotebookNode]:
     """Return the last picture among the outputs of a code cell that may hold anything, as the one output of a list.
 
     The list is empty where there is none.
@@ -54,7 +55,7 @@ def pictures(cell):
     return [nbformat.v4.new_output("display_data", data={kind: base64.b64encode(data).decode()})]
 
 
-def _decoded(text, kind):
+def _decoded(text: str, kind: str) -> bytes:
     """Return the bytes of a picture, once it is certain that they are one."""
     if len(text) > 1.5 * LARGEST:
         raise ValueError(f"is larger than {LARGEST // 1_000_000} MB")

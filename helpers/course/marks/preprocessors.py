@@ -17,8 +17,8 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from traitlets import Bool, Integer
 
-from helpers.assignment import NOT_ANSWERED
-from helpers.course.intake import collect, pictures
+from helpers.course.intake import pictures
+from helpers.course.intake.repair import repair
 from helpers.course.marks import ledger, reference
 from helpers.course.marks.place import Place
 from helpers.course.marks.reference import Answers
@@ -26,6 +26,7 @@ from helpers.course.marks.verdicts import judged
 from helpers.course.release import notebooks
 from helpers.course.run import execute
 from helpers.course.run.execute import Limits, is_check
+from helpers.handin.assignment import NOT_ANSWERED
 
 
 class RepairSubmission(NbGraderPreprocessor):
@@ -37,7 +38,7 @@ class RepairSubmission(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Repair the notebook; each repair is a line in the log and, with those of intake, on the feedback page."""
         place = Place.of(resources)
-        nb, notes = collect.repair(nb, notebooks.student_notebook(place.page))
+        nb, notes = repair(nb, notebooks.student_notebook(place.page))
         for note in notes:
             self.log.warning("%s: %s", place.student, note)
         kept = place.file("repairs", ".txt")

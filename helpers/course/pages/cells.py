@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.writeup import collected_figure
+from helpers.writeup.figures import collected_figure
 
 # The options that each named tag must have, and may have. A tag's own value is the name of a function, a question or a
 # figure.

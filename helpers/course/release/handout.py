@@ -1,11 +1,12 @@
-"""What students are handed out, as data: the cells that count, for the hand-in check and the PDF (data/released/)."""
+"""What students are handed out, as data for the hand-in check and the PDF (data/released/)."""
 
 import re
 
 from nbformat import NotebookNode
 
-from helpers.assignment import Assignment, Item
 from helpers.course.pages.cells import Cell, Page
+from helpers.handin.assignment import Assignment, Item
+from helpers.handin.cells import outline
 
 
 def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:
@@ -16,10 +17,19 @@ def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:
         student: the students' notebook built from it.
         course: name of the course.
     """
+    counting = {item.id: item for item in _counting(page, student)}
+    cells = []
+    for cell in outline(student.cells):
+        kind = "prose" if cell.kind == "markdown" else "figure" if cell.is_drawn else "code"
+        cells.append(counting.get(cell.name) or Item(str(cell.id), kind, source=cell.source))
+    return Assignment(page.name, page.title, course, tuple(cells))
+
+
+def _counting(page: Page, student: NotebookNode) -> list[Item]:
+    """Return the cells that count."""
     sources = {cell.metadata.nbgrader.grade_id: cell.source for cell in student.cells if "nbgrader" in cell.metadata}
     prose = {cell.id: cell.source for cell in student.cells if cell.cell_type == "markdown"}
-    bring = Item("setup-0", "setup", "", sources["setup-0"])  # the builder's own set-up cell
-    items, text = [bring], ""
+    items, text = [Item("setup-0", "setup", "", sources["setup-0"])], ""  # the builder's own set-up cell
     figures: list[str] = []
     for cell in page.cells:
         if cell.kind == "markdown":
@@ -28,7 +38,7 @@ def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:
             figures.append(cell.collects)
         elif cell.kind in ("setup", "exercise", "check", "question"):
             items.append(_item(cell, sources[cell.id], text, figures))
-    return Assignment(page.name, page.title, course, tuple(items))
+    return items
 
 
 def _item(cell: Cell, source: str, text: str, figures: list[str]) -> Item:

@@ -1,6 +1,6 @@
 """Builds the two notebooks of a page: the students' in notebooks/, the solved one in solutions/.
 
-Beside them, data/released/ says which cells of the students' count and how they were handed out.
+Beside them, data/released/ says how the cells of the students' were handed out, and which of them count.
 
 The solved notebook is what nbgrader calls the source version. The students' is made from it by nbgrader's own
 preprocessors, in memory, in the order of `nbgrader generate_assignment`, without a gradebook.
@@ -28,9 +28,9 @@ from nbgrader.preprocessors import ClearSolutions as NbgraderClearSolutions
 from traitlets import Unicode
 
 from helpers import COURSE, toml
-from helpers.assignment import NOT_ANSWERED
 from helpers.course.pages.cells import HEADING, NOT_SHIPPED, Cell, Page, hashed_id
 from helpers.course.release import handout
+from helpers.handin.assignment import NOT_ANSWERED
 from helpers.words import counted
 
 NOTEBOOK_METADATA = {

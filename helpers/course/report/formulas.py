@@ -11,9 +11,9 @@ from html import unescape
 
 from nbformat import NotebookNode
 
-from helpers import pandoc
 from helpers.course.report.harmless import is_harmless
-from helpers.writeup import formulas_out
+from helpers.writeup import pandoc
+from helpers.writeup.formulas import formulas_out
 
 
 def typeset(cells: Iterable[NotebookNode]) -> None:

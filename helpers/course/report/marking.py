@@ -16,14 +16,14 @@ from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-from helpers.assignment import NOT_ANSWERED
 from helpers.course.marks.place import Place
 from helpers.course.pages import rubric
 from helpers.course.pages.cells import Cell
 from helpers.course.pages.rubric import Rubric
 from helpers.course.report import formulas
+from helpers.handin.assignment import NOT_ANSWERED
 from helpers.words import counted
-from helpers.writeup import count_words
+from helpers.writeup.words import count_words
 
 
 class ShowRubrics(Preprocessor):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
 
-from helpers.course.intake.collect import Submission
+from helpers.course.intake.attempts import Submission
 from helpers.course.marks.place import Place
 
 Row = dict[str, str]

@@ -89,7 +89,7 @@ def prepared(submission, release, solved):
     """Return the notebook to run: code cells only, no figures, checks as released, their hidden halves at the end.
 
     Args:
-        submission: a repaired notebook (`helpers.course.intake.collect.repair`).
+        submission: a repaired notebook (`helpers.course.intake.repair`).
         release: the students' notebook, whose figures are left out.
         solved: the solved notebook, whose check cells hold the hidden tests.
     """

@@ -1,104 +1,26 @@
-"""An assignment as it was handed out, and the notebook a student has made of it.
-
-`make notebooks` writes data/released/<assignment>.json: the cells that count, as released. The hand-in check and the
-PDF of the written answers go by it, whatever has become of the notebook.
-"""
+"""The notebook that a student works in: found, and read."""
 
 import json
 import os
-import re
 import sys
 import textwrap
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import nbformat
 
-from helpers import DATA
+from helpers.writeup import colab
 
-NOT_ANSWERED = "*Your answer here.*"
 SAVED_SECONDS = 15  # an older file may lack what was typed since
-_STUB = re.compile(r'raise NotImplementedError\("\w+: replace this line"\)')
 
 
 class NotebookError(ValueError):
     """The notebook cannot be found, read or used; the message says what to do."""
 
-    def _render_traceback_(self):
+    def _render_traceback_(self) -> list[str]:
         """Return what a notebook shows in place of a traceback, which would only lead into our files."""
         return textwrap.wrap(str(self), 92, break_long_words=False, break_on_hyphens=False)
-
-
-@dataclass(frozen=True)
-class Item:
-    """A cell that counts, as it was handed out.
-
-    id: nbgrader's grade id
-    kind: setup, exercise, check or question
-    title: heading above an exercise or a question, without its #
-    source: text of the cell; an exercise's stub, a question's placeholder
-    points: of a check or a question
-    words: of a question, how many it may have
-    text: of a question, its prose (Markdown), from the heading on
-    figures: of a question, the figures of other notebooks collected for it, such as "01_saliency-maps"
-    """
-
-    id: str
-    kind: str
-    title: str
-    source: str
-    points: int | None = None
-    words: int | None = None
-    text: str = ""
-    figures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """An assignment: its file name without the ending, its title, the name of the course, the cells that count."""
-
-    name: str
-    title: str
-    course: str
-    items: tuple[Item, ...]
-
-    def _of(self, kind: str) -> tuple[Item, ...]:
-        return tuple(item for item in self.items if item.kind == kind)
-
-    @property
-    def exercises(self) -> tuple[Item, ...]:
-        """The functions to write, in order."""
-        return self._of("exercise")
-
-    @property
-    def checks(self) -> tuple[Item, ...]:
-        """The check cells, one for each exercise."""
-        return self._of("check")
-
-    @property
-    def questions(self) -> tuple[Item, ...]:
-        """The written questions, in order."""
-        return self._of("question")
-
-    def as_json(self) -> str:
-        """Return the text of its file in data/released/."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
-
-
-def handed_out(name: str) -> Assignment:
-    """Return the assignment `name`, such as "07_writeup"; ValueError where there is none of this name."""
-    folder = DATA / "released"
-    path = folder / f"{name}.json"
-    if not path.is_file():
-        known = ", ".join(sorted(other.stem for other in folder.glob("*.json"))) or "none"
-        raise ValueError(f"found no assignment {name!r}; known are {known}")
-    content = json.loads(path.read_text("utf-8"))
-    items = (Item(**{**item, "figures": tuple(item["figures"])}) for item in content.pop("items"))
-    return Assignment(**content, items=tuple(items))
-
-
-# ------------------------------------------------------------------------------------------------ the notebook
 
 
 @dataclass(frozen=True)
@@ -124,8 +46,8 @@ def current(name: str, path: str | Path | None = None) -> Current:
     Raises:
         NotebookError: it cannot be found, or is no notebook.
     """
-    if path is None and (live := _notebook_in_colab()) is not None:
-        return Current(live)
+    if path is None and colab.is_here():
+        return Current(_in_colab())
     path = Path(path) if path is not None else _open_file(name)
     return Current(read(path), path, datetime.fromtimestamp(path.stat().st_mtime))
 
@@ -158,16 +80,11 @@ def parsed(text: str, where: str) -> nbformat.NotebookNode:
     return notebook
 
 
-def _notebook_in_colab() -> nbformat.NotebookNode | None:
-    """Return the notebook in the browser, unsaved changes included, where this is Colab."""
-    if "google.colab" not in sys.modules:
-        return None
-    from google.colab import _message
-
-    answer = _message.blocking_request("get_ipynb", timeout_sec=30)
-    if not answer:
+def _in_colab() -> nbformat.NotebookNode:
+    """Return the notebook in the browser, unsaved changes included."""
+    if (live := colab.open_notebook()) is None:
         raise NotebookError("Colab did not hand over the notebook within 30 seconds. Run this cell again.")
-    return parsed(json.dumps(answer["ipynb"]), "what Colab handed over")
+    return parsed(json.dumps(live), "what Colab handed over")
 
 
 def _open_file(name: str) -> Path:
@@ -186,10 +103,3 @@ def _open_file(name: str) -> Path:
         f"found no single notebook {name}*.ipynb in {Path.cwd()} (found: {shown}). Say which one is yours: add "
         '`notebook="path/to/your/notebook.ipynb"` to the call.'
     )
-
-
-def is_answered(item: Item, source: str | None) -> bool:
-    """Return whether `source` answers a question or an exercise: something stands in place of what was handed out."""
-    if item.kind == "exercise":
-        return bool(source) and bool(source.strip()) and not _STUB.search(source)
-    return bool(source) and source.strip() not in ("", NOT_ANSWERED)
