@@ -7,7 +7,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.course.run import execute
-from helpers.course.run.execute import Limits, key, merged, prepared, run, run_all
+from helpers.course.run.execute import run
+from helpers.course.run.finished import key, run_all
+from helpers.course.run.limits import Limits
+from helpers.course.run.prepare import merged, prepared
+from helpers.inside.emit import MIME, encode
 
 
 def ran(*sources, limits=None):
@@ -76,10 +80,20 @@ def check_cell(source):
 SOLVED = new_notebook(
     cells=[
         new_code_cell("def f():\n    return 1", id="f"),
-        check_cell("assert f() == 1\n### BEGIN HIDDEN TESTS\nprint(f())\n### END HIDDEN TESTS"),
+        check_cell("assert f() == 1\n### BEGIN HIDDEN TESTS\nfrom helpers.inside.emit import emit; emit('f', f)"),
         new_code_cell("print('drawn')", id="figure", metadata={"tags": ["figure"]}),
     ]
 )
+
+
+def said(outputs):
+    """Return the encoded values of each part that was said."""
+    return [output.data[MIME].get("values") for output in outputs if MIME in output.get("data", {})]
+
+
+def values(*numbers):
+    """Return integers as they are encoded."""
+    return [encode(number) for number in numbers]
 
 
 def checked(submission, solved=SOLVED):
@@ -100,7 +114,7 @@ def test_a_failed_visible_check_hides_no_result_and_figures_are_skipped():
     ]
     notebook, hidden = checked(submission)
     assert [output.ename for output in notebook.cells[1].outputs] == ["AssertionError"]
-    assert [output.text for output in hidden["test_f"]] == ["2\n"]
+    assert said(hidden["test_f"]) == [values(2)]
 
 
 def test_a_figure_tag_on_own_code_does_not_hide_it_from_grading():
@@ -128,16 +142,20 @@ def test_no_output_a_student_gets_holds_a_line_of_a_hidden_half():
     submission.cells[0].source = SPY
     submission.cells.append(new_code_cell("print(In, globals())", id="later"))
     notebook, hidden = checked(submission)
-    assert "print(f())" in str(hidden)  # the spy did read it
     assert "BEGIN HIDDEN" not in str([cell.get("outputs") for cell in notebook.cells])
+    assert "BEGIN HIDDEN" not in str(hidden["test_f"]) and said(hidden["test_f"]) == [values(1)]
 
 
 def test_a_hidden_half_that_ends_the_kernel_leaves_the_others_their_turn():
     tags = {"grade_id": "test_g", "grade": True, "solution": False, "locked": True, "points": 2, "schema_version": 3}
-    second = new_code_cell("pass\n### BEGIN HIDDEN TESTS\nprint('second')", id="b", metadata={"nbgrader": tags})
+    second = new_code_cell(
+        "pass\n### BEGIN HIDDEN TESTS\nfrom helpers.inside.emit import emit; emit('', 2)",
+        id="b",
+        metadata={"nbgrader": tags},
+    )
     solved = new_notebook(cells=[check_cell("pass\n### BEGIN HIDDEN TESTS\nimport os; os._exit(1)"), second])
     _, hidden = checked(solved, solved)
-    assert hidden["test_f"][-1].ename == "KernelDied" and hidden["test_g"][0].text == "second\n"
+    assert hidden["test_f"][-1].ename == "KernelDied" and said(hidden["test_g"]) == [values(2)]
 
 
 def test_what_ran_once_is_kept_by_content(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from helpers.course.intake import pictures
 from helpers.course.marks.compare import Verdict
 from helpers.course.marks.place import Place
 from helpers.course.release import notebooks
-from helpers.course.run.execute import is_check
+from helpers.course.run.prepare import is_check
 
 COLOURS = {"right": "success", "partly right": "warning", "not answered": "info"}
 
