@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from helpers.course.run import execute
 from helpers.course.run.execute import run
 from helpers.course.run.finished import key, run_all
-from helpers.course.run.limits import Limits
+from helpers.course.run.limits import Limits, error_output
 from helpers.course.run.prepare import merged, prepared
 from helpers.inside.emit import MIME, encode
 
@@ -168,3 +168,43 @@ def test_what_ran_once_is_kept_by_content(tmp_path, monkeypatch):
     assert {name: notebook.cells[0].outputs for name, notebook in again.items()} == {
         name: notebook.cells[0].outputs for name, notebook in first.items()
     }
+
+
+def test_a_run_that_was_stopped_for_time_is_nobodys_final_word(tmp_path, monkeypatch):
+    slow = new_notebook(cells=[new_code_cell("import time; time.sleep(30); print('done')", id="a")])
+    calls, run = [], execute.run
+
+    def counted(text, limits):
+        calls.append(limits.cell)
+        return run(text, limits)
+
+    monkeypatch.setattr(execute, "run", counted)
+
+    def outputs(seconds, **options):
+        with ThreadPoolExecutor(1) as executor:
+            ((_, done),) = run_all([slow], tmp_path, executor, Limits(seconds, 300), **options)
+        return [output.get("ename", output.get("text")) for output in done.cells[0].outputs]
+
+    assert outputs(2) == ["Stopped"] and calls == [2, 4]  # at once, then with twice the time
+    assert outputs(2, again=False) == ["Stopped"] and calls == [2, 4]  # recorded as it is
+    assert outputs(1) == ["Stopped"] and calls == [2, 4, 1, 2]  # tried again by the next grading
+    assert outputs(100, again=False) == ["done\n"] and calls == [2, 4, 1, 2, 100]  # with more time at any rate
+    assert outputs(2) == ["done\n"] and len(calls) == 5 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_was_stopped_is_tried_again_after_all_others(tmp_path, monkeypatch):
+    started = []
+
+    def run(text, limits):
+        notebook = nbformat.reads(text, as_version=4)
+        started.append((notebook.cells[0].source, limits.cell))
+        stopped = notebook.cells[0].source == "slow" and limits.cell == 10
+        notebook.cells[0].outputs = [error_output("Stopped", "")] if stopped else []
+        return nbformat.writes(notebook)
+
+    monkeypatch.setattr(execute, "run", run)
+    notebooks = [new_notebook(cells=[new_code_cell(name, id="a")]) for name in ("slow", "one", "two")]
+    with ThreadPoolExecutor(1) as executor:
+        done = [notebook.cells[0].source for _, notebook in run_all(notebooks, tmp_path, executor, Limits(10, 60))]
+    assert started == [("slow", 10), ("one", 10), ("two", 10), ("slow", 20)] and done == ["one", "two", "slow"]
+    assert len(list(tmp_path.glob("*.ipynb"))) == 3

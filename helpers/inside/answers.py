@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,9 @@ def silence(kernel: Any, say: Say) -> Iterator[None]:
 
 def restart_random_numbers() -> None:
     """Seed every generator that is there, and let torch compute in this thread: a fork has lost its others."""
-    for name, arguments in (("random", "seed"), ("numpy.random", "seed"), ("torch", "manual_seed")):
+    # By attributes: numpy imports its own when it is first asked for.
+    for name, seed in (("random", "seed"), ("numpy", "random.seed"), ("torch", "manual_seed")):
         with suppress(Exception):
-            getattr(sys.modules[name], arguments)(0)
+            attrgetter(seed)(sys.modules[name])(0)
     with suppress(Exception):
         sys.modules["torch"].set_num_threads(1)

@@ -103,8 +103,12 @@ class Supervisor:
 
     def do_alive(self) -> bool:
         """Tell whether the kernel runs."""
+        return not self.is_dead(self.kernel)
+
+    def is_dead(self, process: int) -> bool:
+        """Tell whether a child of ours has ended."""
         self.bury()
-        return self.kernel not in self.dead
+        return process in self.dead
 
     def do_expect(self) -> bool:
         """Forget what copies said up to now; the next one may."""
@@ -170,7 +174,9 @@ class Supervisor:
         with suppress(ProcessLookupError):
             os.kill(copy.process, signal.SIGCONT)
         with copy.channel:
-            how, data = converse(copy.channel, frames.packed(code.encode()), seconds, most)
+            how, data = converse(
+                copy.channel, frames.packed(code.encode()), seconds, most, lambda: self.is_dead(copy.process)
+            )
         if not self.ended_at:
             with suppress(ProcessLookupError):
                 os.kill(copy.process, signal.SIGKILL)
@@ -219,12 +225,18 @@ class Supervisor:
         os.waitpid(cleaner, 0)
 
 
-def converse(channel: socket.socket, message: bytes, seconds: float, most: int) -> tuple[str, bytes]:
-    """Send a message and return what comes back before the other end closes, and how that ended."""
+def converse(
+    channel: socket.socket, message: bytes, seconds: float, most: int, over: Callable[[], bool]
+) -> tuple[str, bytes]:
+    """Send a message and return what comes back before the other end closes or all is `over`, and how that ended."""
     end, said = time.monotonic() + seconds, bytearray()
     # The other end could make it block again: no call may rely on it.
     while (left := end - time.monotonic()) > 0:
-        ready, writable, _ = select.select([channel], [channel] if message else [], [], left)
+        # Something that was started there may hold the other end open.
+        last = over()
+        ready, writable, _ = select.select([channel], [channel] if message else [], [], 0 if last else min(left, 0.1))
+        if last and not ready:
+            return "answered", bytes(said)
         try:
             if writable:
                 message = message[channel.send(message, socket.MSG_DONTWAIT) :]

@@ -66,7 +66,7 @@ class GradingPreprocessor(NbGraderPreprocessor):
         """Return the executed form of a prepared notebook, from the finished runs where it is among them."""
         limits = Limits(self.cell_seconds, self.notebook_seconds, isolated=not self.unsafe)
         with ThreadPoolExecutor(1) as executor:
-            executed = list(finished.run_all([nb], place.folder / "runs", executor, limits))
+            executed = list(finished.run_all([nb], place.folder / "runs", executor, limits, again=False))
         if not executed:
             raise RuntimeError("the notebook could not be run; the error stands above in the log")
         return executed[0][1]

@@ -56,6 +56,8 @@ def answers(page: Page, executed: NotebookNode) -> dict[str, Answers]:
         errors = [output for output in cell.outputs if output.output_type == "error"]
         if errors and (course is None or course.answer == "reference"):
             where = f"in the check of {course.exercise}" if course else "in this cell:\n" + cell.source
+            if errors[0].ename == "Stopped":
+                raise RuntimeError(f"{page.path}: the solved notebook was {errors[0].evalue} {where}. Grade again.")
             raise RuntimeError(
                 f"{page.path}: the solved notebook fails with {errors[0].ename}: {errors[0].evalue}, {where}. "
                 "Mend the source before grading with it."

@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 
 from helpers.course.run.heard import Heard, heard
 from helpers.course.run.kernels import Jail, KernelManager
-from helpers.course.run.limits import DIED, Limits, error_output, flooded, stopped
+from helpers.course.run.limits import DIED, UNSTOPPABLE, Limits, flooded, out_of_time, stopped
 from helpers.course.run.prepare import is_hidden
 
 # What nbclient says of a student's errors; the default is the logger that nbgrader's lines go through.
@@ -108,7 +108,7 @@ class BoundedClient(NotebookClient):
             return cell
         self._stopped, ended = 0.0, None
         if time.monotonic() > self._deadline:
-            cell.outputs = [error_output("NotRun", f"the cells before it took all {self._limits.notebook} seconds")]
+            cell.outputs = [out_of_time(self._limits)]
         elif self._jail and not self._jail.alive():
             self._end(next(reversed(self.finished), cell.id))
         else:
@@ -147,7 +147,7 @@ class BoundedClient(NotebookClient):
         except DeadKernelError:
             return DIED
         except (TimeoutError, queue.Empty):
-            return error_output("KernelKilled", "this cell could not be interrupted")
+            return UNSTOPPABLE
         if self._flooded():
             return flooded(self._limits)
         return None

@@ -20,7 +20,7 @@ from helpers import COURSE
 from helpers.course.run import kernels, sandbox
 from helpers.course.run.client import BoundedClient, KernelEnded, plain
 from helpers.course.run.kernels import Jail
-from helpers.course.run.limits import DIED, Limits, error_output
+from helpers.course.run.limits import DIED, ENDED_TOO_OFTEN, Limits
 from helpers.course.run.prepare import is_hidden
 
 # The second line is what Windows needs.
@@ -59,14 +59,14 @@ def run(notebook_json: str, limits: Limits) -> str:
     else:
         outputs = student_outputs(notebook.cells, limits)
     for cell in notebook.cells:
-        cell.outputs = outputs.get(cell.id, [error_output("NotRun", "the kernel ended too often")])
+        cell.outputs = outputs.get(cell.id, [ENDED_TOO_OFTEN])
     notebook.metadata["isolation"] = sandbox.tier()
     return nbformat.writes(notebook)
 
 
 def reference_outputs(cells: Sequence[NotebookNode], limits: Limits) -> dict[str, list[NotebookNode]]:
     """Return {cell id: outputs} of a notebook of ours: a hundred answers long, with nothing to hide from it."""
-    limits = replace(limits, cell=10 * limits.cell, notebook=10 * limits.notebook, output=10 * limits.output)
+    limits = replace(limits.times(10), output=10 * limits.output)
     with session(cells, limits, "wake" if parks(limits) else "answer") as done:
         return done.outputs
 

@@ -1,6 +1,6 @@
 """What a notebook may use while it runs, and what a cell is told when it used more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nbformat
 
@@ -25,6 +25,10 @@ class Limits:
     isolated: bool = False
     park: bool = True
 
+    def times(self, factor: int) -> "Limits":
+        """Return these limits with `factor` times the seconds."""
+        return replace(self, cell=factor * self.cell, notebook=factor * self.notebook)
+
 
 # The errors a cell gets from us.
 ENDINGS = ("NotRun", "Stopped", "KernelDied", "KernelKilled", "TooMuchOutput")
@@ -36,6 +40,8 @@ def error_output(ename: str, evalue: str) -> nbformat.NotebookNode:
 
 
 DIED = error_output("KernelDied", "the kernel died while this cell ran")
+UNSTOPPABLE = error_output("KernelKilled", "this cell could not be interrupted")
+ENDED_TOO_OFTEN = error_output("NotRun", "the kernel ended too often")
 
 
 def stopped(seconds: float) -> nbformat.NotebookNode:
@@ -43,6 +49,17 @@ def stopped(seconds: float) -> nbformat.NotebookNode:
     return error_output("Stopped", f"stopped after {seconds:g} seconds")
 
 
+def out_of_time(limits: Limits) -> nbformat.NotebookNode:
+    """Return the error of a cell that was not run any more."""
+    return error_output("NotRun", f"the cells before it took all {limits.notebook} seconds")
+
+
 def flooded(limits: Limits) -> nbformat.NotebookNode:
     """Return the error of a cell that said too much."""
     return error_output("TooMuchOutput", f"more than {limits.output // 1_000_000} MB of output")
+
+
+def is_stopped(notebook: nbformat.NotebookNode) -> bool:
+    """Tell whether an executed notebook lacks anything for want of time."""
+    errors = [output for cell in notebook.cells for output in cell.outputs if output.output_type == "error"]
+    return any(error.ename in ("Stopped", "KernelKilled", "NotRun") and error != ENDED_TOO_OFTEN for error in errors)
