@@ -54,15 +54,9 @@ def runs(tmp_path_factory):
 
 
 def verdicts(page, notebook, runs, answers):
-<<<<<<< HEAD
     executed, hidden = prepare.merged(notebook, runs[finished.key(prepared(page, notebook))])
     checks = [cell for cell in executed.cells if prepare.is_check(cell)]
     return [judged(cell, hidden[cell.metadata.nbgrader.grade_id], page, answers) for cell in checks]
-=======
-    executed, hidden = prepare.merged(notebook, runs[finished.key(prepared(page, notebook))])
-    checks = [cell for cell in executed.cells if prepare.is_check(cell)]
-    return [record.judged(cell, hidden[cell.metadata.nbgrader.grade_id], page, answers) for cell in checks]
->>>>>>> 7e45796 (Hidden halves are answered by copies of the kernel, parked where their checks stood and woken when it is gone)
 
 
 def graded(page, f, parts, answers):

@@ -12,7 +12,7 @@ from helpers.course.marks import compare, reference
 from helpers.course.pages import source
 from helpers.course.pages.cells import NAMELESS, OPTIONS, cut, without_markers
 from helpers.course.release import notebooks
-from helpers.course.run import execute, finished, prepare
+from helpers.course.run import execute
 from helpers.course.run.limits import Limits
 
 TEXT = (COURSE / "CONTRIBUTING.md").read_text("utf-8")

@@ -4,7 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +60,13 @@ class Jail:
         return heard(frames.split(data), answer["how"], limits)
 
     def close(self) -> None:
-        """End everything in the jail."""
+        """End everything in the jail, which its supervisor does when nobody asks any more."""
         self._control.close()
-        with suppress(ProcessLookupError):
+        try:
+            self.process.wait(1)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
 
 
 class KernelManager(AsyncKernelManager):
