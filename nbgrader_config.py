@@ -8,7 +8,6 @@ from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPrep
 from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
-    ClearHiddenTests,
     DeduplicateIds,
     GetGrades,
     IgnorePattern,
@@ -20,7 +19,7 @@ from nbgrader.preprocessors import (
 from helpers.course.marks.late import LatePenalty
 from helpers.course.marks.preprocessors import CompareWithReference, RepairSubmission, RunSubmission, SaveVerdicts
 from helpers.course.release.notebooks import RELEASE_PREPROCESSORS
-from helpers.course.report.feedback import ShowFigures, ShowVerdicts
+from helpers.course.report.feedback import ClearHiddenHalves, ShowFigures, ShowVerdicts
 from helpers.course.report.harmless import NoScript
 from helpers.course.report.marking import ShowMarks, ShowRubrics
 
@@ -60,7 +59,7 @@ c.Autograde.autograde_preprocessors = [
 c.GenerateFeedback.preprocessors = [
     GetGrades,
     ShowMarks,
-    ClearHiddenTests,
+    ClearHiddenHalves,
     CSSHTMLHeaderPreprocessor,
 ]
 

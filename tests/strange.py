@@ -35,7 +35,7 @@ def notebook(answers, change=lambda nb: None, name=NAME):
 
 
 def code(text, place=3):
-    """Return a change that puts a cell of code in."""
+    """Return a change that puts a cell of code in; a place behind all others is the end."""
     return lambda nb: nb.cells.insert(place, nbformat.v4.new_code_cell(text, id="own"))
 
 
@@ -105,6 +105,41 @@ HONEST = {
         2,
         "",
     ),
+    "right-and-exit-first": (notebook(RIGHT, code("exit()")), 4, 2, ""),
+    "right-and-a-timer-ends-it": (
+        notebook(RIGHT, code("import os, threading\nthreading.Timer(0.3, os._exit, (1,)).start()")),
+        4,
+        2,
+        "",
+    ),
+    "right-and-reset-later": (notebook(RIGHT, code("%reset -f", 99)), 4, 2, ""),
+    "right-and-shadows-later": (notebook(RIGHT, code("sum = print = double = half = 3", 99)), 4, 2, ""),
+    "right-and-prints-for-ever-inside": (
+        notebook(answer("def double(x):\n    for _ in range(40): print('x' * 1_000_000)\n    return 2 * x")),
+        4,
+        2,
+        "",
+    ),
+    "right-and-clears-output": (
+        notebook(
+            answer("from IPython.display import clear_output\ndef double(x):\n    clear_output()\n    return 2 * x")
+        ),
+        4,
+        2,
+        "",
+    ),
+    "right-with-nbgraders-words": (
+        notebook(
+            answer("### BEGIN SOLUTION\n### BEGIN HIDDEN TESTS\n" + RIGHT["double"]),
+            lambda nb: (
+                code("### END HIDDEN TESTS\n### END SOLUTION\n### BEGIN HIDDEN TESTS\n### END HIDDEN TESTS")(nb),
+                cell(nb, "q_half").update(source="### BEGIN HIDDEN TESTS\nYes.\n### END MARK SCHEME"),
+            ),
+        ),
+        4,
+        2,
+        "",
+    ),
     "right-and-sys-exit": (notebook(RIGHT, code("import sys\nsys.exit()")), 4, 2, ""),
     "right-and-asks-for-input": (notebook(RIGHT, code("input()")), 4, 2, ""),
     "right-and-kernel-dies-later": (notebook(RIGHT, code("import os\nos._exit(1)", 9)), 4, 2, ""),
@@ -127,6 +162,7 @@ HONEST = {
     "blank": (notebook({}), 0, 0, "Not answered."),
     "endless-loop-inside": (notebook(answer("def double(x):\n    while True: pass")), 0, 2, "a loop that does not end"),
     "kernel-dies-inside": (notebook(answer("import os\ndef double(x):\n    os._exit(1)")), 0, 2, "the kernel died"),
+    "quits-inside": (notebook(answer("def double(x):\n    quit()")), 0, 2, ""),
     "syntax-error": (notebook(answer("def double(x)\n    return 2 * x")), 0, 2, "is not defined"),
 }
 

@@ -16,8 +16,8 @@ from helpers.course.marks.verdicts import judged
 from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
 from helpers.course.release import notebooks
-from helpers.course.run import execute
-from helpers.course.run.execute import Limits
+from helpers.course.run import execute, finished, prepare
+from helpers.course.run.limits import Limits
 
 PAGES = registry.pages()
 
@@ -29,7 +29,7 @@ def page(request):
 
 @pytest.fixture(scope="session")
 def answers(page, runs):
-    return reference.answers(page, runs[execute.key(reference.notebook(page))])
+    return reference.answers(page, runs[finished.key(reference.notebook(page))])
 
 
 def submissions(page):
@@ -41,7 +41,7 @@ def submissions(page):
 
 
 def prepared(page, notebook):
-    return execute.prepared(notebook, notebooks.student_notebook(page), notebooks.solved_notebook(page))
+    return prepare.prepared(notebook, notebooks.student_notebook(page), notebooks.solved_notebook(page))
 
 
 @pytest.fixture(scope="session")
@@ -50,12 +50,12 @@ def runs(tmp_path_factory):
     for page in PAGES.values():
         todo += [reference.notebook(page), *(prepared(page, notebook) for _, notebook in submissions(page))]
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        return dict(execute.run_all(todo, tmp_path_factory.mktemp("runs"), executor, Limits(60, 600)))
+        return dict(finished.run_all(todo, tmp_path_factory.mktemp("runs"), executor, Limits(60, 600)))
 
 
 def verdicts(page, notebook, runs, answers):
-    executed, hidden = execute.merged(notebook, runs[execute.key(prepared(page, notebook))])
-    checks = [cell for cell in executed.cells if execute.is_check(cell)]
+    executed, hidden = prepare.merged(notebook, runs[finished.key(prepared(page, notebook))])
+    checks = [cell for cell in executed.cells if prepare.is_check(cell)]
     return [judged(cell, hidden[cell.metadata.nbgrader.grade_id], page, answers) for cell in checks]
 
 

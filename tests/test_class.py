@@ -53,7 +53,8 @@ def test_no_page_a_student_gets_shows_a_hidden_test_or_runs_a_script(graded):
     assert len(pages) == sum(double is not None for _, double, _, _ in strange.SUBMISSIONS.values())
     for path in pages:
         text = path.read_text("utf-8")
-        assert "numbers.copy" not in text and "BEGIN HIDDEN" not in text, path
+        typed = path.parent.parent.name == "right-with-nbgraders-words"
+        assert "numbers.copy" not in text and ("BEGIN HIDDEN" in text) == typed, path
         assert "<script>steal()" not in text, path
 
 

@@ -13,6 +13,7 @@ from helpers.course.pages import source
 from helpers.course.pages.cells import NAMELESS, OPTIONS, cut, without_markers
 from helpers.course.release import notebooks
 from helpers.course.run import execute
+from helpers.course.run.limits import Limits
 
 TEXT = (COURSE / "CONTRIBUTING.md").read_text("utf-8")
 # The page to copy, and what may be added to it.
@@ -28,7 +29,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(page):
-    limits = execute.Limits(cell=60, notebook=300)
+    limits = Limits(cell=60, notebook=300)
     executed = execute.run(nbformat.writes(reference.notebook(page)), limits)
     return reference.answers(page, nbformat.reads(executed, as_version=4))["stretched"]
 

@@ -7,7 +7,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.course.run import execute
-from helpers.course.run.execute import Limits, key, merged, prepared, run, run_all
+from helpers.course.run.execute import run
+from helpers.course.run.finished import key, run_all
+from helpers.course.run.limits import Limits, error_output
+from helpers.course.run.prepare import merged, prepared
+from helpers.inside.emit import MIME, encode
 
 
 def ran(*sources, limits=None):
@@ -76,10 +80,20 @@ def check_cell(source):
 SOLVED = new_notebook(
     cells=[
         new_code_cell("def f():\n    return 1", id="f"),
-        check_cell("assert f() == 1\n### BEGIN HIDDEN TESTS\nprint(f())\n### END HIDDEN TESTS"),
+        check_cell("assert f() == 1\n### BEGIN HIDDEN TESTS\nfrom helpers.inside.emit import emit; emit('f', f)"),
         new_code_cell("print('drawn')", id="figure", metadata={"tags": ["figure"]}),
     ]
 )
+
+
+def said(outputs):
+    """Return the encoded values of each part that was said."""
+    return [output.data[MIME].get("values") for output in outputs if MIME in output.get("data", {})]
+
+
+def values(*numbers):
+    """Return integers as they are encoded."""
+    return [encode(number) for number in numbers]
 
 
 def checked(submission, solved=SOLVED):
@@ -100,7 +114,7 @@ def test_a_failed_visible_check_hides_no_result_and_figures_are_skipped():
     ]
     notebook, hidden = checked(submission)
     assert [output.ename for output in notebook.cells[1].outputs] == ["AssertionError"]
-    assert [output.text for output in hidden["test_f"]] == ["2\n"]
+    assert said(hidden["test_f"]) == [values(2)]
 
 
 def test_a_figure_tag_on_own_code_does_not_hide_it_from_grading():
@@ -128,16 +142,20 @@ def test_no_output_a_student_gets_holds_a_line_of_a_hidden_half():
     submission.cells[0].source = SPY
     submission.cells.append(new_code_cell("print(In, globals())", id="later"))
     notebook, hidden = checked(submission)
-    assert "print(f())" in str(hidden)  # the spy did read it
     assert "BEGIN HIDDEN" not in str([cell.get("outputs") for cell in notebook.cells])
+    assert "BEGIN HIDDEN" not in str(hidden["test_f"]) and said(hidden["test_f"]) == [values(1)]
 
 
 def test_a_hidden_half_that_ends_the_kernel_leaves_the_others_their_turn():
     tags = {"grade_id": "test_g", "grade": True, "solution": False, "locked": True, "points": 2, "schema_version": 3}
-    second = new_code_cell("pass\n### BEGIN HIDDEN TESTS\nprint('second')", id="b", metadata={"nbgrader": tags})
+    second = new_code_cell(
+        "pass\n### BEGIN HIDDEN TESTS\nfrom helpers.inside.emit import emit; emit('', 2)",
+        id="b",
+        metadata={"nbgrader": tags},
+    )
     solved = new_notebook(cells=[check_cell("pass\n### BEGIN HIDDEN TESTS\nimport os; os._exit(1)"), second])
     _, hidden = checked(solved, solved)
-    assert hidden["test_f"][-1].ename == "KernelDied" and hidden["test_g"][0].text == "second\n"
+    assert hidden["test_f"][-1].ename == "KernelDied" and said(hidden["test_g"]) == [values(2)]
 
 
 def test_what_ran_once_is_kept_by_content(tmp_path, monkeypatch):
@@ -150,3 +168,43 @@ def test_what_ran_once_is_kept_by_content(tmp_path, monkeypatch):
     assert {name: notebook.cells[0].outputs for name, notebook in again.items()} == {
         name: notebook.cells[0].outputs for name, notebook in first.items()
     }
+
+
+def test_a_run_that_was_stopped_for_time_is_nobodys_final_word(tmp_path, monkeypatch):
+    slow = new_notebook(cells=[new_code_cell("import time; time.sleep(30); print('done')", id="a")])
+    calls, run = [], execute.run
+
+    def counted(text, limits):
+        calls.append(limits.cell)
+        return run(text, limits)
+
+    monkeypatch.setattr(execute, "run", counted)
+
+    def outputs(seconds, **options):
+        with ThreadPoolExecutor(1) as executor:
+            ((_, done),) = run_all([slow], tmp_path, executor, Limits(seconds, 300), **options)
+        return [output.get("ename", output.get("text")) for output in done.cells[0].outputs]
+
+    assert outputs(2) == ["Stopped"] and calls == [2, 4]  # at once, then with twice the time
+    assert outputs(2, again=False) == ["Stopped"] and calls == [2, 4]  # recorded as it is
+    assert outputs(1) == ["Stopped"] and calls == [2, 4, 1, 2]  # tried again by the next grading
+    assert outputs(100, again=False) == ["done\n"] and calls == [2, 4, 1, 2, 100]  # with more time at any rate
+    assert outputs(2) == ["done\n"] and len(calls) == 5 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_was_stopped_is_tried_again_after_all_others(tmp_path, monkeypatch):
+    started = []
+
+    def run(text, limits):
+        notebook = nbformat.reads(text, as_version=4)
+        started.append((notebook.cells[0].source, limits.cell))
+        stopped = notebook.cells[0].source == "slow" and limits.cell == 10
+        notebook.cells[0].outputs = [error_output("Stopped", "")] if stopped else []
+        return nbformat.writes(notebook)
+
+    monkeypatch.setattr(execute, "run", run)
+    notebooks = [new_notebook(cells=[new_code_cell(name, id="a")]) for name in ("slow", "one", "two")]
+    with ThreadPoolExecutor(1) as executor:
+        done = [notebook.cells[0].source for _, notebook in run_all(notebooks, tmp_path, executor, Limits(10, 60))]
+    assert started == [("slow", 10), ("one", 10), ("two", 10), ("slow", 20)] and done == ["one", "two", "slow"]
+    assert len(list(tmp_path.glob("*.ipynb"))) == 3

@@ -24,8 +24,8 @@ from helpers import COURSE
 from helpers.course import grade
 from helpers.course.pages import source
 from helpers.course.release import notebooks
-from helpers.course.run import execute, sandbox
-from helpers.course.run.execute import Limits
+from helpers.course.run import execute, finished, sandbox
+from helpers.course.run.limits import Limits
 
 MB = 1 << 20
 LIMITS = Limits(cell=30, notebook=60, output=2_000_000, scratch=32 * MB, processes=64)
@@ -64,9 +64,9 @@ def python_for_all():
 def session(*sources, limits=LIMITS):
     """Run cells in one kernel; return the text of each, errors as their names, and the number of the last one."""
     cells = [new_code_cell(source, id=f"c{number}") for number, source in enumerate(sources)]
-    outputs, ended = execute.session(cells, limits)
-    said = ["".join(o.get("text", "") or o.get("ename", "") for o in outputs.get(cell.id, [])) for cell in cells]
-    return said, ended
+    with execute.session(cells, limits) as done:
+        outputs = [done.outputs.get(cell.id, []) for cell in cells]
+    return ["".join(o.get("text", "") or o.get("ename", "") for o in each) for each in outputs], done.ended
 
 
 def running(mark):
@@ -410,14 +410,15 @@ def test_nothing_reaches_the_next_student(tier):
 GRADER = """
 import os, sys
 from nbformat.v4 import new_code_cell
-from helpers.course.run import execute
-from helpers.course.run import sandbox
+from helpers.course.run import execute, sandbox
+from helpers.course.run.limits import Limits
 
 name, mark = sys.argv[1:]
 sandbox.tier = lambda: name
 execute.environment = lambda: dict(os.environ)
 daemon = f"import subprocess; subprocess.Popen(['setsid', 'sleep', '{mark}']).wait()"
-execute.session([new_code_cell(daemon, id="a")], execute.Limits(cell=60))
+with execute.session([new_code_cell(daemon, id="a")], Limits(cell=60)):
+    pass
 """
 
 
@@ -482,7 +483,7 @@ def test_a_course_inside_a_folder_of_pythons_stays_hidden(tier, tmp_path, monkey
     monkeypatch.setattr(sandbox, "DATA", course / "data")
     roots = [*sandbox.python_folders(), tmp_path / "python", course / ".venv"]
     monkeypatch.setattr(sandbox, "python_folders", lambda: roots)
-    files = [sandbox.JAIL] if tier == "bubblewrap" else []
+    files = [COURSE / "helpers" / "__init__.py", *sandbox.JAIL.parent.glob("*.py")] if tier == "bubblewrap" else []
     most = sandbox.limits(1 << 30, MB, 16, 10)
     command = sandbox.jailed(tier, ["/bin/ls", "-A", str(course), str(course / ".venv")], most, MB, files)
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
@@ -541,7 +542,7 @@ def test_an_unsafe_run_does_not_stand_for_an_isolated_one(monkeypatch):
     keys = []
     for name in ("none", "bubblewrap"):
         monkeypatch.setattr(sandbox, "tier", lambda name=name: name)
-        execute.fingerprint.cache_clear()
-        keys.append(execute.key(notebook))
-    execute.fingerprint.cache_clear()
+        finished.fingerprint.cache_clear()
+        keys.append(finished.key(notebook))
+    finished.fingerprint.cache_clear()
     assert keys[0] != keys[1]

@@ -27,7 +27,8 @@ from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.release import notebooks
 from helpers.course.report import tables
-from helpers.course.run import execute, sandbox
+from helpers.course.run import finished, prepare, sandbox
+from helpers.course.run.limits import Limits
 
 
 def grade(
@@ -187,13 +188,13 @@ def run_everything(
     """Run the references and all submissions in parallel, so that recording finds every run finished."""
     solved = {page.name: notebooks.solved_notebook(page) for page in pages}
     todo = [reference.notebook(page) for page in pages]
-    todo += [execute.prepared(item.notebook, releases[item.assignment], solved[item.assignment]) for item in accepted]
+    todo += [prepare.prepared(item.notebook, releases[item.assignment], solved[item.assignment]) for item in accepted]
     settings = config.GradingPreprocessor
-    limits = execute.Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
+    limits = Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
     # Spawned, not forked: the parent holds threads and an open log.
     spawn = get_context("spawn")
     with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=end_with_the_grader) as executor:
-        for _ in execute.run_all(todo, folder / "runs", executor, limits):
+        for _ in finished.run_all(todo, folder / "runs", executor, limits):
             pass
 
 

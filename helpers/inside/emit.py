@@ -6,6 +6,8 @@ what the reference solution said in a kernel of its own. Nothing in here knows a
 
 import base64
 import zlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from IPython.display import publish_display_data
@@ -13,7 +15,7 @@ from IPython.display import publish_display_data
 MIME = "application/vnd.course.capture+json"
 
 
-def emit(name, value):
+def emit(name: str, value: Any) -> None:
     """Publish the values of one part of a hidden test.
 
     Args:
@@ -29,7 +31,7 @@ def emit(name, value):
     publish_display_data({MIME: payload, "text/plain": f"[{name}]"})
 
 
-def flat(value):
+def flat(value: Any) -> Iterator[Any]:
     """Yield the items of a possibly nested tuple or list, in order."""
     if isinstance(value, (tuple, list)):
         for item in value:
@@ -38,7 +40,7 @@ def flat(value):
         yield value
 
 
-def encode(value):
+def encode(value: Any) -> dict[str, Any]:
     """Return one tensor, array, number or bool as {dtype, shape, data}; TypeError for anything else."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
@@ -49,7 +51,7 @@ def encode(value):
     return {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
 
 
-def state_of(model):
+def state_of(model: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Describe everything about `model` that a well-behaved function leaves as it was.
 
     Returns:
@@ -67,6 +69,6 @@ def state_of(model):
     return _joined(tensors), _joined(gradients), np.array(facts, dtype=np.int64)
 
 
-def _joined(tensors):
+def _joined(tensors: list[Any]) -> np.ndarray:
     rows = [tensor.detach().cpu().double().numpy().ravel() for tensor in tensors if tensor is not None]
     return np.concatenate([np.zeros(0), *rows])

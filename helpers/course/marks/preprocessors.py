@@ -24,8 +24,9 @@ from helpers.course.marks.place import Place
 from helpers.course.marks.reference import Answers
 from helpers.course.marks.verdicts import judged
 from helpers.course.release import notebooks
-from helpers.course.run import execute
-from helpers.course.run.execute import Limits, is_check
+from helpers.course.run import finished, prepare
+from helpers.course.run.limits import Limits
+from helpers.course.run.prepare import is_check
 from helpers.handin.assignment import NOT_ANSWERED
 
 
@@ -66,7 +67,7 @@ class GradingPreprocessor(NbGraderPreprocessor):
         """Return the executed form of a prepared notebook, from the finished runs where it is among them."""
         limits = Limits(self.cell_seconds, self.notebook_seconds, isolated=not self.unsafe)
         with ThreadPoolExecutor(1) as executor:
-            executed = list(execute.run_all([nb], place.folder / "runs", executor, limits))
+            executed = list(finished.run_all([nb], place.folder / "runs", executor, limits, again=False))
         if not executed:
             raise RuntimeError("the notebook could not be run; the error stands above in the log")
         return executed[0][1]
@@ -79,9 +80,9 @@ class RunSubmission(GradingPreprocessor):
         """Run the notebook, figures left out; what its hidden halves said goes into `resources`."""
         place = Place.of(resources)
         release = notebooks.student_notebook(place.page)
-        executed = self.run(execute.prepared(nb, release, notebooks.solved_notebook(place.page)), place)
+        executed = self.run(prepare.prepared(nb, release, notebooks.solved_notebook(place.page)), place)
         handed_in, figures = nb, pictures.figures(release)
-        nb, resources["hidden"] = execute.merged(nb, executed)
+        nb, resources["hidden"] = prepare.merged(nb, executed)
         for cell, before in zip(nb.cells, handed_in.cells, strict=True):
             if pictures.figure_of(cell) in figures:
                 cell.outputs = before.outputs
@@ -100,7 +101,7 @@ class CompareWithReference(GradingPreprocessor):
         """Judge every check cell."""
         place = Place.of(resources)
         prepared = reference.notebook(place.page)
-        name = execute.key(prepared)
+        name = finished.key(prepared)
         if name not in ANSWERS:
             ANSWERS[name] = reference.answers(place.page, self.run(prepared, place))
         hidden = resources["hidden"]
@@ -119,7 +120,7 @@ class CompareWithReference(GradingPreprocessor):
             "assignment": place.assignment,
             "submission": hashlib.sha256("\0".join(cell.source for cell in nb.cells).encode()).hexdigest(),
             "source": hashlib.sha256(place.page.path.read_bytes()).hexdigest(),
-            "environment": execute.fingerprint(),
+            "environment": finished.fingerprint(),
             **isolation,
             "scores": {verdict.question: verdict.score for verdict in found},
         }

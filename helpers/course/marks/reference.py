@@ -9,7 +9,7 @@ from nbformat import NotebookNode
 from helpers.course.marks import compare
 from helpers.course.marks.compare import Judge, Part
 from helpers.course.pages.cells import Page
-from helpers.course.run.execute import HIDDEN_BEGIN
+from helpers.course.run.prepare import HIDDEN_BEGIN
 
 
 @dataclass
@@ -40,10 +40,10 @@ def notebook(page: Page) -> NotebookNode:
             f = cell.name
             solution = page.exercises[f].source
             hidden = cell.source[cell.source.index(HIDDEN_BEGIN) :]
-            add(hidden, exercise=f, answer="reference")
+            add(hidden, half="hidden", exercise=f, answer="reference")
             for answer in (*page.mutants(f), *page.variants(f)):
                 add(answer.source)
-                add(hidden, exercise=f, answer=answer.kind, says=answer.says)
+                add(hidden, half="hidden", exercise=f, answer=answer.kind, says=answer.says)
             add(solution)
     return nbformat.v4.new_notebook(cells=cells, metadata={"course": "reference"})
 
@@ -56,6 +56,8 @@ def answers(page: Page, executed: NotebookNode) -> dict[str, Answers]:
         errors = [output for output in cell.outputs if output.output_type == "error"]
         if errors and (course is None or course.answer == "reference"):
             where = f"in the check of {course.exercise}" if course else "in this cell:\n" + cell.source
+            if errors[0].ename == "Stopped":
+                raise RuntimeError(f"{page.path}: the solved notebook was {errors[0].evalue} {where}. Grade again.")
             raise RuntimeError(
                 f"{page.path}: the solved notebook fails with {errors[0].ename}: {errors[0].evalue}, {where}. "
                 "Mend the source before grading with it."

@@ -11,7 +11,7 @@ from helpers.course.marks import compare, reference
 from helpers.course.marks.compare import CaptureError, Verdict
 from helpers.course.marks.reference import Answers
 from helpers.course.pages.cells import Page
-from helpers.course.run import execute
+from helpers.course.run.limits import ENDINGS
 
 
 def judged(cell: NotebookNode, hidden: Sequence[NotebookNode], page: Page, answers: Mapping[str, Answers]) -> Verdict:
@@ -38,7 +38,7 @@ def judged(cell: NotebookNode, hidden: Sequence[NotebookNode], page: Page, answe
         return Verdict(question, 0.0, points, "wrong", message)
     if verdict.verdict == "right" or error is None:
         return verdict
-    if error.ename in execute.ENDINGS:
+    if error.ename in ENDINGS:
         hint = " Is there a loop that does not end?" if error.ename == "Stopped" else ""
         said = [f"The hidden test was ended: {error.evalue}.{hint}", *([verdict.message] if got else [])]
         return replace(verdict, verdict="stopped", message="\n".join(said))

@@ -1,19 +1,19 @@
 """What a graded notebook shows of its grading, to students and markers alike: verdicts, and which figures are missing.
 
-Two preprocessors that nbgrader_config.py names. They come after NoScript, which would take away what they add.
+Three preprocessors that nbgrader_config.py names. Those that add come after NoScript, which would take it away.
 """
 
 from html import escape
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 
 from helpers.course.intake import pictures
 from helpers.course.marks.compare import Verdict
 from helpers.course.marks.place import Place
 from helpers.course.release import notebooks
-from helpers.course.run.execute import is_check
+from helpers.course.run.prepare import is_check
 
 COLOURS = {"right": "success", "partly right": "warning", "not answered": "info"}
 
@@ -42,6 +42,14 @@ def shown(verdict: Verdict) -> NotebookNode:
             "text/html": f'<div class="alert alert-{colour}"><b>{escape(head)}</b><ul>{items}</ul></div>',
         },
     )
+
+
+class ClearHiddenHalves(ClearHiddenTests):
+    """nbgrader's, for the checks only: its words in a cell of a student's are the student's own text."""
+
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, cell_index: int) -> tuple[NotebookNode, dict]:
+        """Remove the hidden half of a check."""
+        return super().preprocess_cell(cell, resources, cell_index) if is_check(cell) else (cell, resources)
 
 
 class ShowFigures(NbGraderPreprocessor):

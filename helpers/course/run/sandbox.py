@@ -17,21 +17,22 @@ import json
 import os
 import random
 import shutil
-import socket
 import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-
-from jupyter_client.manager import AsyncKernelManager
+from typing import Any
 
 from helpers import COURSE, DATA
 
 NONE = "none"
 OWN_USER = "own user"
+# Whether kernels can be forked, and the supervisor that keeps their copies can see all that they start.
+SUPERVISED = sys.platform == "linux"
 JAIL = COURSE / "helpers" / "inside" / "jail.py"
 PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "pyvenv.cfg")
 SETTINGS = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf")
@@ -43,12 +44,15 @@ SECRET = ("solutions", "tests", "grading")
 # Ubuntu's switch, since 23.10: no namespaces for a user's programs but those that a profile names.
 RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
+Plan = dict[str, Any]
+Entry = tuple[str, str, str]
+
 
 class NoIsolation(Exception):
     """This machine cannot keep a student's code in."""
 
 
-def require(*secret):
+def require(*secret: str | Path) -> None:
     """Raise NoIsolation where there is no tier but "none", or none that hides the files and folders `secret`."""
     if tier() == NONE:
         reasons = "; ".join(f"{name}: {trial(name)}" for name in JAILS)
@@ -66,7 +70,7 @@ def require(*secret):
         raise NoIsolation(f"Students' code would run as another user, but {problem}.")
 
 
-def exposed(secret):
+def exposed(secret: Iterable[str | Path]) -> str | None:
     """Return what is to be done about the first of some files and folders that is open to every user, or None."""
     for path in (Path(path).resolve() for path in secret):
         reached = path.exists() and all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents)
@@ -75,7 +79,7 @@ def exposed(secret):
     return None
 
 
-def described(name):
+def described(name: str) -> str:
     """Say in one line what a tier means."""
     if name == NONE:
         return "Isolation: NONE. Students' code ran with your rights: it could read, change and send what you can."
@@ -85,13 +89,13 @@ def described(name):
 
 
 @cache
-def tier():
+def tier() -> str:
     """Return the name of the best tier here: "bubblewrap", "namespaces", "own user" or "none"."""
     return next((name for name in JAILS if trial(name) is None), NONE)
 
 
 @cache
-def trial(name):
+def trial(name: str) -> str | None:
     """Try a tier once, with the files and limits of a kernel; return what is in its way, or None."""
     if sys.platform != "linux":
         return "needs Linux"
@@ -109,29 +113,43 @@ def trial(name):
     return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
 
 
-def limits(memory, scratch, processes, seconds):
+def limits(memory: int, scratch: int, processes: int, seconds: int) -> dict[str, int]:
     """Return the resource limits of a process: bytes of memory and of a file, processes and threads, CPU seconds."""
     return {"AS": memory, "FSIZE": scratch, "NPROC": processes, "CPU": seconds, "CORE": 0}
 
 
-def jailed(name, command, limits, scratch, files=()):
+def jailed(
+    name: str,
+    command: list[str],
+    limits: dict[str, int],
+    scratch: int,
+    files: Iterable[str | Path] = (),
+    control: int | None = None,
+    folder: str = "",
+) -> list[str]:
     """Return the command that runs `command` in a jail.
 
     Args:
-        name: the tier.
+        name: the tier; with "none", there is a supervisor but no jail.
         command: a program that is visible inside, and its arguments.
         limits: from `limits`.
         scratch: bytes of /tmp, and of /dev/shm.
         files: other files to show, read-only.
+        control: the number of a socket on which a supervisor is asked, which starts the program and puts the number of
+            the socket for its copies in the place of "{registrar}"; without it there is no supervisor.
+        folder: where the program starts in the tier "none".
     """
-    entries = furniture(scratch, [*files, *fonts()])
+    plan: Plan = {"command": command, "control": control, "confined": False, "user": 0, "scratch": [folder]}
+    if name == NONE:
+        return in_jail(plan)
     user = random.choice(unused_users()) if os.getuid() == 0 else 0
-    plan = {"command": command, "limits": limits, "user": user, "fonts": fonts(), "entries": [], "apart": False}
+    plan |= {"confined": True, "limits": limits, "user": user, "fonts": fonts(), "entries": [], "apart": False}
     plan |= {"home": IDENTITY["HOME"], "work": "/tmp/work", "files": [str(path) for path in files]}
-    return JAILS[name](plan, entries)
+    plan |= {"scratch": ["/tmp", "/dev/shm"]}
+    return JAILS[name](plan, furniture(scratch, [*files, *fonts()]))
 
 
-def by_bubblewrap(plan, entries):
+def by_bubblewrap(plan: Plan, entries: list[Entry]) -> list[str]:
     """Return the command of the tier "bubblewrap"."""
     options = {
         "bind": lambda path, source: ["--ro-bind", source, path],
@@ -148,24 +166,25 @@ def by_bubblewrap(plan, entries):
     arguments += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
     if plan["user"]:
         # Its process 1 stays root's, out of the kernel's reach; another user's would not hear that bwrap has died.
-        arguments += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        arguments += ["--cap-drop", "ALL"]
+        arguments += [word for name in ("KILL", "SETUID", "SETGID") for word in ("--cap-add", f"CAP_{name}")]
     else:
         # Its process 1 would be the same user's and less confined than the kernel.
         arguments += ["--unshare-user", "--as-pid-1"]
     return [shutil.which("bwrap"), *arguments, "--", *in_jail(plan)]
 
 
-def by_namespaces(plan, entries):
+def by_namespaces(plan: Plan, entries: list[Entry]) -> list[str]:
     """Return the command of the tier "namespaces"."""
     return in_jail(plan | {"entries": entries})
 
 
-def by_own_user(plan, entries):
+def by_own_user(plan: Plan, entries: list[Entry]) -> list[str]:
     """Return the command of the tier "own user", which shows what all users see, and copies of the plan's files."""
     return in_jail(plan | {"apart": True})
 
 
-def in_jail(plan):
+def in_jail(plan: Plan) -> list[str]:
     """Return the command that carries out a plan."""
     return [sys.executable, "-I", "-S", str(JAIL), json.dumps(plan)]
 
@@ -173,7 +192,7 @@ def in_jail(plan):
 JAILS = {"bubblewrap": by_bubblewrap, "namespaces": by_namespaces, OWN_USER: by_own_user}
 
 
-def unused_users():
+def unused_users() -> list[int]:
     """Return those of USERS that no process belongs to."""
     used = set()
     for process in Path("/proc").glob("[0-9]*"):
@@ -182,7 +201,7 @@ def unused_users():
     return [user for user in USERS if user not in used]
 
 
-def furniture(scratch, files):
+def furniture(scratch: int, files: Iterable[str | Path]) -> list[Entry]:
     """Return all that is visible inside as (kind, path, source or target or size), folders before what is in them."""
     shown = [Path(root, part) for root in ("/", "/usr", "/usr/local", *python_folders()) for part in PARTS]
     shown += [Path("/etc", name) for name in SETTINGS]
@@ -191,8 +210,8 @@ def furniture(scratch, files):
     shown += [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     shown += [path for path in (COURSE / "helpers").iterdir() if path.name != "course"]
     shown += [DATA, *map(Path, files)]
-    entries = {"/proc": ("proc", ""), "/dev": ("dev", ""), "/dev/shm": ("scratch", scratch)}
-    entries |= {"/tmp": ("scratch", scratch), str(COURSE): ("empty", "")}
+    entries = {"/proc": ("proc", ""), "/dev": ("dev", ""), str(COURSE): ("empty", "")}
+    entries |= {path: ("scratch", str(scratch)) for path in ("/dev/shm", "/tmp")}
     for path in sorted(shown):
         around = next((entries[str(folder)] for folder in path.parents if str(folder) in entries), ("", ""))
         if around[0] in ("bind", "link") or not path.exists():
@@ -200,17 +219,17 @@ def furniture(scratch, files):
         link = path.parent == Path("/") and path.is_symlink()
         entries[str(path)] = ("link", str(path.readlink())) if link else ("bind", str(path.resolve()))
     # By themselves they would be open to their owner only.
-    for path in list(entries):
-        entries |= {str(folder): ("folder", "") for folder in Path(path).parents[:-1] if str(folder) not in entries}
+    for name in list(entries):
+        entries |= {str(folder): ("folder", "") for folder in Path(name).parents[:-1] if str(folder) not in entries}
     return [(kind, path, what) for path, (kind, what) in sorted(entries.items(), key=lambda entry: Path(entry[0]))]
 
 
-def python_folders():
+def python_folders() -> list[str]:
     """Return the folders of this Python: its virtual environment and what that was made from."""
     return [sys.prefix, sys.base_prefix]
 
 
-def executables():
+def executables() -> Iterator[Path]:
     """Yield the paths by which sys.executable is reached, one link after the other."""
     path = Path(sys.executable)
     while path.is_symlink():
@@ -219,7 +238,7 @@ def executables():
 
 
 @cache
-def fonts():
+def fonts() -> list[str]:
     """Return matplotlib's list of fonts, in a list, made where there is none."""
     import matplotlib
 
@@ -229,42 +248,7 @@ def fonts():
     return [str(path) for path in place.glob("fontlist-*.json")]
 
 
-def short_place():
+def short_place() -> str:
     """Return a folder for temporary folders with sockets in them: a socket's path has 107 bytes at most."""
     place = tempfile.gettempdir()
     return place if len(place) < 80 or tier() == NONE else "/tmp"
-
-
-class JailedKernelManager(AsyncKernelManager):
-    """Starts IPython's kernel in a jail; `folder` is for the sockets and has a short path."""
-
-    def __init__(self, name, folder, limits, scratch):
-        """Jail by the tier `name`; see `jailed` for the rest."""
-        place = Path(folder)
-        ports = dict(
-            zip(("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port"), range(1, 6), strict=True)
-        )
-        super().__init__(transport="ipc", ip=str(place / "s"), connection_file=str(place / "kernel.json"), **ports)
-        # No signal reaches the kernel from out here.
-        self.kernel_spec.interrupt_mode = "message"
-        self._jail = (name, limits, scratch)
-
-    async def _async_launch_kernel(self, kernel_cmd, **options):
-        name, limits, scratch = self._jail
-        # The folder is ours alone; the kernel may be another user.
-        Path(self.connection_file).chmod(0o644)
-        listening = {f"ipc://{self.ip}-{port}": socket.socket(socket.AF_UNIX) for port in self.ports}
-        try:
-            for address, given in listening.items():
-                given.bind(address.removeprefix("ipc://"))
-                given.listen()
-            numbers = {address: given.fileno() for address, given in listening.items()}
-            kernel = [sys.executable, "-m", "helpers.inside.kernel", self.connection_file, json.dumps(numbers)]
-            command = jailed(name, kernel, limits, scratch, [self.connection_file])
-            options["env"] |= IDENTITY
-            # Independent: of Jupyter's own way to end with its parent, which asks for the parent's process number.
-            options |= {"pass_fds": tuple(numbers.values()), "independent": True}
-            await super()._async_launch_kernel(command, **options)
-        finally:
-            for given in listening.values():
-                given.close()
