@@ -10,6 +10,7 @@ import nbformat.v4
 import pytest
 
 from helpers import COURSE, widgets
+from helpers.course.pages import registry
 from helpers.widgets import Question, Quiz, quiz
 
 
@@ -310,7 +311,7 @@ def test_every_quiz_of_the_course_can_be_asked(path):
 def test_every_quiz_of_the_course_is_asked_by_the_page_of_its_name():
     asked = {
         (path.stem, name)
-        for path in (COURSE / "solutions").glob("*.py")
+        for path in registry.paths().values()
         for name in re.findall(r'\bquiz\("(.*?)"\)', path.read_text("utf-8"))
     }
     assert asked == {(path.stem, path.stem) for path in widgets.QUIZZES.glob("*.toml")}

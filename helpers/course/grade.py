@@ -191,7 +191,7 @@ def run_everything(
     todo += [
         prepare.prepared(item.notebook, releases[item.assignment], solved[item.assignment])
         for item in accepted
-        if item.notebook is not None  # as of every accepted one
+        if item.notebook
     ]
     settings = config.GradingPreprocessor
     limits = Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)

@@ -26,17 +26,17 @@ def paths(folder: Path | None = None) -> dict[str, Path]:
     return found | (_remembered(folder) if folder else {})
 
 
-def path_of(assignment: str, folder: Path | None = None) -> Path:
-    """Return where the page of an assignment is; FileNotFoundError names the known ones where there is no such."""
+def page_of(assignment: str, folder: Path | None = None) -> Page:
+    """Return the page of an assignment, in a course folder that may have been graded with others than the course's.
+
+    Raises:
+        FileNotFoundError: there is no such assignment, or its page is no longer there.
+        source.SourceError: the page is malformed.
+    """
     known = paths(folder)
     if assignment not in known:
         raise FileNotFoundError(f"found no assignment {assignment!r}; known are {', '.join(known)}")
-    return known[assignment]
-
-
-def page_of(assignment: str, folder: Path | None = None) -> Page:
-    """Return the page an assignment of a course folder is built from; raises as `path_of` and `read`."""
-    return read(path_of(assignment, folder))
+    return read(known[assignment])
 
 
 def pages(files: Iterable[str | Path] | None = None) -> dict[str, Page]:
