@@ -188,7 +188,11 @@ def run_everything(
     """Run the references and all submissions in parallel, so that recording finds every run finished."""
     solved = {page.name: notebooks.solved_notebook(page) for page in pages}
     todo = [reference.notebook(page) for page in pages]
-    todo += [prepare.prepared(item.notebook, releases[item.assignment], solved[item.assignment]) for item in accepted]
+    todo += [
+        prepare.prepared(item.notebook, releases[item.assignment], solved[item.assignment])
+        for item in accepted
+        if item.notebook
+    ]
     settings = config.GradingPreprocessor
     limits = Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
     # Spawned, not forked: the parent holds threads and an open log.
