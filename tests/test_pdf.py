@@ -26,6 +26,7 @@ from helpers.handin.assignment import NOT_ANSWERED, Assignment, Item  # noqa: E4
 from helpers.handin.notebook import Current, read  # noqa: E402
 from helpers.pdf import markdown, pages, press  # noqa: E402
 from helpers.pdf.__main__ import main, name_in  # noqa: E402
+from helpers.words import shortened  # noqa: E402
 from helpers.writeup import pandoc  # noqa: E402
 
 COLOURS = {"01_saliency-maps": (255, 0, 255), "02_gradcam-guided": (0, 200, 255)}
@@ -348,7 +349,7 @@ def test_what_looks_like_code_is_text(text, shown):
 @pytest.mark.parametrize("tex", ["\\badmacro{x}", "\\frac{1", "x^", "x^{" * 300 + "}" * 300])
 def test_a_formula_that_cannot_be_set_is_printed_as_tex_and_the_others_are_set(tex):
     result, pages = answered(f"before ${tex}$ and $\\odot \\otimes \\cap$ after")
-    assert result.remarks == [f"Question 3: a formula could not be set and is printed as TeX: {markdown._short(tex)}"]
+    assert result.remarks == [f"Question 3: a formula could not be set and is printed as TeX: {shortened(tex, 60)}"]
     assert tex[:10] in pages.texts[3]
     assert all(sign in pages.texts[3] for sign in "⊙⊗∩")
     assert_inside_margins(pages)

@@ -82,7 +82,7 @@ def find_packages() -> None:
         ) from error
 
 
-def checked_name(name) -> str:
+def checked_name(name: object) -> str:
     """Return a name without what cannot be printed; NotebookError where nothing is left."""
     shown = " ".join(printable(name).split()) if isinstance(name, str) else ""
     if not shown:

@@ -5,6 +5,7 @@ import ast
 import sys
 from pathlib import Path
 
+from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
 from helpers import DATA
@@ -32,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         find_packages()
     except ImportError as error:
         parser.exit(1, f"{error}\n")
-    written, failed = set(), False
+    written: set[Path] = set()
+    failed = False
     for path in tqdm(given.notebooks, unit="notebook", disable=len(given.notebooks) == 1):
         try:
             target, made = _made_from(path, given.name, given.to, written)
@@ -69,7 +71,7 @@ def _student(path: Path) -> str:
     return student if tree == "submitted" else ""
 
 
-def _assignment(path: Path, notebook) -> str:
+def _assignment(path: Path, notebook: NotebookNode) -> str:
     """Return which assignment a notebook is of: by the file's name, else by the grade ids of its cells."""
     known = sorted(file.stem for file in (DATA / "released").glob("*.json"))
     for name in known:
@@ -86,7 +88,7 @@ def _assignment(path: Path, notebook) -> str:
     return best
 
 
-def name_in(notebook) -> str | None:
+def name_in(notebook: NotebookNode) -> str | None:
     """Return the string that the notebook's code assigns to YOUR_NAME, the last one; the code is not run."""
     found = None
     for cell in notebook.cells:

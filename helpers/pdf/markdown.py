@@ -1,16 +1,17 @@
 """A text in Markdown on its way to Typst, through pandoc."""
 
-import base64
-import binascii
 import json
 import re
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
+from helpers.pdf.figures import decoded
 from helpers.pdf.press import Press
+from helpers.words import shortened
 from helpers.writeup import pandoc
 from helpers.writeup.formulas import formulas_out
 
@@ -84,7 +85,7 @@ class Markdown:
             if self.press.takes(typst):
                 for (tex, _), formula in zip(self.tex, self.formulas, strict=True):
                     if formula is None:
-                        self.remarks.append(f"a formula could not be set and is printed as TeX: {_short(tex)}")
+                        self.remarks.append(f"a formula could not be set and is printed as TeX: {shortened(tex, 60)}")
                 return typst
         except (subprocess.SubprocessError, OSError, ValueError, RecursionError, IndexError):
             pass  # IndexError: an entity, such as &#xe000;, may bring a token that stands for nothing
@@ -123,7 +124,7 @@ class Markdown:
 
     # Nodes of pandoc are {"t": type, "c": content}; lists hold nodes and whatever else a type needs.
 
-    def _safe(self, part, depth: int = 0, longest: int = 30):
+    def _safe(self, part: Any, depth: int = 0, longest: int = 30) -> Any:
         """Return a part of pandoc's document in which nothing but text and its form is left.
 
         Args:
@@ -146,7 +147,7 @@ class Markdown:
                 safe.append(self._safe(child, depth, longest))
         return safe
 
-    def _safe_node(self, kind: str, content, depth: int, longest: int) -> list:
+    def _safe_node(self, kind: str, content: Any, depth: int, longest: int) -> list:
         """Return what becomes of a node."""
         if kind == "Str":
             return self._words(content, longest)
@@ -199,7 +200,7 @@ class Markdown:
         content = self.pictures.get(name) or self.pictures.get(unquote(name))
         placed = self.press.picture(content) if content and name != address else None
         if placed is None:
-            shown = _short(_text_of(words) or self._back(address))
+            shown = shortened(_text_of(words) or self._back(address), 60)
             self.remarks.append(f"a picture is missing: {shown}. Paste it into the cell of the answer, as PNG or JPEG.")
             return [_typst_inline(f"#no-picture({_quoted(shown)});")]
         file, width, height = placed
@@ -236,10 +237,11 @@ def _typst_block(text: str) -> dict:
     return {"t": "RawBlock", "c": ["typst", text]}
 
 
-def _text_of(part) -> str:
+def _text_of(part: Any) -> str:
     """Return the words in a part of pandoc's document."""
     if isinstance(part, dict):
-        kind, content = part.get("t"), part.get("c")
+        kind = part.get("t")
+        content: Any = part.get("c")
         if kind in ("Str", "Code", "CodeBlock"):
             return content if kind == "Str" else content[1]
         if kind in ("Space", "SoftBreak", "LineBreak"):
@@ -265,16 +267,3 @@ def _breakable(text: str, longest: int) -> str:
 def _quoted(text: str) -> str:
     """Return text as a string of Typst, on one line."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def decoded(text: str | list[str] | None) -> bytes | None:
-    """Return the bytes that a notebook holds as base64; None where it does not."""
-    try:
-        return base64.b64decode("".join(text)) if text else None
-    except (TypeError, ValueError, binascii.Error):
-        return None

@@ -6,9 +6,12 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
+WIDTH, HEIGHT = 595.0, 842.0  # A4, in pt
+MARGIN = 62.0  # left and right
 SIZES = (10.5, 10.0, 9.5, 9.0, 8.5, 8.0, 7.5, 7.0)  # of a page's text, in pt
 PIXELS = 2000  # of a picture's longer side, at most
 LAYOUT = Path(__file__).with_name("layout.typ")
@@ -54,23 +57,23 @@ class Press:
     def picture(self, content: bytes) -> tuple[str, float, float] | None:
         """Put a picture in; return its file, width and height in pt, or None where it is none that can be read."""
         try:
-            picture = Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "WEBP", "BMP"))
-            picture.thumbnail((PIXELS, PIXELS))
+            given = Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "WEBP", "BMP"))
+            given.thumbnail((PIXELS, PIXELS))
             # Written anew, since Typst stops at pictures that other programs put up with.
-            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            picture = given.convert("RGBA" if given.has_transparency_data else "RGB")
             file = f"{zlib.crc32(content):08x}-{len(content)}.png"
             picture.save(self.folder / file)
         except Exception:
             return None
         return file, 0.75 * picture.width, 0.75 * picture.height
 
-    def pdf(self, main: str, **inputs) -> bytes:
+    def pdf(self, main: str, **inputs: float) -> bytes:
         """Return the PDF of a Typst file; RuntimeError where Typst cannot make one."""
         import typst
 
-        inputs = {key: str(value) for key, value in inputs.items()}
+        given = {key: str(value) for key, value in inputs.items()}
         try:
-            return typst.compile(str(self.folder / main), root=str(self.folder), font_paths=_fonts(), sys_inputs=inputs)
+            return typst.compile(str(self.folder / main), root=str(self.folder), font_paths=_fonts(), sys_inputs=given)
         except Exception as error:
             raise RuntimeError(str(error)) from error
         except BaseException as error:
@@ -97,6 +100,11 @@ class Press:
             sheet.pdf, sheet.given = self.pdf(sheet.main, **given), given
             sheet.pages = len(PdfReader(io.BytesIO(sheet.pdf)).pages)
 
+    def printed(self, sheet: Sheet, **numbers: int) -> bytes:
+        """Return the PDF of a sheet in its size, with the numbers of its pages."""
+        self.set(sheet, sheet.size, **numbers)
+        return sheet.pdf
+
     def fit(self, sheet: Sheet, **numbers: int) -> None:
         """Set a sheet in the largest size in which it fits one page, or in the smallest if there is none."""
 
@@ -109,7 +117,7 @@ class Press:
 
 
 @cache
-def _fonts():
+def _fonts() -> Any:
     """Return the fonts to set in: Typst's own, and those of this computer for letters that they lack."""
     import typst
 
