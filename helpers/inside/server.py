@@ -18,19 +18,13 @@ from pathlib import Path
 from helpers.inside import frames, jail, kernel
 from helpers.inside.system import SET_DUMPABLE, call
 
-# What the cells of notebooks and hidden halves import takes seconds together.
+# What the cells of notebooks and hidden halves import takes seconds together. But not torchvision: it brings a compiler
+# with it, with which every fork would take twice as long.
 MODULES = (
     *("torch", "torch.nn.functional", "numpy", "numpy.random", "PIL.Image", "scipy.ndimage"),
     *("matplotlib.figure", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "matplotlib.font_manager"),
     *("ipykernel.kernelapp", "ipykernel.ipkernel", "IPython", "IPython.core.completer"),
-    *(
-        "helpers.models",
-        "helpers.pictures",
-        "helpers.plots",
-        "helpers.synthesis",
-        "helpers.checks",
-        "helpers.inside.emit",
-    ),
+    *("helpers.models", "helpers.pictures", "helpers.plots", "helpers.checks", "helpers.inside.emit"),
 )
 FIRST_FREE = 3
 
