@@ -1,4 +1,7 @@
-"""Networks that take pixels: `load_model` brings one by name, `Classifier` is what it brings."""
+"""Networks that take pixels: `load_model` brings one by name, `Classifier` is what it brings.
+
+torchvision takes a second to import, and is imported where a network of its own is asked for.
+"""
 
 import difflib
 import functools
@@ -10,10 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.googlenet import BasicConv2d as GoogLeNetConv
-from torchvision.models.inception import BasicConv2d as InceptionConv
 
 from helpers import assets
 from helpers.picturebook import CLASSES, networks
@@ -171,6 +171,8 @@ def load_model(name: str | None = None, device: str | torch.device | None = None
 
 def model_names() -> list[str]:
     """Return every name that `load_model` knows."""
+    import torchvision
+
     return [*PICTURE_BOOK, *torchvision.models.list_models(module=torchvision.models)]
 
 
@@ -199,6 +201,8 @@ def cam_path(name: str) -> str | None:
 
 def build_network(name: str) -> nn.Module:
     """Return torchvision's model `name` with random weights, each ReLU a module, no preprocessing inside."""
+    import torchvision
+
     config = {}
     if name in INCEPTIONS:
         # The auxiliary heads serve training only, and the Classifier's normalisation is to be the only one.
@@ -226,6 +230,9 @@ def _with_relu_modules(name: str, network: nn.Module) -> nn.Module:
             )
         )
     if name in INCEPTIONS:
+        from torchvision.models.googlenet import BasicConv2d as GoogLeNetConv
+        from torchvision.models.inception import BasicConv2d as InceptionConv
+
         for parent in list(network.modules()):
             for path, child in list(parent.named_children()):
                 if isinstance(child, (GoogLeNetConv, InceptionConv)):
@@ -235,6 +242,8 @@ def _with_relu_modules(name: str, network: nn.Module) -> nn.Module:
 
 
 def _torchvision_model(name: str) -> Classifier:
+    import torchvision
+
     known = model_names()
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from helpers import DATA, assets, toml
 from helpers.models import Classifier
@@ -168,6 +167,9 @@ def read_photograph(path: str | Path, size: int = 224) -> Tensor:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         pixels = _pixels(np.array(picture.convert("RGB"))[None])
+    # As in helpers.models: none of the picture book's pictures comes here.
+    from torchvision.transforms.v2 import functional
+
     pixels = functional.resize(pixels, [size], antialias=True)
     return functional.center_crop(pixels, [size])[0]
 

@@ -162,6 +162,18 @@ HONEST = {
     "blank": (notebook({}), 0, 0, "Not answered."),
     "endless-loop-inside": (notebook(answer("def double(x):\n    while True: pass")), 0, 2, "a loop that does not end"),
     "kernel-dies-inside": (notebook(answer("import os\ndef double(x):\n    os._exit(1)")), 0, 2, "the kernel died"),
+    "fails-before-its-def": (
+        notebook(answer("from google.colab import files\n" + RIGHT["double"])),
+        0,
+        2,
+        "The cell with your answer ended with ModuleNotFoundError: No module named 'google",
+    ),
+    "smart-quotes": (
+        notebook(answer(RIGHT["double"] + "\nprint(\u201ctwice\u201d)")),
+        0,
+        2,
+        "The cell with your answer ended with SyntaxError: invalid character",
+    ),
     "quits-inside": (notebook(answer("def double(x):\n    quit()")), 0, 2, ""),
     "syntax-error": (notebook(answer("def double(x)\n    return 2 * x")), 0, 2, "is not defined"),
 }

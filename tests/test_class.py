@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import psutil
 import pytest
@@ -14,18 +15,22 @@ from helpers.course import grade
 from helpers.course.marks import ledger
 from helpers.course.pages import source
 from helpers.course.run import sandbox
+from helpers.course.run.limits import Limits
 from tests import strange
 
 TOY = COURSE / "tests" / "toy" / "01_toy.py"
 
 
-@pytest.fixture(scope="module")
-def graded(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("class")
-    page = source.read(TOY)
-    strange.write_class(folder / "handed-in", page)
+def graded_class(folder, submissions):
+    """Grade a class; return the course folder and the rows of grades.csv."""
+    strange.write_class(folder / "handed-in", source.read(TOY), submissions)
     table = grade.grade(folder / "handed-in", folder / "grading", page_paths=[TOY], cell_seconds=4, unsafe=True)
     return folder / "grading", table
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    return graded_class(tmp_path_factory.mktemp("class"), strange.SUBMISSIONS)
 
 
 def rows(table, student):
@@ -42,6 +47,17 @@ def test_each_gets_its_marks_and_its_message(graded, name):
     else:
         assert (mine["test_double"]["score"], mine["test_half"]["score"]) == (f"{double}", f"{half}"), message
     assert says in message
+
+
+@pytest.mark.parametrize("mode", [{"warm": False}, {"park": False}], ids=["afresh", "replayed"])
+def test_marks_are_the_same_however_kernels_start_and_hidden_halves_are_answered(graded, tmp_path, monkeypatch, mode):
+    monkeypatch.setattr(grade, "Limits", partial(Limits, **mode))
+    # What happened on the way in happens before anything runs.
+    submissions = strange.HONEST | strange.ATTACKS
+    _, table = graded_class(tmp_path, submissions)
+    kept = ("student", "question", "score", "verdict", "message")
+    wanted = [[row[key] for key in kept] for row in graded[1] if row["student"] in submissions]
+    assert sorted([row[key] for key in kept] for row in table) == sorted(wanted)
 
 
 def test_nobody_is_missing_from_the_tables(graded):

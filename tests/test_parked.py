@@ -17,9 +17,9 @@ EMIT = "from helpers.inside.emit import emit\n"
 SECRET = "a line that only hidden halves hold"
 
 
-@pytest.fixture(scope="module", params=["parked", "replayed"])
+@pytest.fixture(scope="module", params=["parked", "parked in a kernel started afresh", "replayed"])
 def limits(request):
-    return LIMITS if request.param == "parked" else Limits(LIMITS.cell, LIMITS.notebook, park=False)
+    return replace(LIMITS, park=request.param != "replayed", warm=request.param != "parked in a kernel started afresh")
 
 
 def hidden(name, text):

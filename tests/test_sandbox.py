@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -24,7 +25,7 @@ from helpers import COURSE
 from helpers.course import grade
 from helpers.course.pages import source
 from helpers.course.release import notebooks
-from helpers.course.run import execute, finished, sandbox
+from helpers.course.run import execute, finished, sandbox, warm
 from helpers.course.run.limits import Limits
 
 MB = 1 << 20
@@ -32,15 +33,22 @@ LIMITS = Limits(cell=30, notebook=60, output=2_000_000, scratch=32 * MB, process
 UNCACHED_TIER = sandbox.tier.__wrapped__
 
 
-@pytest.fixture(scope="module", params=list(sandbox.JAILS))
+FORKED = "namespaces, forked"
+
+
+@pytest.fixture(scope="module", params=[*sandbox.JAILS, FORKED])
 def tier(request):
+    """A tier with kernels that are started afresh, or the one with kernels that are forked from a server."""
+    name = request.param.partition(",")[0]
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == sandbox.OWN_USER:
+        if name == sandbox.OWN_USER:
             offer_own_user(patch)
-        if reason := sandbox.trial.__wrapped__(request.param):
-            pytest.skip(f"this machine offers no {request.param}: {reason}")
-        patch.setattr(sandbox, "tier", lambda: request.param)
-        yield request.param
+        if reason := sandbox.trial.__wrapped__(name):
+            pytest.skip(f"this machine offers no {name}: {reason}")
+        patch.setattr(sandbox, "tier", lambda: name)
+        if request.param != FORKED:
+            patch.setattr(warm, "server", lambda environment: None)
+        yield name
 
 
 def offer_own_user(patch):
@@ -212,6 +220,10 @@ TALK = {
     "scratch": FILL.replace("FOLDER", "/tmp/work"),
     "shared memory": FILL.replace("FOLDER", "/dev/shm"),
     "daemon": "subprocess.Popen(['sleep', '{mark}'], start_new_session=True); print('started')",
+    "held": (
+        "found = [os.path.join('/proc/self/fd', n) for n in os.listdir('/proc/self/fd')]\n"
+        "print(json.dumps([[os.readlink(f) for f in found if os.path.lexists(f)], list(sys.modules)]))"
+    ),
     "alive": "print(sum(range(4)))",
     "flood": "print('x' * 3_000_000)",
 }
@@ -394,6 +406,12 @@ def test_the_first_process_inside_is_out_of_reach_or_has_no_more_rights_than_the
         assert status["Seccomp"] == "2" or platform.machine() not in ("x86_64", "aarch64")
 
 
+def test_no_file_that_was_open_outside_is_open_inside_and_the_grading_core_is_not_in_memory(probe):
+    opened, modules = json.loads(probe["held"])
+    assert [name for name in opened if name.startswith("/") and name != "/dev/null"] == []
+    assert modules and [name for name in modules if name.startswith("helpers.course")] == []
+
+
 def test_nothing_outlives_the_kernel(probe):
     assert probe["daemon"] == "started\n"
     assert gone(probe["mark"])
@@ -410,11 +428,13 @@ def test_nothing_reaches_the_next_student(tier):
 GRADER = """
 import os, sys
 from nbformat.v4 import new_code_cell
-from helpers.course.run import execute, sandbox
+from helpers.course.run import execute, sandbox, warm
 from helpers.course.run.limits import Limits
 
-name, mark = sys.argv[1:]
+name, forked, mark = sys.argv[1:]
 sandbox.tier = lambda: name
+if not forked:
+    warm.server = lambda environment: None
 execute.environment = lambda: dict(os.environ)
 daemon = f"import subprocess; subprocess.Popen(['setsid', 'sleep', '{mark}']).wait()"
 with execute.session([new_code_cell(daemon, id="a")], Limits(cell=60)):
@@ -427,14 +447,16 @@ def test_nothing_outlives_a_grader_that_is_killed(tier):
     with tempfile.TemporaryDirectory() as place:  # what a killed grader leaves behind
         path = [str(COURSE), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path), "TMPDIR": place}
-        grader = subprocess.Popen([sys.executable, "-c", GRADER, tier, mark], env=environment)
-        end = time.monotonic() + 30
+        forked = "forked" if warm.server(execute.environment()) else ""
+        grader = subprocess.Popen([sys.executable, "-c", GRADER, tier, forked, mark], env=environment)
+        end = time.monotonic() + 120
         while len(running(mark)) < 2 and time.monotonic() < end:  # the grader and the sleeping process
             time.sleep(0.05)
-        found = len(running(mark))
+        found, family = len(running(mark)), psutil.Process(grader.pid).children(recursive=True)
         grader.send_signal(signal.SIGKILL)
         grader.wait()
         assert found >= 2 and gone(mark)
+        assert family and psutil.wait_procs(family, timeout=10)[1] == []
 
 
 def test_an_interrupt_reaches_the_kernel_and_a_dead_kernel_is_noticed(tier):
@@ -485,7 +507,8 @@ def test_a_course_inside_a_folder_of_pythons_stays_hidden(tier, tmp_path, monkey
     monkeypatch.setattr(sandbox, "python_folders", lambda: roots)
     files = [COURSE / "helpers" / "__init__.py", *sandbox.JAIL.parent.glob("*.py")] if tier == "bubblewrap" else []
     most = sandbox.limits(1 << 30, MB, 16, 10)
-    command = sandbox.jailed(tier, ["/bin/ls", "-A", str(course), str(course / ".venv")], most, MB, files)
+    plan = sandbox.planned(tier, ["/bin/ls", "-A", str(course), str(course / ".venv")], most, MB, files)
+    command = sandbox.jailed(tier, plan)
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.stdout.split() == [f"{course}:", ".venv", "data", "helpers", f"{course}/.venv:", "bin"], done.stderr
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -111,9 +112,8 @@ def confine(plan: Plan) -> None:
     settle(plan["home"], plan["work"], plan["fonts"])
 
 
-def main() -> None:
-    """Do as the plan says."""
-    plan = json.loads(sys.argv[1])
+def carry_out(plan: Plan, become: Callable[[list[str]], None]) -> None:
+    """Make a jail as planned and have `become` turn a process in it into the plan's command; never returns."""
     call("prctl", SET_PDEATHSIG, signal.SIGKILL)
     if plan["confined"]:
         close(plan)
@@ -124,8 +124,7 @@ def main() -> None:
         else:
             os.setsid()
         registrar.set_inheritable(True)
-        command = [word.replace("{registrar}", str(registrar.fileno())) for word in plan["command"]]
-        os.execv(command[0], command)
+        become([word.replace("{registrar}", str(registrar.fileno())) for word in plan["command"]])
 
     if plan["control"] is None:
         start(socket.socket(socket.AF_UNIX))
@@ -133,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(json.loads(sys.argv[1]), lambda command: os.execv(command[0], command))

@@ -98,11 +98,17 @@ def use_given(sockets: dict[str, int]) -> None:
     zmq.Socket.bind = bind_to_given  # type: ignore[method-assign, assignment]
 
 
-def main(connection_file: str, sockets: dict[str, int], registrar: int) -> None:
-    """Be the kernel."""
-    use_given(sockets)
+def main(connection_file: str, sockets: str, registrar: str) -> None:
+    """Be the kernel.
+
+    Args:
+        connection_file: Jupyter's.
+        sockets: {address: file descriptor}, as JSON.
+        registrar: the number of the socket on which copies make themselves known.
+    """
+    use_given(json.loads(sockets))
     end_thread_only()
-    Kernel.registrar = registrar
+    Kernel.registrar = int(registrar)
     arguments = ["-f", connection_file, "--HistoryManager.hist_file=:memory:"]
     IPKernelApp.launch_instance(arguments, kernel_class=Kernel)
 
@@ -110,4 +116,4 @@ def main(connection_file: str, sockets: dict[str, int], registrar: int) -> None:
 if __name__ == "__main__":
     # The folder in which it starts; the shell puts it back.
     del sys.path[0]
-    main(sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]))
+    main(*sys.argv[1:])

@@ -22,7 +22,7 @@ from helpers.course.intake.repair import repair
 from helpers.course.marks import ledger, reference
 from helpers.course.marks.place import Place
 from helpers.course.marks.reference import Answers
-from helpers.course.marks.verdicts import judged
+from helpers.course.marks.verdicts import explained, judged
 from helpers.course.release import notebooks
 from helpers.course.run import finished, prepare
 from helpers.course.run.limits import Limits
@@ -105,9 +105,10 @@ class CompareWithReference(GradingPreprocessor):
         if name not in ANSWERS:
             ANSWERS[name] = reference.answers(place.page, self.run(prepared, place))
         hidden = resources["hidden"]
+        own = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if "nbgrader" in cell.metadata}
         found = [
-            judged(cell, hidden[cell.metadata.nbgrader.grade_id], place.page, ANSWERS[name])
-            for cell in nb.cells
+            explained(judged(cell, hidden[check], place.page, ANSWERS[name]), own.get(check.removeprefix("test_")))
+            for check, cell in own.items()
             if is_check(cell)
         ]
         resources["verdicts"] = {verdict.question: verdict for verdict in found}

@@ -46,6 +46,16 @@ def judged(cell: NotebookNode, hidden: Sequence[NotebookNode], page: Page, answe
     return replace(verdict, message="\n".join(said))
 
 
+def explained(verdict: Verdict, answer: NotebookNode | None) -> Verdict:
+    """Say why a function is not defined where the cell with the answer failed before it came to that."""
+    error = next(filter(is_error, answer.outputs), None) if answer else None
+    if error is None or "NameError" not in verdict.message:
+        return verdict
+    # The student's own, from before any hidden half had run.
+    text = f"{error.ename}: {error.evalue}".strip().partition("\n")[0][:300]
+    return replace(verdict, message=f"The cell with your answer ended with {text}.\n{verdict.message}")
+
+
 def asserted(cell: NotebookNode, hidden: Sequence[NotebookNode]) -> Verdict:
     """Return the Verdict on a check whose hidden half emits nothing, by nbgrader's own rule.
 

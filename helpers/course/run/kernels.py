@@ -4,14 +4,17 @@ import json
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
 
 from helpers.course.run import sandbox
+from helpers.course.run import warm as servers
 from helpers.course.run.heard import Heard, heard
 from helpers.course.run.limits import DIED, Limits
+from helpers.course.run.warm import Process
 from helpers.inside import frames
 
 PATIENCE = 60  # seconds, more than a supervisor takes for any request beyond the time it is given
@@ -20,7 +23,7 @@ PATIENCE = 60  # seconds, more than a supervisor takes for any request beyond th
 class Jail:
     """What is known out here of a jail: its first process and the socket to its supervisor."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+    def __init__(self, process: Process, control: socket.socket) -> None:
         """Ask the supervisor on `control`."""
         self.process, self._control = process, control
 
@@ -86,8 +89,8 @@ class PlainKernelManager(KernelManager):
 class JailedKernelManager(KernelManager):
     """Starts our kernel in a jail; `folder` is for the sockets and has a short path."""
 
-    def __init__(self, name: str, folder: str, limits: dict[str, int], scratch: int) -> None:
-        """Jail by the tier `name`; see `sandbox.jailed` for the rest."""
+    def __init__(self, name: str, folder: str, limits: dict[str, int], scratch: int, warm: bool) -> None:
+        """Jail by the tier `name`; see `sandbox.planned` for limits and scratch."""
         place = Path(folder)
         ports = dict(
             zip(("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port"), range(1, 6), strict=True)
@@ -95,10 +98,9 @@ class JailedKernelManager(KernelManager):
         super().__init__(transport="ipc", ip=str(place / "s"), connection_file=str(place / "kernel.json"), **ports)
         # No signal reaches the kernel from out here.
         self.kernel_spec.interrupt_mode = "message"  # type: ignore[union-attr]
-        self._options = (name, limits, scratch)
+        self._options = (name, limits, scratch, warm)
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-        name, limits, scratch = self._options
         # The folder is ours alone; the kernel may be another user.
         Path(self.connection_file).chmod(0o644)
         listening = {f"ipc://{self.ip}-{port}": socket.socket(socket.AF_UNIX) for port in self.ports}
@@ -107,28 +109,37 @@ class JailedKernelManager(KernelManager):
             for address, given in listening.items():
                 given.bind(address.removeprefix("ipc://"))
                 given.listen()
-            numbers = {address: given.fileno() for address, given in listening.items()}
-            kernel = ["-m", "helpers.inside.kernel", self.connection_file, json.dumps(numbers), "{registrar}"]
-            command = sandbox.jailed(
-                name, [sys.executable, *kernel], limits, scratch, [self.connection_file], inner.fileno(), options["cwd"]
-            )
-            process = subprocess.Popen(
-                command,
-                env=options["env"] | (sandbox.IDENTITY if name != sandbox.NONE else {}),
-                cwd=options["cwd"],
-                pass_fds=(*numbers.values(), inner.fileno()),
-                stdin=subprocess.DEVNULL,
-                # What a kernel writes outside its cells is the kernel's own chatter.
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            self.jail = Jail(self._start({**listening, "control": inner}, **options), control)
         finally:
             for given in (*listening.values(), inner):
                 given.close()
-        self.jail = Jail(process, control)
-        self.provisioner.process = process  # type: ignore[union-attr]
+        self.provisioner.process = self.jail.process  # type: ignore[union-attr]
         self._reconcile_connection_info(self.provisioner.connection_info)  # type: ignore[union-attr]
+
+    def _start(self, given: dict[str, socket.socket], env: dict[str, str], cwd: str, **_: Any) -> Process:
+        """Start the jail's first process with sockets: forked from a server where that can be had, or afresh."""
+        name, limits, scratch, warm = self._options
+        numbers = {address: each.fileno() for address, each in given.items()}
+        control = numbers.pop("control")
+        kernel = ["-m", "helpers.inside.kernel", self.connection_file, json.dumps(numbers), "{registrar}"]
+        command = [sys.executable, *kernel]
+        plan = sandbox.planned(name, command, limits, scratch, [self.connection_file], control, cwd)
+        server = servers.server(env) if warm and name == "namespaces" else None
+        env = env | (sandbox.IDENTITY if name != sandbox.NONE else {})
+        if server is not None:
+            with suppress(OSError, EOFError):
+                return server.start(plan, list(numbers), env, [*numbers.values(), control])
+        return subprocess.Popen(
+            sandbox.jailed(name, plan),
+            env=env,
+            cwd=cwd,
+            pass_fds=(*numbers.values(), control),
+            stdin=subprocess.DEVNULL,
+            # What a kernel writes outside its cells is the kernel's own chatter.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     async def _async_is_alive(self) -> bool:
         """Tell whether the kernel runs; its supervisor outlives it."""
@@ -157,4 +168,4 @@ def manager(limits: Limits, folder: str, checks: int) -> KernelManager:
     # More than all cells may take: a kernel that uses several cores at once ends sooner.
     seconds = 60 + limits.notebook + limits.cell * checks
     most = sandbox.limits(limits.memory, limits.scratch, limits.processes, seconds)
-    return JailedKernelManager(sandbox.tier(), folder, most, limits.scratch)
+    return JailedKernelManager(sandbox.tier(), folder, most, limits.scratch, limits.warm)

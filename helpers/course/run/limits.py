@@ -12,7 +12,8 @@ class Limits:
     Seconds for one cell and for all of a student's cells; bytes of output, of all cells and of each hidden half; fresh
     starts of the kernel. In isolation also: bytes of memory of each process, bytes of files, processes and threads.
     Where `isolated`, nothing is run on a machine that offers no isolation; otherwise the best is used that the machine
-    offers. Without `park`, hidden halves are answered by fresh kernels that replay the cells before them.
+    offers. Without `park`, hidden halves are answered by fresh kernels that replay the cells before them; without
+    `warm`, every kernel imports everything anew. Neither changes a mark.
     """
 
     cell: int = 30
@@ -24,6 +25,7 @@ class Limits:
     processes: int = 128
     isolated: bool = False
     park: bool = True
+    warm: bool = True
 
     def times(self, factor: int) -> "Limits":
         """Return these limits with `factor` times the seconds."""

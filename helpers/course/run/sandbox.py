@@ -1,9 +1,10 @@
 """What keeps a student's code in: no network, no file but the system and its own scratch, no process but its own.
 
-`tier()` is the best this machine offers, found by trying. "bubblewrap" runs `bwrap`; "namespaces" does the same with
-the system calls bubblewrap is made of (`helpers.inside.jail`), where the machine lets us; both see the same files, have
-the same limits and give up the same rights. "own user" is for root in a container that permits neither, as a platform
-for autograders has. "none" is macOS, Windows, and any other Linux.
+`tier()` is the best this machine offers, found by trying. "namespaces" makes them with the system calls bubblewrap is
+made of (`helpers.inside.namespaces`); "bubblewrap" runs `bwrap`, which some machines allow more than us. Both see the
+same files, have the same limits and give up the same rights, but only into the first can a kernel be forked that has
+imported everything (`helpers.course.run.warm`). "own user" is for root in a container that permits neither, as a
+platform for autograders has. "none" is macOS, Windows, and any other Linux.
 
 Inside, the system and Python are read-only. Of the course there are data/ and helpers/ without its grading core. All
 that can be written lies in memory, is bounded, and is gone with the kernel. The kernel talks through sockets that are
@@ -31,6 +32,8 @@ from helpers import COURSE, DATA
 
 NONE = "none"
 OWN_USER = "own user"
+# The best first.
+JAILS = ("namespaces", "bubblewrap", OWN_USER)
 # Whether kernels can be forked, and the supervisor that keeps their copies can see all that they start.
 SUPERVISED = sys.platform == "linux"
 JAIL = COURSE / "helpers" / "inside" / "jail.py"
@@ -90,7 +93,7 @@ def described(name: str) -> str:
 
 @cache
 def tier() -> str:
-    """Return the name of the best tier here: "bubblewrap", "namespaces", "own user" or "none"."""
+    """Return the name of the best tier here: "namespaces", "bubblewrap", "own user" or "none"."""
     return next((name for name in JAILS if trial(name) is None), NONE)
 
 
@@ -105,9 +108,9 @@ def trial(name: str) -> str | None:
         return "needs root"
     if name == OWN_USER and (problem := exposed(COURSE / folder for folder in SECRET)):
         return problem
-    command = jailed(name, [sys.executable, "-c", "import zmq"], limits(2 << 30, 1 << 26, 64, 20), 1 << 26)
+    plan = planned(name, [sys.executable, "-c", "import zmq"], limits(2 << 30, 1 << 26, 64, 20), 1 << 26)
     try:
-        done = subprocess.run(command, env=os.environ | IDENTITY, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(jailed(name, plan), env=os.environ | IDENTITY, capture_output=True, text=True, timeout=30)
     except subprocess.TimeoutExpired:
         return "did not answer within 30 seconds"
     return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -118,7 +121,7 @@ def limits(memory: int, scratch: int, processes: int, seconds: int) -> dict[str,
     return {"AS": memory, "FSIZE": scratch, "NPROC": processes, "CPU": seconds, "CORE": 0}
 
 
-def jailed(
+def planned(
     name: str,
     command: list[str],
     limits: dict[str, int],
@@ -126,8 +129,8 @@ def jailed(
     files: Iterable[str | Path] = (),
     control: int | None = None,
     folder: str = "",
-) -> list[str]:
-    """Return the command that runs `command` in a jail.
+) -> Plan:
+    """Return the plan of a jail, which `helpers.inside.jail` carries out.
 
     Args:
         name: the tier; with "none", there is a supervisor but no jail.
@@ -139,18 +142,24 @@ def jailed(
             the socket for its copies in the place of "{registrar}"; without it there is no supervisor.
         folder: where the program starts in the tier "none".
     """
-    plan: Plan = {"command": command, "control": control, "confined": False, "user": 0, "scratch": [folder]}
+    plan: Plan = {"command": command, "control": control, "confined": name != NONE}
     if name == NONE:
-        return in_jail(plan)
+        return plan | {"user": 0, "scratch": [folder]}
+    files = [str(path) for path in files]
     user = random.choice(unused_users()) if os.getuid() == 0 else 0
-    plan |= {"confined": True, "limits": limits, "user": user, "fonts": fonts(), "entries": [], "apart": False}
-    plan |= {"home": IDENTITY["HOME"], "work": "/tmp/work", "files": [str(path) for path in files]}
-    plan |= {"scratch": ["/tmp", "/dev/shm"]}
-    return JAILS[name](plan, furniture(scratch, [*files, *fonts()]))
+    plan |= {"limits": limits, "user": user, "files": files, "fonts": fonts(), "apart": name == OWN_USER}
+    plan |= {"home": IDENTITY["HOME"], "work": "/tmp/work", "scratch": ["/tmp", "/dev/shm"]}
+    return plan | {"entries": [] if name == OWN_USER else furniture(scratch, [*files, *fonts()])}
 
 
-def by_bubblewrap(plan: Plan, entries: list[Entry]) -> list[str]:
-    """Return the command of the tier "bubblewrap"."""
+def jailed(name: str, plan: Plan) -> list[str]:
+    """Return the command that carries out the plan of a jail of the tier `name`."""
+    return by_bubblewrap(plan) if name == "bubblewrap" else in_jail(plan)
+
+
+def by_bubblewrap(plan: Plan) -> list[str]:
+    """Return the command of the tier "bubblewrap", which makes namespaces and file system by itself."""
+    entries = plan["entries"]
     options = {
         "bind": lambda path, source: ["--ro-bind", source, path],
         "link": lambda path, target: ["--symlink", target, path],
@@ -171,25 +180,12 @@ def by_bubblewrap(plan: Plan, entries: list[Entry]) -> list[str]:
     else:
         # Its process 1 would be the same user's and less confined than the kernel.
         arguments += ["--unshare-user", "--as-pid-1"]
-    return [shutil.which("bwrap"), *arguments, "--", *in_jail(plan)]
-
-
-def by_namespaces(plan: Plan, entries: list[Entry]) -> list[str]:
-    """Return the command of the tier "namespaces"."""
-    return in_jail(plan | {"entries": entries})
-
-
-def by_own_user(plan: Plan, entries: list[Entry]) -> list[str]:
-    """Return the command of the tier "own user", which shows what all users see, and copies of the plan's files."""
-    return in_jail(plan | {"apart": True})
+    return [shutil.which("bwrap") or "bwrap", *arguments, "--", *in_jail(plan | {"entries": []})]
 
 
 def in_jail(plan: Plan) -> list[str]:
     """Return the command that carries out a plan."""
     return [sys.executable, "-I", "-S", str(JAIL), json.dumps(plan)]
-
-
-JAILS = {"bubblewrap": by_bubblewrap, "namespaces": by_namespaces, OWN_USER: by_own_user}
 
 
 def unused_users() -> list[int]:
