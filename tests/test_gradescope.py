@@ -52,6 +52,7 @@ def test_the_zip_holds_its_scripts_at_the_root_and_one_assignment(base):
     assert [path.name for path in (base / "source" / "solutions").iterdir()] == ["01_saliency.py"]
 
 
+@pytest.mark.kernel
 def test_marks_and_messages_reach_the_platform(base):
     page = source.read(base / "source" / "solutions" / "01_saliency.py")
     solved = {name: without_markers(cell.source) for name, cell in page.exercises.items()}
@@ -85,6 +86,7 @@ def container():
         yield base
 
 
+@pytest.mark.kernel
 def test_where_no_namespaces_can_be_had_the_answers_are_out_of_reach(container, capsys):
     """Without the right to administer the system, as in the platform's container; it can still change the user."""
     page = source.read(container / "source" / "solutions" / "01_saliency.py")
@@ -107,6 +109,7 @@ def test_where_no_namespaces_can_be_had_the_answers_are_out_of_reach(container, 
     }
 
 
+@pytest.mark.kernel
 def test_what_is_no_notebook_gets_a_reason_and_no_marks(base):
     outcome = run(base, "{")
     assert outcome["score"] == 0 and "cannot be read" in outcome["output"]

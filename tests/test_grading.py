@@ -42,6 +42,7 @@ def test_marks_by_hand_survive_a_second_grading_which_runs_nothing_again(right, 
     assert tables.total_scores(table) == {("ada", "01_toy"): (8.5, 9.0, 0)}
 
 
+@pytest.mark.kernel
 def test_a_page_outside_solutions_is_found_by_whatever_grades_the_folder_again(tmp_path):
     mine = shutil.copy(TOYS / "01_toy.py", tmp_path)
     page = registry.read(mine)

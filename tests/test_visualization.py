@@ -227,6 +227,7 @@ def test_steps_stay_on_the_device_of_their_image(step, problem):
 # A figure that is replaced while it is made
 
 
+@pytest.mark.kernel
 def test_live_shows_one_figure_after_the_other_in_one_place():
     cell = nbformat.v4.new_code_cell(
         "import torch\n"
