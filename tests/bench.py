@@ -14,7 +14,6 @@ from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from traitlets.config import Config
 
-from helpers import COURSE
 from helpers.course import demo, grade
 from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
@@ -22,6 +21,7 @@ from helpers.course.release import notebooks
 from helpers.models import load_model
 from helpers.pictures import picture_book
 from tests import strange
+from tests.submissions import TOYS
 
 STUDENTS = 6
 
@@ -106,7 +106,7 @@ def grading_against_stock():
 
 def strange_class():
     """The class of tests/strange.py: how many get the marks they must, from nbgrader as it comes and from us."""
-    page = registry.read(COURSE / "tests" / "toy" / "01_toy.py")
+    page = registry.read(TOYS / "01_toy.py")
     with tempfile.TemporaryDirectory() as temporary, contextlib.redirect_stderr(io.StringIO()):
         folder = Path(temporary)
         strange.write_class(folder / "class", page)

@@ -5,53 +5,24 @@ and `half` are the points wanted of 4 and 2, or None where the submission must b
 report must tell.
 """
 
-import copy
 import json
 
 import nbformat
 
-from helpers.course import demo
-from helpers.course.release import notebooks
+from tests.submissions import RIGHT, cell, code, copied, deleted, filled
 
-RIGHT = {"double": "def double(x):\n    return 2 * x", "half": "def half(x):\n    return x / 2"}
 WRONG = RIGHT | {"double": "def double(x):\n    return x + 1"}
 NAME = "01_toy.ipynb"
 
 
-def cell(notebook, grade_id):
-    """Return the cell with a grade id."""
-    return next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == grade_id)
-
-
 def notebook(answers, change=lambda nb: None, name=NAME):
     """Return a writer of one notebook with `answers`, after `change`."""
-
-    def write(folder, page):
-        filled = demo.filled(notebooks.student_notebook(page), answers)
-        change(filled)
-        (folder / name).write_text(json.dumps(filled), "utf-8")
-
-    return write
-
-
-def code(text, place=3):
-    """Return a change that puts a cell of code in; a place behind all others is the end."""
-    return lambda nb: nb.cells.insert(place, nbformat.v4.new_code_cell(text, id="own"))
+    return lambda folder, page: (folder / name).write_text(json.dumps(filled(page, answers, change)), "utf-8")
 
 
 def tag(grade_id, /, **values):
     """Return a change of a cell's grading data."""
     return lambda nb: cell(nb, grade_id).metadata.nbgrader.update(values)
-
-
-def copied(grade_id):
-    """Return a change that pastes a copy of a cell to the end."""
-    return lambda nb: nb.cells.append(copy.deepcopy(cell(nb, grade_id)))
-
-
-def deleted(grade_id):
-    """Return a change that deletes a cell."""
-    return lambda nb: nb.cells.remove(cell(nb, grade_id))
 
 
 def untagged(nb):

@@ -1,8 +1,11 @@
-"""Every grader against everything it must reject and everything it must accept, for every assignment there is."""
+"""Every grader against everything it must reject and everything it must accept, for every assignment there is.
+
+Three notebooks of each page are run, each once for all tests and by the executor that grading uses: the one that puts
+every known answer to the hidden tests, the solved one and the students' one, these two with every figure.
+"""
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
@@ -16,46 +19,76 @@ from helpers.course.marks.verdicts import judged
 from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
 from helpers.course.release import notebooks
-from helpers.course.run import execute, finished, prepare
+from helpers.course.run import execute, prepare
 from helpers.course.run.limits import Limits
 
 PAGES = registry.pages()
+# Several times what they take on two idle cores.
+LIMITS = Limits(cell=120, notebook=1200)
 
 
-@pytest.fixture(scope="session", params=PAGES)
+def runs_notebooks(test):
+    return pytest.mark.kernel(pytest.mark.timeout(1800)(test))
+
+
+def params(names):
+    """The tests of a page stay on one core, where its notebooks are run."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+
+
+with_exercises = pytest.mark.parametrize(
+    "page", params(name for name, page in PAGES.items() if page.exercises), indirect=True
+)
+
+
+@pytest.fixture(scope="session", params=params(PAGES))
 def page(request):
     return PAGES[request.param]
 
 
-@pytest.fixture(scope="session")
-def answers(page, runs):
-    return reference.answers(page, runs[finished.key(reference.notebook(page))])
+def ran(notebook):
+    return nbformat.reads(execute.run(nbformat.writes(notebook), LIMITS), as_version=4)
 
 
-def submissions(page):
-    """The blank notebook and the solved one, as students would hand them in."""
-    release = notebooks.student_notebook(page)
-    solved = filled(release, {name: without_markers(cell.source) for name, cell in page.exercises.items()})
-    for name, notebook in (("blank", release), ("solved", solved)):
-        yield name, repair(notebook, release)[0]
-
-
-def prepared(page, notebook):
-    return prepare.prepared(notebook, notebooks.student_notebook(page), notebooks.solved_notebook(page))
+def ran_whole(notebook, page):
+    """Run a notebook as grading does, but figures too; return it, and what the hidden halves of its checks said."""
+    no_figures = nbformat.v4.new_notebook()
+    return prepare.merged(notebook, ran(prepare.prepared(notebook, no_figures, notebooks.solved_notebook(page))))
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory):
-    todo = []
-    for page in PAGES.values():
-        todo += [reference.notebook(page), *(prepared(page, notebook) for _, notebook in submissions(page))]
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        return dict(finished.run_all(todo, tmp_path_factory.mktemp("runs"), executor, Limits(60, 600)))
+def answers(page):
+    return reference.answers(page, ran(reference.notebook(page)))
 
 
-def verdicts(page, notebook, runs, answers):
-    executed, hidden = prepare.merged(notebook, runs[finished.key(prepared(page, notebook))])
-    checks = [cell for cell in executed.cells if prepare.is_check(cell)]
+@pytest.fixture(scope="session")
+def solved(page):
+    return ran_whole(notebooks.solved_notebook(page), page)
+
+
+@pytest.fixture(scope="session")
+def blank(page):
+    notebook = notebooks.student_notebook(page)
+    # These two look for the notebook's own file.
+    notebook.cells = [cell for cell in notebook.cells if not re.search(r"\b(hand_in|write_pdf)\(", cell.source)]
+    return ran_whole(notebook, page)
+
+
+def errors(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]
+
+
+def assert_draws_every_figure(page, notebook):
+    drawn = [cell for cell in notebook.cells if "course" in cell.metadata]
+    assert [cell.metadata.course.figure for cell in drawn] == list(page.figures)
+    for cell in drawn:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs), cell.metadata.course.figure
+
+
+def verdicts(page, run, answers):
+    notebook, hidden = run
+    checks = [cell for cell in notebook.cells if prepare.is_check(cell)]
     return [judged(cell, hidden[cell.metadata.nbgrader.grade_id], page, answers) for cell in checks]
 
 
@@ -64,6 +97,8 @@ def graded(page, f, parts, answers):
     return compare.grade(f"test_{f}", page.checks[f].points, parts, known.reference, known.mutants, judge=judge)
 
 
+@runs_notebooks
+@with_exercises
 def test_every_mutant_loses_marks_and_is_told_why(page, answers):
     silent = []
     for f in page.exercises:
@@ -74,6 +109,8 @@ def test_every_mutant_loses_marks_and_is_told_why(page, answers):
     assert not silent
 
 
+@runs_notebooks
+@with_exercises
 def test_every_mutant_says_something_else(page, answers):
     for f in page.exercises:
         seen = [parts for _, parts in answers[f].mutants]
@@ -82,6 +119,8 @@ def test_every_mutant_says_something_else(page, answers):
                 assert len(mine) != len(other) or not all(map(compare.equal, mine, other)), page.mutants(f)[i].says
 
 
+@runs_notebooks
+@with_exercises
 def test_every_variant_gets_full_marks(page, answers):
     for f in page.exercises:
         for position, parts in enumerate(answers[f].variants):
@@ -89,6 +128,7 @@ def test_every_variant_gets_full_marks(page, answers):
             assert verdict.verdict == "right", (f, page.variants(f)[position].source, verdict.message)
 
 
+@with_exercises
 def test_the_bank_is_large_enough(page):
     first = next(iter(page.exercises), None)
     for f in page.exercises:
@@ -96,32 +136,37 @@ def test_the_bank_is_large_enough(page):
         assert len(page.mutants(f)) >= (10 if most else 8) and len(page.variants(f)) >= (6 if most else 4), f
 
 
-def test_the_solved_notebook_gets_all_and_the_blank_one_nothing(page, runs, answers):
-    handed_in = dict(submissions(page))
-    solved = verdicts(page, handed_in["solved"], runs, answers)
-    assert [(verdict.verdict, verdict.score) for verdict in solved] == [
+@runs_notebooks
+@with_exercises
+def test_the_solved_notebook_gets_all_and_the_blank_one_nothing(page, solved, blank, answers):
+    assert [(verdict.verdict, verdict.score) for verdict in verdicts(page, solved, answers)] == [
         ("right", cell.points) for cell in page.checks.values()
     ]
-    blank = verdicts(page, handed_in["blank"], runs, answers)
-    assert [(verdict.verdict, verdict.score) for verdict in blank] == [("not answered", 0)] * len(page.exercises)
+    assert [(verdict.verdict, verdict.score) for verdict in verdicts(page, blank, answers)] == [
+        ("not answered", 0)
+    ] * len(page.exercises)
 
 
-def test_the_students_notebook_runs_from_top_to_bottom_with_stubs_only(page, tmp_path):
-    notebook = notebooks.student_notebook(page)
-    # These two look for the notebook's own file.
-    notebook.cells = [cell for cell in notebook.cells if not re.search(r"\b(hand_in|write_pdf)\(", cell.source)]
-    client = NotebookClient(
-        notebook,
-        timeout=120,
-        kernel_name="python3",
-        allow_error_names=["NotImplementedError"],
-        resources={"metadata": {"path": str(tmp_path)}},
-    )
-    client.execute(env=execute.environment())
-    raised = {
-        output.evalue for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"
-    }
-    assert raised == {f"{f}: replace this line" for f in page.exercises}
+@runs_notebooks
+def test_every_cell_of_the_solved_notebook_runs_and_every_figure_is_drawn(page, solved):
+    notebook, _ = solved
+    assert errors(notebook) == []
+    assert_draws_every_figure(page, notebook)
+
+
+@runs_notebooks
+def test_the_students_notebook_runs_from_top_to_bottom_with_stubs_only(page, blank):
+    notebook, _ = blank
+    assert set(errors(notebook)) == {f"NotImplementedError: {f}: replace this line" for f in page.exercises}
+
+
+def test_what_is_handed_in_runs_as_the_solved_notebook_without_figures(page):
+    release, solved = notebooks.student_notebook(page), notebooks.solved_notebook(page)
+    handed_in = filled(release, {name: without_markers(cell.source) for name, cell in page.exercises.items()})
+    repaired, notes = repair(handed_in, release)
+    assert notes == []
+    ours, theirs = prepare.prepared(solved, solved, solved), prepare.prepared(repaired, release, solved)
+    assert [without_markers(cell.source) for cell in theirs.cells] == [without_markers(c.source) for c in ours.cells]
 
 
 def test_committed_notebooks_are_what_the_source_says(page):
@@ -150,19 +195,13 @@ def test_no_answer_stands_in_the_students_notebook(page):
         assert marker not in text
 
 
+@runs_notebooks
 @pytest.mark.skipif("COURSE_ASSETS" not in os.environ, reason="COURSE_ASSETS is not set")
 def test_the_solved_notebook_runs_on_imagenet(page, tmp_path):
     notebook = notebooks.solved_notebook(page)
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
-    environment = execute.environment() | {
-        "COURSE_MODEL": "squeezenet1_1",
-        "COURSE_ASSETS": os.environ["COURSE_ASSETS"],
-        "OMP_NUM_THREADS": str(os.cpu_count()),  # nothing else runs beside it
-    }
-    client.execute(env=environment)
-    drawn = [cell for cell in notebook.cells if "course" in cell.metadata]
-    assert len(drawn) == len(page.figures)
-    for cell in drawn:
-        assert any("image/png" in output.get("data", {}) for output in cell.outputs), cell.metadata.course.figure
+    assets = {"COURSE_MODEL": "squeezenet1_1", "COURSE_ASSETS": os.environ["COURSE_ASSETS"]}
+    client.execute(env=execute.environment() | assets)
+    assert_draws_every_figure(page, notebook)

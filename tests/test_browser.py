@@ -8,20 +8,16 @@ import sys
 import time
 import urllib.request
 
-import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
 from helpers import COURSE
-from helpers.course import grade
-from helpers.course.pages import source
 from helpers.course.release import notebooks
-from tests.test_marking import cell, png, shown
+from tests.submissions import cell, hand_in, png, shown
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 
 expect = sync_api.expect
-TOY = COURSE / "tests" / "toy" / "02_toy.py"
 ANSWERS = {
     "ada": "No score depends on **another** image, so $\\partial s_j / \\partial x_i = 0$. BatchNorm breaks it.",
     # The heading would have the id of the other question's score field.
@@ -50,23 +46,16 @@ def browser():
 
 
 @pytest.fixture
-def course(tmp_path):
+def course(toys, grade_class, tmp_path):
     """A folder with a graded class of two, as an instructor has it after `make grade`."""
-    page = source.read(TOY)
     for student, answer in ANSWERS.items():
-        notebook = notebooks.student_notebook(page)
+        notebook = notebooks.student_notebook(toys["02_toy"])
         cell(notebook, "q_sum").source = answer
         cell(notebook, "q_claim").source = "Brightness is scaling."
         cell(notebook, "01_toy-dots").outputs = [shown(png("steelblue", (300, 120)))]
-        path = tmp_path / "class" / student / "02_toy.ipynb"
-        path.parent.mkdir(parents=True)
-        nbformat.write(notebook, path)
-    regrade(tmp_path / "class", tmp_path)
+        hand_in(notebook, tmp_path / "class", student, "02_toy")
+    grade_class(tmp_path / "class", tmp_path / "grading")
     return tmp_path
-
-
-def regrade(submissions, folder):
-    return grade.grade(submissions, folder / "grading", workers=1, page_paths=[TOY], unsafe=True)
 
 
 @pytest.fixture
@@ -108,7 +97,7 @@ def saved(tab):
     tab.wait_for_function("window.jQuery && jQuery.active === 0 && document.readyState === 'complete'")
 
 
-def test_an_answer_is_marked_from_opening_formgrader_to_the_feedback_page(browser, lab, course):
+def test_an_answer_is_marked_from_opening_formgrader_to_the_feedback_page(browser, lab, course, grade_class):
     tab = browser.new_page(viewport={"width": 1300, "height": 1000})
     dialogs, errors = [], []
     tab.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
@@ -186,7 +175,8 @@ def test_an_answer_is_marked_from_opening_formgrader_to_the_feedback_page(browse
     tab.close()
 
     # One command later, the mark is in the tables, and Ada reads on her page what earned it.
-    table = {(row["student"], row["question"]): row for row in regrade(course / "grading" / "submitted", course)}
+    table = grade_class(course / "grading" / "submitted", course / "grading")
+    table = {(row["student"], row["question"]): row for row in table}
     assert table["ada", "q_sum"]["score"] == "2.5"
     assert table["ada", "q_sum"]["message"] == "Well put.\n\n[x] 2 points: names a layer that breaks it."
     assert table["ben", "q_claim"]["score"] == "1" and table["ben", "q_sum"]["verdict"] == "to be marked"

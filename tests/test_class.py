@@ -1,5 +1,6 @@
 """One class of strange submissions, graded in one run: never aborted, each with the marks it must get."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -13,33 +14,44 @@ import pytest
 from helpers import COURSE
 from helpers.course import grade
 from helpers.course.marks import ledger
-from helpers.course.pages import source
+from helpers.course.report import tables
 from helpers.course.run import sandbox
 from helpers.course.run.limits import Limits
 from tests import strange
+from tests.strange import notebook
+from tests.submissions import RIGHT, TOYS
 
-TOY = COURSE / "tests" / "toy" / "01_toy.py"
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
+
+SCRIPT = "def double(x):\n    raise ValueError('<script>steal()</script>')"
+CLASS = strange.SUBMISSIONS | {
+    "half-wrong": (notebook(RIGHT | {"half": "def half(x):\n    return 2 * x"}), 4, 0, "AssertionError"),
+    "script-in-an-error": (notebook(RIGHT | {"double": SCRIPT}), 0, 2, "ValueError"),
+    "=formula": (notebook(RIGHT), 4, 2, ""),
+}
+GRADED = [name for name, (_, double, _, _) in CLASS.items() if double is not None]
 
 
-def graded_class(folder, submissions):
+def graded_class(toys, folder, submissions):
     """Grade a class; return the course folder and the rows of grades.csv."""
-    strange.write_class(folder / "handed-in", source.read(TOY), submissions)
-    table = grade.grade(folder / "handed-in", folder / "grading", page_paths=[TOY], cell_seconds=4, unsafe=True)
+    strange.write_class(folder / "handed-in", toys["01_toy"], submissions)
+    paths = [toys["01_toy"].path]
+    table = grade.grade(folder / "handed-in", folder / "grading", page_paths=paths, cell_seconds=4, unsafe=True)
     return folder / "grading", table
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
-    return graded_class(tmp_path_factory.mktemp("class"), strange.SUBMISSIONS)
+def graded(toys, tmp_path_factory):
+    return graded_class(toys, tmp_path_factory.mktemp("class"), CLASS)
 
 
 def rows(table, student):
     return {row["question"]: row for row in table if row["student"] == student}
 
 
-@pytest.mark.parametrize("name", strange.SUBMISSIONS)
+@pytest.mark.parametrize("name", CLASS)
 def test_each_gets_its_marks_and_its_message(graded, name):
-    _, double, half, says = strange.SUBMISSIONS[name]
+    _, double, half, says = CLASS[name]
     mine = rows(graded[1], name)
     message = "\n".join(row["message"] for row in mine.values())
     if double is None:
@@ -50,35 +62,54 @@ def test_each_gets_its_marks_and_its_message(graded, name):
 
 
 @pytest.mark.parametrize("mode", [{"warm": False}, {"park": False}], ids=["afresh", "replayed"])
-def test_marks_are_the_same_however_kernels_start_and_hidden_halves_are_answered(graded, tmp_path, monkeypatch, mode):
+def test_marks_are_the_same_however_kernels_start_and_halves_are_answered(graded, toys, tmp_path, monkeypatch, mode):
     monkeypatch.setattr(grade, "Limits", partial(Limits, **mode))
     # What happened on the way in happens before anything runs.
     submissions = strange.HONEST | strange.ATTACKS
-    _, table = graded_class(tmp_path, submissions)
+    _, table = graded_class(toys, tmp_path, submissions)
     kept = ("student", "question", "score", "verdict", "message")
     wanted = [[row[key] for key in kept] for row in graded[1] if row["student"] in submissions]
     assert sorted([row[key] for key in kept] for row in table) == sorted(wanted)
 
 
 def test_nobody_is_missing_from_the_tables(graded):
-    assert {row["student"] for row in graded[1]} == set(strange.SUBMISSIONS)
+    folder, table = graded
+    assert {row["student"] for row in table} == set(CLASS)
+    with (folder / "grades.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert tuple(written[0]) == tables.COLUMNS and len(written) == len(table)
+    # A spreadsheet would take a name that begins with = for a formula.
+    assert {row["student"] for row in written} == {"'=formula", *CLASS} - {"=formula"}
+
+
+def test_written_answers_wait_to_be_marked_where_there_are_any(graded):
+    said = {name: rows(graded[1], name)["q_half"] for name in GRADED}
+    assert {name for name, row in said.items() if row["verdict"] != "to be marked"} == {"blank"}
+    assert (said["blank"]["score"], said["blank"]["verdict"]) == ("0", "not answered")
+    assert {row["score"] for name, row in said.items() if name != "blank"} == {""}
 
 
 def test_no_page_a_student_gets_shows_a_hidden_test_or_runs_a_script(graded):
     pages = list((graded[0] / "feedback").rglob("*.html"))
-    assert len(pages) == sum(double is not None for _, double, _, _ in strange.SUBMISSIONS.values())
+    assert len(pages) == len(GRADED)
     for path in pages:
         text = path.read_text("utf-8")
         typed = path.parent.parent.name == "right-with-nbgraders-words"
         assert "numbers.copy" not in text and ("BEGIN HIDDEN" in text) == typed, path
         assert "<script>steal()" not in text, path
+        assert ("steal()" in text) == path.relative_to(graded[0] / "feedback").parts[0].startswith("script-in-"), path
+
+
+def test_a_page_names_the_mistake(graded):
+    page = (graded[0] / "feedback" / "squared" / "01_toy" / "01_toy.html").read_text("utf-8")
+    assert "You squared x. Multiply it by two." in page
 
 
 def test_every_verdict_is_in_the_record_with_what_it_was_given_for(graded):
     path = graded[0] / "ledger.jsonl"
     assert len(ledger.verify(path)) == 64
     lines = path.read_text("utf-8").splitlines()
-    assert len(lines) == sum(double is not None for _, double, _, _ in strange.SUBMISSIONS.values())
+    assert len(lines) == len(GRADED)
     assert all(f'"isolation": "{sandbox.tier()}"' in line for line in lines)
 
 
@@ -93,21 +124,15 @@ if __name__ == "__main__":
 """
 
 
-def test_a_killed_grading_loses_and_repeats_nothing(tmp_path):
-    page = source.read(TOY)
+def test_a_killed_grading_loses_and_repeats_nothing(toys, tmp_path):
     slow = {
-        f"student-{i}": (
-            strange.notebook(strange.RIGHT, strange.code(f"import time; time.sleep(1); print({i})")),
-            4,
-            2,
-            "",
-        )
+        f"student-{i}": (notebook(RIGHT, strange.code(f"import time; time.sleep(1); print({i})")), 4, 2, "")
         for i in range(4)
     }
-    strange.write_class(tmp_path / "handed-in", page, slow)
+    strange.write_class(tmp_path / "handed-in", toys["01_toy"], slow)
     script = tmp_path / "grade_toy.py"
     script.write_text(GRADE)
-    command = [sys.executable, script, TOY, tmp_path / "handed-in", tmp_path / "grading"]
+    command = [sys.executable, script, TOYS / "01_toy.py", tmp_path / "handed-in", tmp_path / "grading"]
     environment = os.environ | {"PYTHONPATH": str(COURSE)}
     first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 90

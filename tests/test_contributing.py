@@ -72,6 +72,7 @@ def test_visible_check_passes_right_answers_and_names_wrong_ones(page):
             check(wrong)
 
 
+@pytest.mark.kernel
 def test_grader_accepts_right_answers_and_names_wrong_ones(page, answers):
     judge = reference.judge_of(page, "stretched")
 

@@ -13,6 +13,8 @@ from helpers.course.run.limits import Limits, error_output
 from helpers.course.run.prepare import merged, prepared
 from helpers.inside.emit import MIME, encode
 
+pytestmark = pytest.mark.kernel
+
 
 def ran(*sources, limits=None):
     notebook = new_notebook(cells=[new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)])

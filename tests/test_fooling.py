@@ -3,7 +3,6 @@
 import copy
 import itertools
 import os
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,26 +15,20 @@ from helpers.checks import core, fooling, measure
 from helpers.checks.core import left_as_found
 from helpers.checks.networks import tiny_network
 from helpers.checks.problems import tiny_batch
-from helpers.course.marks import compare, reference
+from helpers.course.marks import compare
 from helpers.course.pages import registry
-from helpers.inside import emit
-from helpers.models import Classifier, load_model
+from helpers.models import load_model
 from helpers.pictures import photographs, picture_book
+from tests.answering import cell_with, executed, judged, linear_scorer, parts_of
 
 PAGE = registry.page_of("03_fooling")
-
-
-def executed(namespace, *sources):
-    for text in sources:
-        exec(compile(text, str(PAGE.path), "exec"), namespace)
-    return namespace
 
 
 @pytest.fixture(scope="module")
 def answers():
     """The names of the setup's imports and the four reference functions."""
     namespace = {"torch": torch, "nn": nn, "F": F}
-    return executed(namespace, *(cell.source for cell in PAGE.exercises.values()))
+    return executed(namespace, *PAGE.exercises.values())
 
 
 @pytest.fixture
@@ -50,16 +43,6 @@ def problem():
 def book():
     endings = {"standard": "", "robust": "-robust", "sibling": "-stamped", "ViT": "-vit"}
     return {name: load_model(f"picturebook{ending}", device="cpu") for name, ending in endings.items()}
-
-
-def linear_scorer(classes=4):
-    """Scores W x + b of images (N, 3, 4, 5), and W as (classes, 60)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layer = nn.Linear(60, classes)
-    network = nn.Sequential(nn.Flatten(), layer)
-    model = Classifier(network, "abcdefgh"[:classes], mean=[0, 0, 0], std=[1, 1, 1], input_size=4).double()
-    return model, layer.weight.detach()
 
 
 def accuracy(images, labels, network):
@@ -108,20 +91,20 @@ def test_fooling_a_linear_scorer_walks_straight_along_the_weights(answers):
     scores = model(image)[0]
     target = int(scores.argmin())
     # A step raises the target's lead over class c by lr * w_t . (w_t - w_c) / ||w_t||.
-    gains = 0.01 * (weights[target] @ (weights[target] - weights).T) / weights[target].norm()
+    gains = 0.01 * ((weights[target] - weights) * weights[target]).sum(dim=(1, 2, 3)) / weights[target].norm()
     needed = max(int((scores[c] - scores[target]) / gains[c]) + 1 for c in range(4) if c != target)
     fooled = answers["make_fooling_image"](image, target, model, 0.01, 1000)
     wanted = needed * 0.01 * weights[target] / weights[target].norm()
     assert needed > 5
-    assert torch.allclose((fooled - image).flatten(), wanted, rtol=0, atol=1e-12)
+    assert torch.allclose((fooled - image)[0], wanted, rtol=0, atol=1e-12)
 
 
 def test_difference_has_no_part_across_the_weights(answers):
     model, weights = linear_scorer()
     image = torch.full((1, 3, 4, 5), 0.5, dtype=torch.float64)
-    change = (answers["make_fooling_image"](image, 2, model, 0.02, 3) - image).flatten()
+    change = (answers["make_fooling_image"](image, 2, model, 0.02, 3) - image)[0]
     along = weights[2] / weights[2].norm()
-    assert (change - (change @ along) * along).norm() < 1e-12
+    assert (change - (change * along).sum() * along).norm() < 1e-12
 
 
 def test_fgsm_of_two_classes_goes_by_the_signs_of_the_weights(answers):
@@ -130,7 +113,7 @@ def test_fgsm_of_two_classes_goes_by_the_signs_of_the_weights(answers):
     labels = torch.tensor([0, 1, 1, 0, 1])
     wanted = 0.03 * (weights[1 - labels] - weights[labels]).sign()
     moved = answers["fgsm"](images, labels, model, 0.03) - images
-    assert torch.allclose(moved.flatten(1), wanted, rtol=0, atol=1e-15)
+    assert torch.allclose(moved, wanted, rtol=0, atol=1e-15)
 
 
 def test_pgd_of_two_classes_ends_in_the_corner_that_fgsm_jumps_to(answers):
@@ -328,22 +311,6 @@ def test_steps_of_adversarial_training_lower_the_loss_under_attack(answers):
 # The hidden tests: what they say for a set of answers
 
 
-def parts_of(f, namespace):
-    """The parts that the hidden tests of `f` emit for the functions in `namespace`."""
-    said = []
-
-    def record(name, value):
-        try:
-            arrays = tuple(compare.decoded(emit.encode(item)) for item in emit.flat(value()))
-            said.append(compare.Part(name, arrays))
-        except Exception as error:
-            said.append(compare.Part(name, error=f"{type(error).__name__}: {error}"))
-
-    with mock.patch.object(emit, "emit", record):
-        executed(dict(namespace), PAGE.checks[f].source.partition("### BEGIN HIDDEN TESTS")[2])
-    return said
-
-
 @pytest.mark.parametrize("f", ["make_fooling_image", "fgsm", "pgd"])
 def test_rounding_in_a_gradient_changes_no_hidden_value(answers, f):
     """No slope in the hidden data is so near 0, and no prediction so near a tie, that rounding could turn it round."""
@@ -353,7 +320,7 @@ def test_rounding_in_a_gradient_changes_no_hidden_value(answers, f):
     noise = "gradient = gradient + level * gradient.abs().max() * torch.randn_like(gradient)"
     level = "level = 1e-9 if gradient.dtype == torch.float64 else 1e-6"
     shaken = shaken.replace(line, f"{line}\n{indent}{level}\n{indent}{noise}")
-    still, moved = parts_of(f, answers), parts_of(f, executed(dict(answers), shaken))
+    still, moved = parts_of(PAGE, f, answers), parts_of(PAGE, f, executed(dict(answers), shaken))
     assert not any(part.error for part in still)
     assert [part.name for part, other in zip(still, moved, strict=True) if not compare.equal(part, other)] == []
 
@@ -379,7 +346,7 @@ def test_endless_loops_are_stopped_and_named(answers):
         fooling.make_fooling_image(endless)
     with pytest.raises(core.CheckFailed, match="and no end"):
         fooling.pgd(lambda images, labels, model, *_: endless(images, labels, model, 0, 0))
-    for part in parts_of("make_fooling_image", dict(answers) | {"make_fooling_image": endless}):
+    for part in parts_of(PAGE, "make_fooling_image", answers | {"make_fooling_image": endless}):
         assert part.error.startswith("CheckFailed") or "picture book" in part.name, part.name
 
 
@@ -397,15 +364,14 @@ def test_limited_counts_calls_and_leaves_no_hook():
 # The judge of pgd: a mistake in exercise 3.2 does not cost marks in exercise 3.3 again
 
 
-def judged(got, want):
-    judge = reference.judge_of(PAGE, "pgd")
-    return [
-        not mine.error and judge(theirs.name, mine.arrays, theirs.arrays, {})
-        for mine, theirs in zip(got, want, strict=True)
-    ]
+@pytest.fixture(scope="module")
+def judge_pgd(answers):
+    """For the functions of a namespace: which parts of pgd are taken for right."""
+    want = parts_of(PAGE, "pgd", answers)
+    return lambda namespace: judged(PAGE, "pgd", parts_of(PAGE, "pgd", namespace), want)
 
 
-CALLS_FGSM = next(cell.source for cell in PAGE.variants("pgd") if "fgsm(" in cell.source)
+CALLS_FGSM = next(cell for cell in PAGE.variants("pgd") if "fgsm(" in cell.source)
 # Mistakes that leave an attack which goes both ways and does nothing to its arguments: these cost once.
 EXCUSED = (
     "You add the gradient itself",
@@ -420,37 +386,31 @@ EXCUSED = (
 )
 
 
-def test_a_mistake_in_fgsm_costs_nothing_in_a_pgd_that_calls_it(answers):
-    want = parts_of("pgd", answers)
+def test_a_mistake_in_fgsm_costs_nothing_in_a_pgd_that_calls_it(answers, judge_pgd):
     excused = 0
     for mutant in PAGE.mutants("fgsm"):
-        namespace = executed(dict(answers), mutant.source, CALLS_FGSM)
         if mutant.says.startswith(EXCUSED):
-            assert all(judged(parts_of("pgd", namespace), want)), mutant.says
+            assert all(judge_pgd(executed(dict(answers), mutant, CALLS_FGSM))), mutant.says
             excused += 1
     assert excused == len(EXCUSED)
 
 
-def test_a_mistake_in_pgd_is_not_excused_by_one_in_fgsm(answers):
-    want = parts_of("pgd", answers)
-    down = next(cell.source for cell in PAGE.mutants("fgsm") if cell.says.startswith("You go down the loss"))
+def test_a_mistake_in_pgd_is_not_excused_by_one_in_fgsm(answers, judge_pgd):
+    down = next(cell for cell in PAGE.mutants("fgsm") if cell.says.startswith("You go down the loss"))
     for mutant in PAGE.mutants("pgd"):
         if not mutant.says.startswith("You go down the loss"):  # the same mistake in both: one attack, repeated
-            namespace = executed(dict(answers), down, mutant.source)
-            assert not all(judged(parts_of("pgd", namespace), want)), mutant.says
+            assert not all(judge_pgd(executed(dict(answers), down, mutant))), mutant.says
 
 
-def test_attacks_that_do_nothing_or_go_one_way_excuse_nothing(answers):
-    want = parts_of("pgd", answers)
+def test_attacks_that_do_nothing_or_go_one_way_excuse_nothing(answers, judge_pgd):
     for body in ("images.clone()", "(images + epsilon).clamp(0, 1)"):
         lazy = f"def fgsm(images, labels, model, epsilon):\n    return {body}\n"
-        assert not any(judged(parts_of("pgd", executed(dict(answers), lazy, CALLS_FGSM)), want))
+        assert not any(judge_pgd(executed(dict(answers), lazy, CALLS_FGSM)))
 
 
-def test_pgd_needs_no_fgsm(answers):
+def test_pgd_needs_no_fgsm(answers, judge_pgd):
     missing = "def fgsm(*_):\n    raise NotImplementedError"
-    namespace = executed(dict(answers), missing)
-    assert all(judged(parts_of("pgd", namespace), parts_of("pgd", answers)))
+    assert all(judge_pgd(executed(dict(answers), missing)))
 
 
 # Figures
@@ -530,8 +490,7 @@ def test_the_reference_reaches_stingray_on_imagenet(answers, name):
 
 
 def test_a_margin_makes_fooling_images_survive_rounding(answers, book):
-    cell = next(cell for cell in PAGE.cells if "class Handicap" in cell.source)
-    names = executed(dict(answers), cell.source)
+    names = executed(dict(answers), cell_with(PAGE, "class Handicap"))
     scenes, standard, still = picture_book(6), book["standard"], {}
     for margin in (0, 4):
         still[margin] = 0
@@ -549,9 +508,7 @@ def test_a_margin_makes_fooling_images_survive_rounding(answers, book):
 def test_rounding_to_eight_bits_is_what_a_saved_file_gives_back(tmp_path):
     from PIL import Image
 
-    rounded = executed({"torch": torch, "nn": nn}, next(c.source for c in PAGE.cells if "def rounded" in c.source))[
-        "rounded"
-    ]
+    rounded = executed({"torch": torch, "nn": nn}, cell_with(PAGE, "def rounded"))["rounded"]
     levels = (IMAGE * 255).round().to(torch.uint8)
     Image.fromarray(levels.permute(1, 2, 0).numpy()).save(tmp_path / "image.png")
     back = np.array(Image.open(tmp_path / "image.png")).astype(np.float32) / 255
@@ -594,8 +551,7 @@ def test_attacks_carry_over_as_the_matrix_says(answers, book, scenes):
 
 
 def test_training_pays_near_its_epsilon_and_costs_on_clean_pictures(answers, book):
-    cell = next(cell for cell in PAGE.cells if "def train(" in cell.source)
-    names = executed(dict(answers) | {"picture_book": picture_book, "book": book}, cell.source)
+    names = executed(answers | {"picture_book": picture_book, "book": book}, cell_with(PAGE, "def train("))
     images, labels = names["small_pictures"](100, seed=2)
     clean, hard = {}, {}
     for strength in (0, 8, 16):

@@ -1,7 +1,7 @@
 """Assignment 2: the answers against Captum and identities, their judge, and what the prose promises."""
 
-import ast
 import copy
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,29 +14,18 @@ from helpers.checks.networks import tiny_network
 from helpers.checks.problems import tiny_batch
 from helpers.course.marks import compare, reference
 from helpers.course.pages import registry
-from helpers.inside import emit
 from helpers.models import Classifier, build_network, cam_path, load_model
 from helpers.pictures import picture_book, picture_pairs
+from tests.answering import cell_with, computed, executed, linear_scorer, parts_of, relative
 
 PAGE = registry.page_of("02_gradcam")
-
-
-def executed(namespace, *sources):
-    for text in sources:
-        exec(compile(text, str(PAGE.path), "exec"), namespace)
-    return namespace
-
-
-def cell_with(words):
-    return next(cell for cell in PAGE.cells if cell.kind == "code" and words in cell.source)
 
 
 @pytest.fixture(scope="module")
 def answers():
     """The reference functions, and the gradient that the page gives to everyone."""
     namespace = {"copy": copy, "torch": torch, "nn": nn, "F": F}
-    exercises = [cell.source for cell in PAGE.exercises.values()]
-    return executed(namespace, cell_with("def score_gradient(").source, *exercises)
+    return executed(namespace, cell_with(PAGE, "def score_gradient("), *PAGE.exercises.values())
 
 
 def mutant(f, words):
@@ -53,10 +42,6 @@ def problem():
 @pytest.fixture(scope="module")
 def book():
     return load_model("picturebook", device="cpu")
-
-
-def relative(found, wanted):
-    return ((found - wanted).norm() / wanted.norm()).item()
 
 
 def arguments_of(f, images, labels, model):
@@ -94,7 +79,7 @@ def test_guided_backprop_agrees_with_captum(answers, attr, problem):
 @pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 def test_guided_backprop_through_open_relus_is_captums_deconvolution(answers, attr, problem):
     images, labels, model = problem
-    with_open_relus = executed(dict(answers), cell_with("class OpenReLU").source)["with_open_relus"]
+    with_open_relus = executed(dict(answers), cell_with(PAGE, "class OpenReLU"))["with_open_relus"]
     twin = with_open_relus(model)
     assert relative(twin(images), model(images)) < 1e-12
     theirs = attr.Deconvolution(model).attribute(**asked(images, labels))
@@ -221,11 +206,10 @@ def test_integrated_gradients_are_complete_and_converge_as_the_midpoint_rule_doe
 
 
 def test_integrated_gradients_of_a_linear_score_need_one_step(answers):
-    layer = nn.Linear(60, 4)
-    model = Classifier(nn.Sequential(nn.Flatten(), layer), "abcd", mean=[0] * 3, std=[1] * 3, input_size=4).double()
+    model, weights = linear_scorer()
     images, baseline = torch.rand(5, 3, 4, 5).double(), torch.rand(3, 4, 5).double()
     labels = torch.tensor([0, 3, 1, 1, 2])
-    wanted = layer.weight.detach()[labels].view_as(images) * (images - baseline)
+    wanted = weights[labels] * (images - baseline)
     for steps in (1, 7):
         assert relative(answers["integrated_gradients"](images, labels, model, baseline, steps), wanted) < 1e-12
 
@@ -259,8 +243,7 @@ def test_occlusion_of_the_whole_picture_is_the_gain_over_the_fill(answers):
 
 def test_occlusion_of_a_linear_score_adds_up(answers):
     """Windows side by side: the drops are the gain, split among them."""
-    layer = nn.Linear(3 * 6 * 9, 2)
-    model = Classifier(nn.Sequential(nn.Flatten(), layer), "ab", mean=[0] * 3, std=[1] * 3, input_size=6).double()
+    model, _ = linear_scorer(classes=2, size=(6, 9))
     images, labels = torch.rand(3, 3, 6, 9).double(), torch.tensor([0, 1, 1])
     drops = answers["occlusion_map"](images, labels, model, 3, 3, 0.0)
     rows = torch.arange(3)
@@ -322,21 +305,10 @@ def test_results_stay_on_the_device_of_their_images(answers, f, problem):
 @pytest.fixture(scope="module")
 def graded(answers):
     """Grade an exercise with the functions of a namespace: graded(f, namespace) -> (Verdict, which parts are right)."""
-    said = []
-    patch = pytest.MonkeyPatch()
-    patch.setattr(emit, "publish_display_data", lambda data: said.append({"data": data}))
-
-    def parts(f, namespace):
-        said.clear()
-        executed(dict(namespace), PAGE.checks[f].source.partition("### BEGIN HIDDEN TESTS")[2])
-        return compare.captures(said)
-
-    references = {}
+    references = {f: parts_of(PAGE, f, answers) for f in ("guided_backprop", "guided_grad_cam")}
 
     def grade(f, namespace):
-        if f not in references:
-            references[f] = parts(f, answers)
-        judge, points, got = reference.judge_of(PAGE, f), PAGE.checks[f].points, parts(f, namespace)
+        judge, points, got = reference.judge_of(PAGE, f), PAGE.checks[f].points, parts_of(PAGE, f, namespace)
 
         def right(mine, want):
             one = compare.grade(f, points, [mine], [want], [], judge=judge)
@@ -345,39 +317,41 @@ def graded(answers):
         verdict = compare.grade(f, points, got, references[f], [], judge=judge)
         return verdict, list(map(right, got, references[f]))
 
-    yield grade
-    patch.undo()
+    return grade
 
 
 @pytest.mark.parametrize(
     "words", ["your hooks are still in the model", "keeps the modules", "keep the forward", "wrote into .grad"]
 )
 def test_a_model_left_altered_loses_its_own_part_alone(answers, graded, words):
-    namespace = executed(dict(answers), mutant("guided_backprop", words).source)
+    namespace = executed(dict(answers), mutant("guided_backprop", words))
     _, right = graded("guided_backprop", namespace)
     assert right == [True, True, True, True, False]
 
 
 PAIR = ("guided_backprop", "grad_cam")
-VALUES = [(f, cell) for f in PAIR for cell in PAGE.mutants(f)]
+MISTAKES = [cell for f in PAIR for cell in PAGE.mutants(f)]
 # What these return is no attribution of its inputs, or no map: nothing can be composed of it.
 UNFIT = ("one value for each pixel", "A squeeze without dim", "you get an error", "kept the channel axis")
 
 
-@pytest.mark.parametrize(("f", "cell"), [pytest.param(f, cell, id=cell.says[:50]) for f, cell in VALUES])
-def test_a_mistake_in_a_part_costs_nothing_in_the_product(answers, graded, f, cell):
-    namespace = executed(dict(answers), cell.source, PAGE.exercises["guided_grad_cam"].source)
-    _, right = graded("guided_grad_cam", namespace)
+@pytest.fixture(scope="module")
+def product_of(answers, graded):
+    """Grade the right product of parts of which one has a mistake."""
+    product = PAGE.exercises["guided_grad_cam"]
+    return cache(lambda cell: graded("guided_grad_cam", executed(dict(answers), cell, product)))
+
+
+@pytest.mark.parametrize("cell", [pytest.param(cell, id=cell.says[:50]) for cell in MISTAKES])
+def test_a_mistake_in_a_part_costs_nothing_in_the_product(product_of, cell):
+    _, right = product_of(cell)
     assert right[0] or any(words in cell.says for words in UNFIT)
     if "Your values are right" in cell.says or "Your maps are right" in cell.says:
         assert all(right)
 
 
-def test_most_mistakes_in_a_part_cost_nothing_at_all_in_the_product(answers, graded):
-    full = []
-    for _, cell in VALUES:
-        namespace = executed(dict(answers), cell.source, PAGE.exercises["guided_grad_cam"].source)
-        full.append(graded("guided_grad_cam", namespace)[0].verdict == "right")
+def test_most_mistakes_in_a_part_cost_nothing_at_all_in_the_product(product_of):
+    full = [product_of(cell)[0].verdict == "right" for cell in MISTAKES]
     assert sum(full) >= 0.85 * len(full)
 
 
@@ -385,14 +359,14 @@ def test_a_map_with_a_channel_axis_costs_nothing_where_the_product_deals_with_it
     composed = """def guided_grad_cam(images, labels, model, layer):
     maps = F.interpolate(grad_cam(images, labels, model, layer), size=images.shape[2:], mode="bilinear")
     return guided_backprop(images, labels, model) * maps"""
-    namespace = executed(dict(answers), mutant("grad_cam", "kept the channel axis").source, composed)
+    namespace = executed(dict(answers), mutant("grad_cam", "kept the channel axis"), composed)
     assert graded("guided_grad_cam", namespace)[0].verdict == "right"
 
 
 def test_a_mistake_in_the_product_is_not_excused_by_one_in_a_part(answers, graded):
     wrong = [mutant("guided_backprop", "Your result is the plain"), mutant("grad_cam", "You return negative values")]
     for cell in PAGE.mutants("guided_grad_cam"):
-        namespace = executed(dict(answers), *(part.source for part in wrong), cell.source)
+        namespace = executed(dict(answers), *wrong, cell)
         verdict, right = graded("guided_grad_cam", namespace)
         unaware = "Take guided backprop" in cell.says  # with this guided_backprop, it is the product asked for
         assert verdict.verdict == "right" if unaware else not all(right), cell.says
@@ -421,13 +395,13 @@ def test_a_blank_or_senseless_part_excuses_nothing(answers, graded, kind, which)
     parts = [
         f"def {f}(images, labels, model, layer=None):\n    {body}" for f, body in bodies.items() if which in ("both", f)
     ]
-    namespace = executed(dict(answers), *parts, PAGE.exercises["guided_grad_cam"].source)
+    namespace = executed(dict(answers), *parts, PAGE.exercises["guided_grad_cam"])
     verdict, right = graded("guided_grad_cam", namespace)
     assert not any(right) and verdict.score == 0
 
 
 def test_the_product_needs_no_parts(answers, graded):
-    alone = next(cell.source for cell in PAGE.variants("guided_grad_cam") if "guided_backprop(" not in cell.source)
+    alone = next(cell for cell in PAGE.variants("guided_grad_cam") if "guided_backprop(" not in cell.source)
     for kind in ("blank", "ones"):
         body = GARBAGE[kind].format(shape="images.shape", channel="")
         parts = [f"def {f}(images, labels, model, layer=None):\n    {body}" for f in PAIR]
@@ -436,7 +410,7 @@ def test_the_product_needs_no_parts(answers, graded):
 
 
 def test_the_judge_enlarges_as_torch_does():
-    namespace = executed({}, PAGE.judges["guided_grad_cam"].source)
+    namespace = executed({}, PAGE.judges["guided_grad_cam"])
     maps, guided = torch.rand(2, 4, 7).double(), torch.randn(2, 3, 9, 13).double()
     large = F.interpolate(maps[:, None], size=(9, 13), mode="bilinear", align_corners=False)
     for form in (maps, maps[:, None]):
@@ -444,7 +418,7 @@ def test_the_judge_enlarges_as_torch_does():
 
 
 def test_the_judge_looks_at_the_shape_of_a_map_before_it_computes_with_it():
-    fits = executed({}, PAGE.judges["guided_grad_cam"].source)["fits"]
+    fits = executed({}, PAGE.judges["guided_grad_cam"])["fits"]
     shape = (2, 3, 9, 13)
     assert fits(np.random.default_rng(0).random((2, 4, 7)), shape)
     for wrong in ((), (2,), (2, 4), (1, 4, 7), (2, 3, 4, 7), (2, 0, 7), (2, 10, 7), (2, 4, 14), (2, 1, 1)):
@@ -483,15 +457,8 @@ def test_numbers_worked_out_by_hand_are_those_of_the_network(answers):
 
 def figure_namespace(answers, name, **names):
     """What the cells of section and figure `name` compute, the figure itself left out."""
-    namespace = dict(answers) | names
-    for cell in PAGE.cells:
-        if cell.kind == "code" and any(words in cell.source for words in ("def strength(", "def measures(")):
-            executed(namespace, cell.source)
-        if cell.kind == "figure" and cell.name == name:
-            tree = ast.parse(cell.source)
-            tree.body.pop()
-            exec(compile(tree, str(PAGE.path), "exec"), namespace)
-    return namespace
+    namespace = executed(answers | names, cell_with(PAGE, "def strength("), cell_with(PAGE, "def measures("))
+    return computed(namespace, PAGE.figures[name]) if name else namespace
 
 
 @pytest.fixture(scope="module")
@@ -556,7 +523,7 @@ def test_the_layers_of_the_figure_end_with_the_last_feature_map(name):
     model = Classifier(
         build_network(name), range(1000), mean=[0.5] * 3, std=[0.2] * 3, input_size=64, cam_layer=cam_path(name)
     )
-    last_layers = executed({"torch": torch}, cell_with("def last_layers(").source.split("\n\n\nlayers =")[0])[
+    last_layers = executed({"torch": torch}, cell_with(PAGE, "def last_layers(").source.split("\n\n\nlayers =")[0])[
         "last_layers"
     ]
     layers = last_layers(model, torch.rand(3, 64, 64))

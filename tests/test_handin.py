@@ -217,6 +217,7 @@ def todo(report):
 # ------------------------------------------------------------------------------------------------ answers
 
 
+@pytest.mark.kernel
 def test_a_whole_notebook_is_ready(student):
     report = student.hand_in(run=True)
     assert verdict(report) == f"{NAME}: Ready to hand in."
@@ -230,6 +231,7 @@ def test_a_whole_notebook_is_ready(student):
     assert report.splitlines()[-1] == f"Hand in: {student.file}"
 
 
+@pytest.mark.kernel
 def test_an_untouched_notebook_is_not_answered_and_has_no_errors_of_its_own(student):
     student.notebook = copy.deepcopy(student.handed_out)
     report = student.hand_in(run=True)
@@ -269,6 +271,7 @@ def test_a_figure_counts_where_its_cell_shows_a_picture(student, tmp_path):
     assert row(student.hand_in(), "01_saliency-maps")[1].startswith("its cell was deleted")
 
 
+@pytest.mark.kernel
 def test_a_wrong_answer_shows_what_its_check_says(student):
     student.cell("double").source = "def double(x):\n    return x + 1"
     report = student.hand_in(run=True)
@@ -276,6 +279,7 @@ def test_a_wrong_answer_shows_what_its_check_says(student):
     assert "Mend Exercise 1.1, Exercise 1.2" in todo(report)
 
 
+@pytest.mark.kernel
 def test_an_answer_that_needs_an_unanswered_one_waits(student):
     student.cell("double").source = student.found()["double"].item.source
     report = student.hand_in(run=True)
@@ -284,6 +288,7 @@ def test_an_answer_that_needs_an_unanswered_one_waits(student):
     assert verdict(report) == f"{NAME}: Not ready: 1 exercise not answered."
 
 
+@pytest.mark.kernel
 def test_a_syntax_error_is_told_at_its_exercise(student):
     student.cell("double").source = "def double(x)\n    return 2 * x"
     mark, remark = row(student.hand_in(run=True), "Exercise 1.1: twice")
@@ -305,12 +310,14 @@ def test_a_locked_cell_that_is_gone_or_edited_is_put_back_in_grading(student, na
     assert verdict(report) == f"{NAME}: Ready to hand in."
 
 
+@pytest.mark.kernel
 def test_an_edited_check_is_named_where_it_passes(student):
     student.cell("test_double").source = "assert True"
     report = student.hand_in(run=True)
     assert row(report, "Exercise 1.1: twice") == ("ok", "its edited check passes")
 
 
+@pytest.mark.kernel
 def test_a_deleted_set_up_is_named_where_its_names_are_missing(student):
     student.delete(student.cell("setup-1"))
     report = student.hand_in(run=True)
@@ -320,6 +327,7 @@ def test_a_deleted_set_up_is_named_where_its_names_are_missing(student):
     assert "Mend" not in todo(report)
 
 
+@pytest.mark.kernel
 def test_an_answer_that_became_code_counts_and_is_told(student):
     student.cell("q_one").update(nbformat.v4.new_code_cell("Yes.", metadata=student.cell("q_one").metadata))
     report = student.hand_in(run=True)
@@ -342,6 +350,7 @@ def test_a_deleted_answer_is_missing(student, name):
     assert f"Put the deleted cell of {title.partition(':')[0]} back" in todo(report)
 
 
+@pytest.mark.kernel
 def test_a_deleted_hand_in_cell_changes_nothing(student):
     student.delete(student.of("hand_in("))
     assert verdict(student.hand_in(run=True)) == f"{NAME}: Ready to hand in."
@@ -361,6 +370,7 @@ def test_of_different_copies_the_last_changed_one_counts(student):
     assert "Delete the copies of the cell of Question 1 that are not your answer." in todo(report)
 
 
+@pytest.mark.kernel
 def test_an_untouched_copy_does_not_undo_an_answer(student):
     student.copy("double", source=student.found()["double"].item.source)
     report = student.hand_in(run=True)
@@ -368,6 +378,7 @@ def test_an_untouched_copy_does_not_undo_an_answer(student):
     assert "Delete the copies of the cell of Exercise 1.1" in todo(report)
 
 
+@pytest.mark.kernel
 def test_an_answer_in_another_cell_is_found_as_grading_finds_it(student):
     stub = student.found()["double"].item.source
     student.cell("double").source = stub
@@ -476,6 +487,7 @@ def test_what_counts_is_what_grading_takes(student, damage):
 # ------------------------------------------------------------------------------------------------ the run
 
 
+@pytest.mark.kernel
 def test_a_name_of_a_deleted_cell_is_told_with_the_heading(student):
     student.of("four = half").source = "four = half(eight)"
     report = flat(student.hand_in(run=True))
@@ -484,18 +496,21 @@ def test_a_name_of_a_deleted_cell_is_told_with_the_heading(student):
     assert "NameError: name 'eight' is not defined; no cell makes it" in report
 
 
+@pytest.mark.kernel
 def test_cells_that_work_in_another_order_alone_are_told(student):
     student.insert(new_code_cell("print(four)"), after=student.cell("setup-1"))
     report = flat(student.hand_in(run=True))
     assert "NameError: name 'four' is not defined; a cell further down makes it" in report
 
 
+@pytest.mark.kernel
 def test_a_name_of_a_figure_is_told_as_such(student):
     student.insert(new_code_cell("len(drawn)"), after=student.of("four = half"))
     report = flat(student.hand_in(run=True))
     assert "NameError: name 'drawn' is not defined; a figure cell makes it" in report
 
 
+@pytest.mark.kernel
 def test_figures_pdf_and_the_check_itself_are_not_run(student):
     student.of("drawn =").source = "open('drawn', 'w')\n"
     student.insert(new_code_cell("open('written', 'w'), write_pdf('x')"), after=student.cell("test_half"))
@@ -507,6 +522,7 @@ def test_figures_pdf_and_the_check_itself_are_not_run(student):
     assert made == {"ran", "hand-in", f"{NAME}.ipynb"}  # in the folder of the notebook, whatever the working folder
 
 
+@pytest.mark.kernel
 def test_in_a_run_the_check_does_nothing_under_whatever_name(student):
     quiet = (
         "import contextlib, io\nfrom helpers import handin\nagain = handin.hand_in\n"
@@ -517,6 +533,7 @@ def test_in_a_run_the_check_does_nothing_under_whatever_name(student):
     assert verdict(student.hand_in(run=True)) == f"{NAME}: Ready to hand in."
 
 
+@pytest.mark.kernel
 def test_an_endless_loop_is_stopped_and_told(student, monkeypatch):
     monkeypatch.setattr(running, "CELL_SECONDS", 3)
     student.insert(new_code_cell("while True: pass"), after=student.cell("test_double"))
@@ -528,16 +545,19 @@ def test_an_endless_loop_is_stopped_and_told(student, monkeypatch):
     assert student.file.exists()
 
 
+@pytest.mark.kernel
 def test_a_kernel_that_dies_is_told(student):
     student.insert(new_code_cell("import os\nos._exit(1)"), after=student.cell("test_double"))
     assert "that begins 'import os': the kernel died in it" in flat(student.hand_in(run=True))
 
 
+@pytest.mark.kernel
 def test_floods_of_output_harm_nothing(student):
     student.insert(new_code_cell("for _ in range(100): print('x' * 1_000_000)"), after=student.cell("setup-1"))
     assert verdict(student.hand_in(run=True)) == f"{NAME}: Ready to hand in."
 
 
+@pytest.mark.kernel
 def test_an_interrupt_stops_the_run_and_the_report_still_comes(student):
     """Run it in a process of its own, as the interrupt button does, and look for processes left behind."""
     pids = student.path.parent / "pids"
@@ -571,6 +591,7 @@ def test_an_interrupt_stops_the_run_and_the_report_still_comes(student):
 
 
 @pytest.mark.parametrize("last", ["", "while True: pass"])
+@pytest.mark.kernel
 def test_the_run_leaves_no_kernel(student, monkeypatch, last):
     monkeypatch.setattr(running, "CELL_SECONDS", 2)
     student.insert(new_code_cell(f"import os\nopen('pid', 'w').write(str(os.getpid()))\n{last}"))
@@ -579,6 +600,7 @@ def test_the_run_leaves_no_kernel(student, monkeypatch, last):
         os.kill(int((student.path.parent / "pid").read_text()), 0)
 
 
+@pytest.mark.kernel
 def test_the_run_changes_neither_notebook_nor_file(student):
     student.insert(new_code_cell(f"open({NAME!r} + '.txt', 'w').close()"), after=student.cell("setup-1"))
     student.save()
@@ -667,6 +689,7 @@ def test_strange_metadata_stop_nothing(student, metadata):
     assert verdict(student.hand_in()) == f"{NAME}: Ready to hand in."
 
 
+@pytest.mark.kernel
 def test_another_notebook_is_told(student):
     student.notebook.cells = [new_markdown_cell("My diary"), new_code_cell("1")]
     report = student.hand_in(run=True)
@@ -679,6 +702,7 @@ def test_an_unknown_assignment_is_told(capsys, tmp_path):
     assert "00_nothing" in capsys.readouterr().out
 
 
+@pytest.mark.kernel
 def test_colab_hands_in_what_is_in_the_browser(student, monkeypatch, tmp_path):
     offered = []
     colab = types.ModuleType("google.colab")

@@ -13,18 +13,16 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from test_repair import RELEASE, F, tagged
 from traitlets.config import Config
 
-from helpers import COURSE
-from helpers.course import demo, grade
+from helpers.course import grade
 from helpers.course.intake import names, unpack
 from helpers.course.intake.collect import IntakeError, collect
 from helpers.course.intake.owners import NOBODY
 from helpers.course.intake.repair import repair
-from helpers.course.pages import source
-from helpers.course.release import notebooks
 from helpers.handin.assignment import NOT_ANSWERED
+from tests.handed_out import RELEASE, F, tagged
+from tests.submissions import RIGHT, cell, filled
 
 OTHER = new_notebook(
     cells=[
@@ -457,9 +455,9 @@ def test_what_grading_kept_can_be_graded_again_and_stays(tmp_path):
 
 def test_the_same_pile_gives_the_same_submissions(tmp_path):
     notebook = nbformat.from_dict(nbformat.reads(answered(), 4))
-    for cell in notebook.cells:
-        cell.metadata.pop("nbgrader", None)
-        del cell["id"]
+    for each in notebook.cells:
+        each.metadata.pop("nbgrader", None)
+        del each["id"]
     text = '{"nbformat_minor": 0, ' + str(nbformat.v4.writes(notebook))[1:].replace('"nbformat_minor": 5', '"x": 5')
     folder = pile(tmp_path, {f"{name}/01_saliency.ipynb": text for name in ("ada", "bob")})
     once, twice = collect(folder, RELEASES), collect(folder, RELEASES)
@@ -635,13 +633,13 @@ def test_nothing_of_a_student_is_run_or_unpickled(tmp_path, monkeypatch):
     assert source_of(ada) == code
 
 
-def test_a_hostile_notebook_takes_bounded_time(tmp_path):
+@pytest.mark.timeout(60)
+def test_a_hostile_notebook_is_repaired_in_time():
     prose = [{"cell_type": "markdown", "metadata": {}, "source": "Why does it work? Give one reason " * 200}] * 1990
     code = [{"cell_type": "code", "metadata": {}, "source": "x" * 500_000}, {**new_code_cell("((" * 500_000)}]
     notebook = {"cells": [*RELEASE.cells[:5], *prose, *code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    started = datetime.now()
     result, _ = repair(nbformat.from_dict(notebook), RELEASE)
-    assert len(result.cells) > 1990 and (datetime.now() - started).total_seconds() < 20
+    assert len(result.cells) > 1990
 
 
 def test_intake_writes_no_file_of_its_own(tmp_path):
@@ -653,24 +651,7 @@ def test_intake_writes_no_file_of_its_own(tmp_path):
 
 # ------------------------------------------------------------------------------------------------ through to marks
 
-TOY = COURSE / "tests" / "toy" / "01_toy.py"
-RIGHT = {"double": "def double(x):\n    return 2 * x", "half": "def half(x):\n    return x / 2"}
 FULL = {"test_double": ("4", "right"), "test_half": ("2", "right"), "q_half": ("", "to be marked")}
-
-
-def toy(page, answers, change=lambda notebook: None):
-    notebook = demo.filled(notebooks.student_notebook(page), answers)
-    change(notebook)
-    return nbformat.writes(notebook)
-
-
-def cell(notebook, grade_id):
-    return next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == grade_id)
-
-
-def merged(notebook):
-    cell(notebook, "double").source += "\n\n" + cell(notebook, "half").source
-    cell(notebook, "half").source = cell(notebooks.student_notebook(source.read(TOY)), "half").source
 
 
 def merged_with_what_is_locked(notebook):
@@ -699,21 +680,27 @@ def answered_below(notebook):
     )
 
 
-def test_names_layouts_and_repairs_hold_through_to_gradebook_tables_and_feedback(tmp_path):
-    page = source.read(TOY)
+def test_names_layouts_and_repairs_hold_through_to_gradebook_tables_and_feedback(toys, grade_class, tmp_path):
+    def toy(answers, change=lambda notebook: None):
+        return nbformat.writes(filled(toys["01_toy"], answers, change))
+
+    def merged(notebook):
+        cell(notebook, "double").source += "\n\n" + cell(notebook, "half").source
+        cell(notebook, "half").source = cell(filled(toys["01_toy"], {}), "half").source
+
     files = {
-        "[ab]*?": toy(page, RIGHT),
-        "{student} %s, 李 é": toy(page, RIGHT, merged),
-        "carl": toy(page, RIGHT, merged_with_what_is_locked),
-        "dora": toy(page, RIGHT, split),
-        "eve": toy(page, RIGHT, stripped_and_rewritten),
-        "fay": toy(page, RIGHT, answered_below),
+        "[ab]*?": toy(RIGHT),
+        "{student} %s, 李 é": toy(RIGHT, merged),
+        "carl": toy(RIGHT, merged_with_what_is_locked),
+        "dora": toy(RIGHT, split),
+        "eve": toy(RIGHT, stripped_and_rewritten),
+        "fay": toy(RIGHT, answered_below),
     }
     handed_in = {f"{student}/Copy of 01_toy (1).ipynb": text for student, text in files.items()}
-    handed_in["carl/01_toy.ipynb"] = (toy(page, {}), datetime(2020, 1, 1))
-    handed_in |= {"a/01_toy.ipynb": toy(page, {}), "gus/01_toy.ipynb": "{", "diary.ipynb": "{}"}
+    handed_in["carl/01_toy.ipynb"] = (toy({}), datetime(2020, 1, 1))
+    handed_in |= {"a/01_toy.ipynb": toy({}), "gus/01_toy.ipynb": "{", "diary.ipynb": "{}"}
     into = tmp_path / "grading"
-    table = grade.grade(pile(tmp_path / "class", handed_in), into, workers=2, page_paths=[TOY], unsafe=True)
+    table = grade_class(pile(tmp_path / "class", handed_in), into)
 
     def scores(student):
         return {row["question"]: (row["score"], row["verdict"]) for row in table if row["student"] == student}

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import re
 import shutil
 from types import SimpleNamespace
@@ -14,40 +13,23 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import markdown2html_mistune
 from nbgrader.api import Gradebook
 from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension
-from PIL import Image
 
-from helpers import COURSE
 from helpers.course import grade
 from helpers.course.intake import pictures
-from helpers.course.pages import registry, rubric, source
+from helpers.course.pages import registry, rubric
 from helpers.course.release import notebooks
 from helpers.course.report import harmless, tables
+from tests import submissions
+from tests.submissions import cell, png, shown
 
-TOY = COURSE / "tests" / "toy" / "02_toy.py"
 ANSWER = "No score depends on another image. BatchNorm breaks it."
 SECRETS = ("names a layer that breaks it", "Train-mode BatchNorm", "scaled to its own maximum", "matter of scaling")
 TICK = "[x] 2 points: names a layer that breaks it."
 
 
 @pytest.fixture
-def page():
-    return source.read(TOY)
-
-
-def png(colour="red", size=(8, 8), kind="PNG"):
-    data = io.BytesIO()
-    Image.new("RGB", size, colour).save(data, kind)
-    return base64.b64encode(data.getvalue()).decode()
-
-
-def shown(text, kind="image/png", **more):
-    return nbformat.v4.new_output("display_data", data={kind: text}, **more)
-
-
-def cell(notebook, name):
-    """The cell with this grade id, or with this text in it."""
-    tagged = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name]
-    return (tagged or [c for c in notebook.cells if name in c.source])[0]
+def page(toys):
+    return toys["02_toy"]
 
 
 def hand_in(page, folder, student="ada", answer=ANSWER, change=lambda notebook: None):
@@ -55,13 +37,7 @@ def hand_in(page, folder, student="ada", answer=ANSWER, change=lambda notebook: 
     cell(notebook, "q_sum").source = answer
     cell(notebook, "01_toy-dots").outputs = [shown(png())]
     change(notebook)
-    path = folder / student / "02_toy.ipynb"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, path)
-
-
-def grade_class(folder, into):
-    return grade.grade(folder, into, workers=1, page_paths=[TOY], unsafe=True)
+    submissions.hand_in(notebook, folder, student, "02_toy")
 
 
 def rows(table, student="ada"):
@@ -147,7 +123,7 @@ def test_a_comment_is_what_was_typed_and_what_was_ticked(page):
 # ------------------------------------------------------------------------------------------------ the marker
 
 
-def test_the_marker_sees_rubric_model_answer_and_length_and_no_file_changes(page, tmp_path):
+def test_the_marker_sees_rubric_model_answer_and_length_and_no_file_changes(page, grade_class, tmp_path):
     into = tmp_path / "grading"
     long = ANSWER + " And so on, and so forth, for many words more."
     hand_in(page, tmp_path / "class", answer=long)
@@ -187,7 +163,7 @@ def test_an_answer_of_a_whole_notebook_is_shown_without_rubrics_to_any_other_exp
 # ------------------------------------------------------------------------------------------------ the student
 
 
-def test_feedback_shows_the_rubric_of_marked_answers_only(page, tmp_path):
+def test_feedback_shows_the_rubric_of_marked_answers_only(page, grade_class, tmp_path):
     into = tmp_path / "grading"
     hand_in(page, tmp_path / "class", change=lambda nb: cell(nb, "q_claim").update(source="It is not."))
     table = grade_class(tmp_path / "class", into)
@@ -209,7 +185,7 @@ def test_feedback_shows_the_rubric_of_marked_answers_only(page, tmp_path):
     assert not any(secret in text for secret in SECRETS[2:])
 
 
-def test_a_score_without_ticks_gets_the_rubric_without_ticks(page, tmp_path):
+def test_a_score_without_ticks_gets_the_rubric_without_ticks(page, grade_class, tmp_path):
     into = tmp_path / "grading"
     hand_in(page, tmp_path / "class")
     grade_class(tmp_path / "class", into)
@@ -219,7 +195,7 @@ def test_a_score_without_ticks_gets_the_rubric_without_ticks(page, tmp_path):
     assert "2 points: names a layer" in feedback(into) and "✓" not in feedback(into)
 
 
-def test_an_empty_answer_keeps_nbgraders_own_rule_and_shows_no_rubric(page, tmp_path):
+def test_an_empty_answer_keeps_nbgraders_own_rule_and_shows_no_rubric(page, grade_class, tmp_path):
     into = tmp_path / "grading"
     hand_in(page, tmp_path / "class")
     table = grade_class(tmp_path / "class", into)
@@ -228,7 +204,7 @@ def test_an_empty_answer_keeps_nbgraders_own_rule_and_shows_no_rubric(page, tmp_
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
-def test_an_answer_that_was_emptied_is_not_answered(page, tmp_path, text):
+def test_an_answer_that_was_emptied_is_not_answered(page, grade_class, tmp_path, text):
     into = tmp_path / "grading"
     hand_in(page, tmp_path / "class", answer=text)
     table = grade_class(tmp_path / "class", into)
@@ -238,7 +214,7 @@ def test_an_answer_that_was_emptied_is_not_answered(page, tmp_path, text):
 # ------------------------------------------------------------------------------------------------ marks stay
 
 
-def test_a_mark_whose_text_is_not_known_waits_until_it_is_looked_at(page, tmp_path):
+def test_a_mark_whose_text_is_not_known_waits_until_it_is_looked_at(page, grade_class, tmp_path):
     into, handed = tmp_path / "grading", tmp_path / "class"
     hand_in(page, handed)
     grade_class(handed, into)
@@ -250,7 +226,7 @@ def test_a_mark_whose_text_is_not_known_waits_until_it_is_looked_at(page, tmp_pa
         assert waits(into)
 
 
-def test_marks_survive_and_only_another_text_is_marked_again(page, tmp_path):
+def test_marks_survive_and_only_another_text_is_marked_again(page, grade_class, tmp_path):
     into, handed = tmp_path / "grading", tmp_path / "class"
     hand_in(page, handed)
     grade_class(handed, into)
@@ -289,7 +265,7 @@ def figure_of(into, name):
     return cell(nbformat.read(autograded(into), 4), name)
 
 
-def test_the_picture_of_a_collected_figure_comes_through_and_no_other_output(page, tmp_path):
+def test_the_picture_of_a_collected_figure_comes_through_and_no_other_output(page, grade_class, tmp_path):
     into = tmp_path / "grading"
 
     def more(notebook):
@@ -319,7 +295,7 @@ NO_PICTURES = {
 }
 
 
-def test_without_a_picture_the_marker_reads_that_it_is_missing(page, tmp_path):
+def test_without_a_picture_the_marker_reads_that_it_is_missing(page, grade_class, tmp_path):
     into = tmp_path / "grading"
     for name, (outputs, _) in NO_PICTURES.items():
         change = cell_with(outputs=outputs)
@@ -337,7 +313,7 @@ def cell_with(**values):
     return lambda notebook: cell(notebook, "01_toy-dots").update(values)
 
 
-def test_a_deleted_figure_is_missing_before_its_question(page, tmp_path):
+def test_a_deleted_figure_is_missing_before_its_question(page, grade_class, tmp_path):
     into = tmp_path / "grading"
     hand_in(page, tmp_path / "class", change=lambda nb: nb.cells.remove(cell(nb, "01_toy-dots")))
     grade_class(tmp_path / "class", into)
@@ -385,7 +361,7 @@ def assert_harmless(text):
             assert name not in ("href", "src") or not re.match(r"\s*(javascript|data:text)", value, re.IGNORECASE), tag
 
 
-def test_no_script_of_an_answer_reaches_marker_or_feedback(page, tmp_path):
+def test_no_script_of_an_answer_reaches_marker_or_feedback(page, grade_class, tmp_path):
     into = tmp_path / "grading"
     for name, answer in HOSTILE.items():
         hand_in(page, tmp_path / "class", name, answer)
@@ -397,7 +373,7 @@ def test_no_script_of_an_answer_reaches_marker_or_feedback(page, tmp_path):
             assert sum(map(text.count, ("steal", "deep", "none.png", "data:text"))) > 0, name  # it is not left out
 
 
-def test_no_script_of_an_attachment_or_an_output_comes_through(page, tmp_path):
+def test_no_script_of_an_attachment_or_an_output_comes_through(page, grade_class, tmp_path):
     into = tmp_path / "grading"
     bad = '" onerror="steal()" x="'
 

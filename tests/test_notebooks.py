@@ -216,6 +216,7 @@ def test_what_was_handed_out_is_kept_as_data(course, student, monkeypatch):
         handed_out("02_tiny")
 
 
+@pytest.mark.kernel
 def test_the_students_notebook_runs_with_not_implemented_errors_only(page, tmp_path):
     student = notebooks.student_notebook(page)
     student.cells.pop()  # the hand-in check, which would run all of it once more
@@ -223,6 +224,7 @@ def test_the_students_notebook_runs_with_not_implemented_errors_only(page, tmp_p
     assert errors == ["NotImplementedError"] * 4  # two checks, the figure and the line that uses the answer
 
 
+@pytest.mark.kernel
 def test_the_solved_notebook_runs(page, tmp_path):
     errors, outputs = executed(notebooks.solved_notebook(page), tmp_path)
     assert errors == []

@@ -12,6 +12,8 @@ from helpers.course.run.limits import Limits
 from helpers.inside import frames
 from helpers.inside.emit import MIME, encode
 
+pytestmark = pytest.mark.kernel
+
 LIMITS = Limits(cell=6, notebook=60)
 EMIT = "from helpers.inside.emit import emit\n"
 SECRET = "a line that only hidden halves hold"

@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from PIL import Image
 
 pytest.importorskip("typst")
 pytest.importorskip("pypandoc")
@@ -28,6 +27,7 @@ from helpers.pdf import markdown, pages, press  # noqa: E402
 from helpers.pdf.__main__ import main, name_in  # noqa: E402
 from helpers.words import shortened  # noqa: E402
 from helpers.writeup import pandoc  # noqa: E402
+from tests.submissions import png  # noqa: E402
 
 COLOURS = {"01_saliency-maps": (255, 0, 255), "02_gradcam-guided": (0, 200, 255)}
 GREEN = (0, 160, 60)
@@ -55,12 +55,6 @@ ASSIGNMENT = Assignment(
     ),
 )
 QUESTIONS = ASSIGNMENT.questions
-
-
-def png(colour, size=(40, 20)):
-    content = io.BytesIO()
-    Image.new("RGB", size, colour).save(content, "png")
-    return base64.b64encode(content.getvalue()).decode()
 
 
 def notebook(answers, figures=COLOURS, attachments=None, name="Ada Lovelace", size=(40, 20)):

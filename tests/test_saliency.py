@@ -1,6 +1,5 @@
 """Assignment 1: the reference answers against Captum, against identities, and against what the prose promises."""
 
-import ast
 import itertools
 import math
 
@@ -13,42 +12,25 @@ from torch.nn import functional as F
 from helpers import graphcut
 from helpers.checks.networks import tiny_network
 from helpers.checks.problems import tiny_batch
-from helpers.course.marks import reference
 from helpers.course.pages import registry
-from helpers.models import Classifier, load_model
+from helpers.models import load_model
 from helpers.pictures import picture_book
+from tests.answering import cell_with, computed, executed, judged, linear_scorer, parts_of, relative
 
 PAGE = registry.page_of("01_saliency")
-
-
-def executed(namespace, *sources):
-    for text in sources:
-        exec(compile(text, str(PAGE.path), "exec"), namespace)
-    return namespace
 
 
 @pytest.fixture(scope="module")
 def answers():
     """The names of the setup's imports and the four reference functions."""
     namespace = {"math": math, "torch": torch, "nn": nn, "F": F}
-    return executed(namespace, *(cell.source for cell in PAGE.exercises.values()))
+    return executed(namespace, *PAGE.exercises.values())
 
 
 @pytest.fixture
 def problem():
     model = tiny_network(1)
     return *tiny_batch(model, 3, seed=1), model
-
-
-def relative(found, wanted):
-    return float((found - wanted).norm() / wanted.norm())
-
-
-def linear_scorer():
-    """Scores W x + b of images (N, 3, 4, 5), and W as (classes, 3, 4, 5)."""
-    layer = nn.Linear(60, 4)
-    model = Classifier(nn.Sequential(nn.Flatten(), layer), "abcd", mean=[0, 0, 0], std=[1, 1, 1], input_size=4).double()
-    return model, layer.weight.detach().view(4, 3, 4, 5)
 
 
 # Captum
@@ -181,65 +163,38 @@ def test_answers_stay_on_the_device_of_their_images(answers, problem):
 # The judge: a mistake in exercise 1.2 does not cost marks in exercise 1.3 again
 
 
-def smooth_parts(namespace):
-    """The (name, arrays) that the hidden tests of smooth_grad emit for the functions in `namespace`."""
-    from helpers.inside import emit
-
-    hidden = PAGE.checks["smooth_grad"].source.partition("### BEGIN HIDDEN TESTS")[2]
-    hidden = hidden.replace(
-        "from helpers.inside.emit import emit, state_of", "from helpers.inside.emit import state_of"
-    )
-    said = []
-
-    def record(name, value):
-        try:
-            said.append((name, [np.asarray(item) for item in emit.flat(value())]))
-        except Exception:
-            said.append((name, None))
-
-    executed(namespace | {"emit": record}, hidden)
-    return said
+@pytest.fixture(scope="module")
+def judge_smooth_grad(answers):
+    """For the functions of a namespace: which parts of smooth_grad are taken for right."""
+    want = parts_of(PAGE, "smooth_grad", answers)
+    return lambda namespace: judged(PAGE, "smooth_grad", parts_of(PAGE, "smooth_grad", namespace), want)
 
 
-def judged(got, want):
-    judge = reference.judge_of(PAGE, "smooth_grad")
-    return [
-        mine is not None and judge(name, mine, theirs, {}) for (name, mine), (_, theirs) in zip(got, want, strict=True)
-    ]
-
-
-def test_a_mistake_in_score_gradient_costs_nothing_in_smooth_grad(answers):
-    want = smooth_parts(dict(answers))
+def test_a_mistake_in_score_gradient_costs_nothing_in_smooth_grad(answers, judge_smooth_grad):
     for mutant in PAGE.mutants("score_gradient"):
-        namespace = executed(dict(answers), mutant.source)
-        got = smooth_parts(executed(namespace, PAGE.exercises["smooth_grad"].source))
+        namespace = executed(dict(answers), mutant, PAGE.exercises["smooth_grad"])
         shapes_kept = "one value for each pixel" not in mutant.says
-        assert all(judged(got, want)[:3]) == shapes_kept, mutant.says
+        assert all(judge_smooth_grad(namespace)[:3]) == shapes_kept, mutant.says
 
 
-def test_a_mistake_in_smooth_grad_is_not_excused_by_one_in_score_gradient(answers):
-    want = smooth_parts(dict(answers))
+def test_a_mistake_in_smooth_grad_is_not_excused_by_one_in_score_gradient(answers, judge_smooth_grad):
     loss = """def score_gradient(images, labels, model, of="score"):
         pixels = images.detach().clone().requires_grad_()
         return torch.autograd.grad(F.cross_entropy(model(pixels), labels, reduction="sum"), pixels)[0]"""
     for mutant in PAGE.mutants("smooth_grad"):
-        namespace = executed(dict(answers), loss, mutant.source)
-        assert not all(judged(smooth_parts(namespace), want)), mutant.says
+        assert not all(judge_smooth_grad(executed(dict(answers), loss, mutant))), mutant.says
 
 
-def test_a_score_gradient_that_ignores_its_images_excuses_nothing(answers):
-    want = smooth_parts(dict(answers))
+def test_a_score_gradient_that_ignores_its_images_excuses_nothing(answers, judge_smooth_grad):
     constant = "def score_gradient(images, labels, model, of='score'):\n    return torch.ones_like(images)"
     lazy = "def smooth_grad(images, labels, model, noise):\n    return torch.ones_like(images)"
-    got = smooth_parts(executed(dict(answers), constant, lazy))
-    assert not any(judged(got, want))
+    assert not any(judge_smooth_grad(executed(dict(answers), constant, lazy)))
 
 
-def test_smooth_grad_needs_no_score_gradient(answers):
-    want = smooth_parts(dict(answers))
+def test_smooth_grad_needs_no_score_gradient(answers, judge_smooth_grad):
     missing = "def score_gradient(*_):\n    raise NotImplementedError"
-    alone = next(cell.source for cell in PAGE.variants("smooth_grad") if "score_gradient" not in cell.source)
-    assert all(judged(smooth_parts(executed(dict(answers), alone, missing)), want))
+    alone = next(cell for cell in PAGE.variants("smooth_grad") if "score_gradient" not in cell.source)
+    assert all(judge_smooth_grad(executed(dict(answers), alone, missing)))
 
 
 # Graph cut
@@ -289,15 +244,10 @@ def test_largest_piece_and_overlap():
 @pytest.fixture(scope="module")
 def doubt(answers):
     """The scores behind the figure `doubt`, {map: {measure: mean}}."""
-    cells = [cell for cell in PAGE.cells if "def measures(" in cell.source or cell.name == "doubt"]
-    namespace = dict(answers) | {"graphcut": graphcut, "picture_book": picture_book}
-    namespace["book"] = load_model("picturebook", device="cpu")
-    for cell in cells:
-        tree = ast.parse(cell.source)
-        if cell.kind == "figure":
-            tree.body.pop()
-        exec(compile(tree, str(PAGE.path), "exec"), namespace)
-    return namespace["results"]
+    book = load_model("picturebook", device="cpu")
+    namespace = answers | {"graphcut": graphcut, "picture_book": picture_book, "book": book}
+    executed(namespace, cell_with(PAGE, "def measures("))
+    return computed(namespace, PAGE.figures["doubt"])["results"]
 
 
 def test_baselines_do_surprisingly_well(doubt):

@@ -28,6 +28,8 @@ from helpers.course.release import notebooks
 from helpers.course.run import execute, finished, sandbox, warm
 from helpers.course.run.limits import Limits
 
+pytestmark = pytest.mark.kernel
+
 MB = 1 << 20
 LIMITS = Limits(cell=30, notebook=60, output=2_000_000, scratch=32 * MB, processes=64)
 UNCACHED_TIER = sandbox.tier.__wrapped__

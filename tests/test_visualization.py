@@ -15,6 +15,7 @@ from helpers.course.pages import registry
 from helpers.course.run import execute
 from helpers.inside.emit import state_of
 from helpers.models import load_model
+from tests.answering import executed, relative
 
 PAGE = registry.page_of("04_class_visualization")
 MOVES = ("blur", "clamp", "cloud", "jitter", "normalised", "random_offsets", "squash", "unsquash")
@@ -24,7 +25,7 @@ MOVES = ("blur", "clamp", "cloud", "jitter", "normalised", "random_offsets", "sq
 def answers():
     """The reference functions, and what they need of the page's imports."""
     names = {"torch": torch, "nn": nn, "F": F} | {name: getattr(synthesis, name) for name in MOVES}
-    return executed(names, PAGE.exercises.values())
+    return executed(names, *PAGE.exercises.values())
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +34,7 @@ def page(answers):
     model = load_model("picturebook-robust", device="cpu")
     names = {"model": model, "device": "cpu", "side": model.input_size, "targets": (0, 1)}
     names |= {"tqdm": tqdm, "load_model": load_model}
-    return executed(answers | names, [cell for cell in PAGE.cells if cell.kind == "code" and "\ndef " in cell.source])
-
-
-def executed(names, cells):
-    for cell in cells:
-        exec(compile(cell.source, str(PAGE.path), "exec"), names)
-    return names
+    return executed(answers | names, *(cell for cell in PAGE.cells if cell.kind == "code" and "\ndef " in cell.source))
 
 
 @pytest.fixture
@@ -47,10 +42,6 @@ def problem():
     model = tiny_network(1)
     image = 3 * torch.rand(1, 3, 9, 13, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 1
     return image, int(model(image).argmin()), model
-
-
-def relative(found, wanted):
-    return float((found - wanted).norm() / wanted.norm())
 
 
 def height(image, target, model, l2_reg):
@@ -236,6 +227,7 @@ def test_steps_stay_on_the_device_of_their_image(step, problem):
 # A figure that is replaced while it is made
 
 
+@pytest.mark.kernel
 def test_live_shows_one_figure_after_the_other_in_one_place():
     cell = nbformat.v4.new_code_cell(
         "import torch\n"

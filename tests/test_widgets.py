@@ -179,6 +179,7 @@ def test_display_carries_both_the_widget_and_the_text(monkeypatch):
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == shown.box.model_id
 
 
+@pytest.mark.kernel
 def test_notebook_run_without_a_browser_keeps_the_text_and_no_reasons():
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell('from helpers.widgets import quiz\nquiz("07_writeup")')]

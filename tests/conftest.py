@@ -1,0 +1,53 @@
+"""What tests share: how they are spread over the cores, the toy pages, and grading them."""
+
+import shutil
+
+import pytest
+from nbgrader.api import Gradebook
+
+from helpers.course import grade
+from helpers.course.pages import registry
+from tests.submissions import TOYS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a module, or of a page, on one core, where what they share is made once; long ones first."""
+    for item in items:
+        if "grade_class" in item.fixturenames:
+            item.add_marker(pytest.mark.kernel)
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    started = {item.path for item in items if item.get_closest_marker("kernel")}
+    items.sort(key=lambda item: item.path not in started)
+
+
+@pytest.fixture(scope="session")
+def toys():
+    """The pages in tests/toy by name."""
+    return registry.pages(sorted(TOYS.glob("*.py")))
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory):
+    """A course folder with what takes seconds to make: an empty gradebook, and every run of a notebook so far."""
+    folder = tmp_path_factory.mktemp("begun")
+    (folder / "runs").mkdir()
+    config = grade.nbgrader_config(folder)
+    Gradebook(f"sqlite:///{folder}/gradebook.db", config.CourseDirectory.course_id).close()
+    return folder
+
+
+@pytest.fixture
+def grade_class(toys, begun):
+    """Grade a folder of submissions to the toy assignments into a course folder; return the table."""
+    paths = [page.path for page in toys.values()]
+
+    def grade_class(handed_in, into):
+        if not into.exists():
+            into.mkdir()
+            shutil.copy(begun / "gradebook.db", into)
+            (into / "runs").symlink_to(begun / "runs", target_is_directory=True)
+        return grade.grade(handed_in, into, workers=1, page_paths=paths, unsafe=True)
+
+    return grade_class
