@@ -29,10 +29,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from helpers import DATA
+from helpers.spread import bootstrap
 
 SEQUENTIAL = "inferno"
 DIVERGING = "RdBu_r"
 COLOURS = ("#e8590c", "#1c7ed6", "#2b8a3e", "#9c36b5")
+MARKERS, DASHES = "os^D", ("-", "--", "-.", ":")  # lines differ in these as well, for eyes that mix colours up
 PERCENTILE = 99.5
 DPI = 110
 
@@ -52,7 +54,7 @@ class Panel:
 
     draw: Callable  # draws on the axes it is given
     title: str = ""
-    scale: tuple | None = None  # colour map, lowest value, highest value
+    scale: tuple | None = None  # colour map, lowest value, highest value; both 0 where all of a map is
 
 
 def picture(image, title=""):
@@ -70,15 +72,14 @@ def unsigned(values, title="", top=None):
         top: the value shown brightest; a high percentile of the map when None.
     """
     values = _array(values)
-    top = top or robust_top(values)
-    return _map(values, title, SEQUENTIAL, 0.0, top)
+    return _map(values, title, SEQUENTIAL, 0.0, _top(values, top))
 
 
 def signed(values, title="", top=None):
     """Return a panel with a map of both signs, (H, W), or (3, H, W) which is averaged over the channels."""
     values = _array(values)
     values = values.mean(axis=0) if values.ndim == 3 else values
-    top = top or robust_top(values)
+    top = _top(values, top)
     return _map(values, title, DIVERGING, -top, top)
 
 
@@ -167,11 +168,25 @@ def panels(rows, *, heads=(), names=(), title="", width=1.9):
 
 
 def lines(x, curves, *, xlabel, ylabel, title="", log_x=False, log_y=False, size=(6, 3)):
-    """Return a Figure with one line for each entry of `curves`, {name: values at x}; on a log x, ticks are at x."""
+    """Return a Figure with one line for each entry of `curves`; on a log x, ticks are at x.
+
+    Args:
+        x: where the values were measured.
+        curves: {name: values at x}, or {name: [values at x, ...]} for several runs of one thing: then the line is
+            their mean, and a band reaches from the lowest to the highest.
+        xlabel, ylabel, title: what stands at the axes, and above.
+        log_x, log_y: whether an axis is logarithmic.
+        size: width and height in inches.
+    """
+    if len(curves) > len(COLOURS):
+        raise ValueError(f"lines: found {len(curves)} curves, wanted at most {len(COLOURS)}, told apart at a glance.")
     figure = Drawing(figsize=size, dpi=DPI, layout="constrained")
     axes = figure.subplots()
-    for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
-        axes.plot(x, values, marker="o", markersize=4, color=colour, label=name)
+    for (name, values), colour, marker, dash in zip(curves.items(), COLOURS, MARKERS, DASHES, strict=False):
+        runs = np.atleast_2d(np.asarray(values, dtype=float))
+        axes.plot(x, runs.mean(axis=0), dash, marker=marker, markersize=5, color=colour, label=name)
+        if len(runs) > 1:
+            axes.fill_between(x, runs.min(axis=0), runs.max(axis=0), color=colour, alpha=0.15, linewidth=0)
     if log_x:
         axes.set_xscale("log")
         axes.set_xticks(x, labels=[f"{value:g}" for value in x])
@@ -186,7 +201,8 @@ def bars(groups, *, ylabel, title="", highlight=(), size=(7, 3)):
     """Return a Figure with bars for each group.
 
     Args:
-        groups: {name of the group: {name of the bar: value}}.
+        groups: {name of the group: {name of the bar: value}}. A value is a number, or the numbers, one for each
+            picture, that the bar is the mean of: then a line shows the 95 % bootstrap interval of this mean.
         ylabel: what the values are.
         title: what stands above the whole.
         highlight: the names of the bars drawn in the strong colour; the others are grey.
@@ -195,10 +211,13 @@ def bars(groups, *, ylabel, title="", highlight=(), size=(7, 3)):
     figure = Drawing(figsize=size, dpi=DPI, layout="constrained")
     for axes, (name, values) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
         colours = [COLOURS[1] if bar in highlight else "#adb5bd" for bar in values]
-        drawn = axes.barh(list(values), list(values.values()), color=colours)
-        axes.bar_label(drawn, fmt="%.2f", padding=2, fontsize=8)
+        means, ends = zip(*map(_mean_and_ends, values.values()), strict=True)
+        reach = [[abs(end - mean) for mean, end in zip(means, side, strict=True)] for side in zip(*ends, strict=True)]
+        whiskers = {"xerr": reach, "error_kw": {"elinewidth": 1, "capsize": 2}} if np.any(reach) else {}
+        drawn = axes.barh(list(values), means, color=colours, **whiskers)
+        axes.bar_label(drawn, labels=[f"{mean:.2f}" for mean in means], padding=2, fontsize=8)
         axes.invert_yaxis()
-        axes.set_xlim(0, 1.2 * max(values.values()))
+        axes.set_xlim(0, 1.2 * max(high for _, high in ends))
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(name, fontsize=9)
@@ -271,11 +290,30 @@ def _array(values):
     return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
 
 
+def _mean_and_ends(value):
+    """Return the length of a bar, and where its interval begins and ends: at the length itself for a number."""
+    if np.ndim(_array(value)) == 0:
+        return float(value), (float(value), float(value))
+    return float(np.mean(_array(value), dtype=float)), bootstrap(value)
+
+
 def _map(values, title, colours, low, high):
+    shown = (low, high) if high else (-1.0 if colours == DIVERGING else 0.0, 1.0)
+
     def draw(axes):
-        axes.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+        axes.imshow(values, cmap=colours, vmin=shown[0], vmax=shown[1], interpolation="nearest")
 
     return Panel(draw, title, (colours, low, high))
+
+
+def _top(values, top):
+    """Return where a map's scale ends: at `top` where one is given, at 0 where all of the map is 0."""
+    return top or (robust_top(values) if np.any(values) else 0.0)
+
+
+def _number(value):
+    """Return a number with two digits that count, as people write it: 130, and not 1.3e+02."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _relative_height(row):
@@ -293,8 +331,12 @@ def _fill(axes, panel):
     if panel.scale:
         colours, low, high = panel.scale
         inset = axes.inset_axes([0, -0.07, 1, 0.04])
+        if low == high == 0:  # a bar from 0 to something would claim that something is there
+            inset.set_axis_off()
+            inset.text(0, 0.5, "0 everywhere", fontsize=7, va="center", transform=inset.transAxes)
+            return
         bar = axes.figure.colorbar(ScalarMappable(Normalize(low, high), colours), cax=inset, orientation="horizontal")
-        bar.set_ticks([low, high], labels=[f"{low:.2g}", f"{high:.2g}"])
+        bar.set_ticks([low, high], labels=[_number(low), _number(high)])
         bar.ax.tick_params(labelsize=7, length=0, pad=1)
         bar.ax.get_xticklabels()[0].set_horizontalalignment("left")
         bar.ax.get_xticklabels()[-1].set_horizontalalignment("right")
