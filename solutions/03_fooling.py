@@ -324,8 +324,8 @@ save_figure(figure, "03_fooling-fooled")
 
 # %% [markdown]
 # What to see: the difference is drawn around mid grey, so that darker and brighter both show; what would leave [0, 1]
-# is cut off. At its true size you hardly see it. Ten times enlarged it is a grain with the outline of the object
-# that **is** there, and nothing in it looks like the target. The last column is the control: a random change of the
+# is cut off. At its true size you hardly see it. Ten times enlarged it is a grain, on the picture book with the outline
+# of the object that **is** there, on the photographs spread over the whole picture. Nothing in it looks like the target. The last column is the control: a random change of the
 # same length leaves the answer alone. Not the size of the change fools the network, but its direction.
 #
 # ## 3.3 Does it survive being saved?
