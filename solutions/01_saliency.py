@@ -300,8 +300,10 @@ for image in pictures.images[[0, 4]]:
 plots.panels(rows, heads=["picture", "best score", "second best", "middle", "worst"], title="One picture, four labels")
 
 # %% [markdown]
-# What to see: the maps of one row share one scale. Absent classes have maps too, often as bright as that of the right one,
-# and they light up much the same region. The parts that speak **for** one class speak **against** another, and the
+# What to see: the maps of one row share one scale. Absent classes have maps too. On the picture book they are about as
+# bright as that of the right one; on SqueezeNet they get darker with the rank, and nearly black for the worst, since it
+# ends in a ReLU for each class, which passes no slope where its input is negative (assignment 2, section 2.3). Those that
+# you can see light up much the same region. The parts that speak **for** one class speak **against** another, and the
 # absolute value hides which of the two. A saliency map says *where* the network is sensitive. It is a weak witness for
 # *which class* it sees there. Assignment 2 has a method that separates classes better.
 #
@@ -334,8 +336,8 @@ plots.panels(
 
 # %% [markdown]
 # What to see: the maps of the true and of the predicted label lie on much the same pixels, and neither tells the mistake.
-# The difference of the two scores does more: red and blue lie side by side on the object, so that some of its pixels
-# would have to get brighter and others darker to undo the mistake. It is a statement about small changes, as always.
+# The last column shows why: the slopes of the two scores nearly cancel (read its scale), and what is left is grain of
+# both signs, side by side. So "which pixels made the mistake" has no answer here that a person could use.
 #
 # ## 1.4 Score, probability or log-probability?
 #
@@ -686,7 +688,8 @@ plots.panels(
 
 # %% [markdown]
 # What to see: at 0.01 the picture is black to your eyes, yet the map is not zero. The network still answers, and every answer
-# has a slope: this is the map of a black picture. As the object comes into sight the map moves onto it, and there is a factor
+# has a slope: this is nearly the map of a black picture. (Nearly: on the hay, SqueezeNet's map has a line at the height of
+# the horizon. A network need not see what you do.) As the object comes into sight the map moves onto it, and there is a factor
 # at which the slopes are steepest, near which the prediction changes. A ReLU network without biases would not mind the
 # factor: its scores would be proportional to it, and its gradient the same for all of them. What moves the map here are the
 # biases, and the mean that the first layer subtracts.
@@ -1083,11 +1086,13 @@ plots.panels(
 )
 
 # %% [markdown]
-# What to see: the maps of the robust network have less grain, follow whole parts and their borders, and lie on the object
-# far more often. Look at the scales, too: its slopes are much smaller, since its training has punished steep ones. So part
-# of the grain was a property of how the network was **trained**, and not of the method that draws the map. That
-# gradients of robust networks look more like what people see is known from larger ones as well (Tsipras and others 2019).
-# It does not make them more faithful: each map shows the slopes of its own network. And these are two networks, one of each kind.
+# What to see: the two networks name the same scenes right, and their maps differ. The robust network's leave out the small
+# things beside the object: look at the flower, where the standard one is brightest on a ring of the background. On the
+# object they are grainy, too. The printed means say the same in a smaller voice: a little more energy on the object, a
+# little higher IoU, and for pointing the bootstrap intervals overlap (0.78 to 0.91 against 0.85 to 0.96). So the map does
+# change with the network, as it should, and part of what looked like a property of the method was a property of the
+# **training**. With larger networks the difference is more striking (Tsipras and others 2019). It makes no map more
+# faithful: each shows the slopes of its own network. And these are two networks, one of each kind.
 #
 # ## 1.12 Three claims to judge
 #

@@ -435,7 +435,7 @@ for number, shares in enumerate(zip(wrongly_passed, wrongly_dropped)):
     print(f"{len(derivatives) - number:25}    {shares[0]:39.0%}    {shares[1]:29.0%}")
 
 # %% [markdown]
-# At the last ReLU guided backprop makes no such mistake. Each layer below makes more of them, and at the first ReLUs the
+# At the last ReLU guided backprop makes no such mistake (in SqueezeNet, at the last three). Nearly each layer below makes more of them, and at the first ReLUs the
 # sign of its signal tells next to nothing: about half of what is let through does not raise the score, as if a coin
 # had been tossed. So the choice of the class is soon forgotten on the way down. What remains is which neurons were
 # active, and how strongly they are connected, and this is the same for every class: edges come through whatever the
@@ -721,7 +721,7 @@ plots.panels(
 
 # %% [markdown]
 # What to see: from left to right the maps lose detail and gain meaning. At the first layer you see an edge image of the
-# whole picture. At the last one, a blob on the object. On the picture book, the layer before the last is a good
+# whole picture, or, of a meadow, little more than noise. At the last one, a blob on the object. On the picture book, the layer before the last is a good
 # compromise; in SqueezeNet, the early maps even light up at the border of the picture and on the wood behind the hay.
 # The scales grow from left to right, but do not compare them: $\alpha_k$ is a mean over the places, and one place of
 # 4096 has less say than one of 64.
@@ -1394,7 +1394,14 @@ plots.bars(
 )
 
 # %% [markdown]
-# What to see: CONTEST
+# What to see: first the mask. Pointing at the object scores half or less: the middle of the object is not where the
+# network decides. Guided backprop, Guided Grad-CAM and integrated gradients find the place far better than the plain
+# gradient; among these three no rank is safe, their intervals overlap. Of partiality there is little to see: integrated
+# gradients from either baseline do equally well before both judges. But the judge does matter for Grad-CAM against the
+# plain gradient: with grey windows it points no better, with white ones a little better, within the intervals. The last
+# measure would have told you another story: it ranks a map by how well it draws the object, and gives the mask full marks.
+# **Choose the measure before you look at the result**, let more than one judge speak, and ask what each rewards. These two
+# reward finding a window of 12 pixels whose covering by one colour hurts one network, no more.
 #
 # ## 2.9 Captum
 #
