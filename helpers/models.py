@@ -23,6 +23,8 @@ DEFAULT = "squeezenet1_1"
 # The picture-book networks that ship with the course, each with its last layer whose output is a feature map.
 PICTURE_BOOK = {
     "picturebook": "features",
+    "picturebook-seed1": "features",
+    "picturebook-seed2": "features",
     "picturebook-robust": "features",
     "picturebook-stamped": "features",
     "picturebook-vit": None,
@@ -145,11 +147,10 @@ class Classifier(nn.Module):
 def load_model(name: str | None = None, device: str | torch.device | None = None) -> Classifier:
     """Return the network called `name` as a Classifier on `device`.
 
-    `name` is "picturebook", "picturebook-robust", "picturebook-stamped", "picturebook-vit", or the name of
-    any classification model of torchvision, such as "resnet101", whose weights come from COURSE_ASSETS, else
-    are downloaded once. None means the environment variable COURSE_MODEL, else SqueezeNet 1.1; only this last
-    default falls back to "picturebook", with a printed line, where its weights cannot be had. `device` None
-    means CUDA where there is a GPU, else the CPU.
+    `name` is one of PICTURE_BOOK, such as "picturebook-robust", or that of any classification model of torchvision,
+    such as "resnet101", whose weights come from COURSE_ASSETS, else are downloaded once. None means the environment
+    variable COURSE_MODEL, else SqueezeNet 1.1; only this last default falls back to "picturebook", with a printed
+    line, where its weights cannot be had. `device` None means CUDA where there is a GPU, else the CPU.
 
     Raises ValueError for an unknown name and helpers.assets.AssetError for weights that are missing or wrong.
     """

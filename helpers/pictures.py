@@ -1,6 +1,7 @@
 """Batches of pictures: photographs for the ImageNet networks, drawn scenes for the picture-book ones."""
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from helpers.picturebook import CLASSES, draw_scene
 PHOTOS = DATA / "photos.toml"
 CLASSIC = ("hay", "quail", "Tibetan mastiff", "Border terrier", "brown bear")
 
+OWN = "my_pictures"  # the folder beside a notebook for pictures of the student's own
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 HARDER_BOOKS = 60  # `mistakes` looks through the first 50 harder scenes of as many seeds before it gives up
 
 
@@ -185,6 +188,53 @@ def example_pictures(model: Classifier, count: int = 5) -> Pictures:
     else:
         pictures = photographs(_known_photographs(model, count), model.input_size)
     return pictures.to(_device(model))
+
+
+def own_pictures(model: Classifier, count: int = 10, folder: str | Path = OWN) -> Pictures:
+    """Return the first `count` picture files of a folder in the model's input size, on its device.
+
+    Nobody has labelled them: `labels` are what the model predicts, `names` the files' names. In Colab, where the folder
+    holds none, a dialog asks for them. Prints what was left out, and why; where there is no picture, it prints
+    what to do and the batch is empty.
+    """
+    folder = Path(folder)
+    if not _picture_files(folder) and "google.colab" in sys.modules:
+        _upload(folder)
+    names, images = [], []
+    files = _picture_files(folder)
+    for path in files[:count]:
+        try:
+            images.append(read_photograph(path, model.input_size))
+            names.append(path.stem)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            print(f"{path.name} cannot be read as a picture ({error}): save it as JPEG or PNG.")
+    if len(files) > count:
+        print(f"{len(files)} pictures in {folder}: the first {count} by name are taken.")
+    if not images:
+        print(
+            f"No pictures yet. Put {count} (JPEG or PNG) into the folder {folder.absolute()}, and run this cell again."
+        )
+        if _reads_picture_book(model):
+            print(f"{model.name} knows drawn scenes alone: save some of another seed there, or paint your own.")
+    pixels = torch.stack(images) if images else torch.empty(0, 3, model.input_size, model.input_size)
+    pixels = pixels.to(_device(model))
+    with torch.no_grad():
+        labels = model(pixels).argmax(dim=1) if images else torch.empty(0, dtype=torch.int64, device=pixels.device)
+    return Pictures(pixels, labels, tuple(names))
+
+
+def _picture_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that their names call pictures; none where there is no folder."""
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _upload(folder: Path) -> None:
+    """In Colab, ask for files and keep them in the folder."""
+    from google.colab import files
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.upload().items():
+        (folder / Path(name).name).write_bytes(content)
 
 
 def mistakes(model: Classifier, count: int = 5) -> Pictures:

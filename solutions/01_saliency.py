@@ -22,7 +22,7 @@
 # - **compare** what you differentiate, how you draw it and how you smooth it, and find the object from the map alone;
 # - **doubt** the result: measure it against masks, and against maps that have never seen a network.
 #
-# **Time** about 3 hours, 70 minutes of it for the exercises. **Points** 16 for four exercises, 9 for three questions.
+# **Time** about 3 hours, 70 minutes of it for the exercises. **Points** 16 for four exercises, 12 for four questions.
 # **Prerequisites** PyTorch tensors and `autograd`, convolutional networks, softmax.
 # **Paper** K. Simonyan, A. Vedaldi, A. Zisserman, *Deep Inside Convolutional Networks: Visualising Image
 # Classification Models and Saliency Maps*, 2014, [arXiv:1312.6034](https://arxiv.org/abs/1312.6034).
@@ -40,13 +40,15 @@
 import math
 
 import torch
+from IPython.display import display
 from torch import nn
 from torch.nn import functional as F
 
 from helpers import graphcut, plots
 from helpers.checks import saliency as checks
 from helpers.models import load_model
-from helpers.pictures import example_pictures, mistakes, picture_book
+from helpers.pictures import example_pictures, mistakes, own_pictures, picture_book
+from helpers.progress import progress
 from helpers.writeup import save_figure
 
 model = load_model()
@@ -298,8 +300,10 @@ for image in pictures.images[[0, 4]]:
 plots.panels(rows, heads=["picture", "best score", "second best", "middle", "worst"], title="One picture, four labels")
 
 # %% [markdown]
-# What to see: the maps of one row share one scale. Absent classes have maps too, often as bright as that of the right one,
-# and they light up much the same region. The parts that speak **for** one class speak **against** another, and the
+# What to see: the maps of one row share one scale. Absent classes have maps too. On the picture book they are about as
+# bright as that of the right one; on SqueezeNet they get darker with the rank, and nearly black for the worst, since it
+# ends in a ReLU for each class, which passes no slope where its input is negative (assignment 2, section 2.3). Those that
+# you can see light up much the same region. The parts that speak **for** one class speak **against** another, and the
 # absolute value hides which of the two. A saliency map says *where* the network is sensitive. It is a weak witness for
 # *which class* it sees there. Assignment 2 has a method that separates classes better.
 #
@@ -331,6 +335,10 @@ plots.panels(
 )
 
 # %% [markdown]
+# What to see: the maps of the true and of the predicted label lie on much the same pixels, and neither tells the mistake.
+# The last column shows why: the slopes of the two scores nearly cancel (read its scale), and what is left is grain of
+# both signs, side by side. So "which pixels made the mistake" has no answer here that a person could use.
+#
 # ## 1.4 Score, probability or log-probability?
 #
 # The paper differentiates the score $s_y$. Why not the probability, which is what you read off in the end? With the softmax
@@ -518,9 +526,11 @@ plots.panels(
 #
 # ## 1.6 SmoothGrad
 #
-# Gradients are grainy because a ReLU network is piecewise linear: a tiny step crosses into another linear piece with another
-# slope. SmoothGrad asks many noisy copies of the image, and averages **the gradients** (not the images, and not their
-# absolute values):
+# Why are gradients grainy? One reason, as Smilkov and others suppose: a ReLU network is piecewise linear, so that a tiny
+# step may cross into another linear piece with another slope. This tells why the map changes from image to image. That it
+# jumps from pixel to pixel has other reasons as well: strides and max pooling treat neighbouring pixels unlike.
+# SmoothGrad asks many noisy copies of the image, and averages **the gradients** (not the images, and not their absolute
+# values):
 #
 # $$\hat g = \frac{1}{S} \sum_{k=1}^{S} \frac{\partial s_y}{\partial x}\Big|_{x + \varepsilon_k},
 # \qquad \varepsilon_k \sim \mathcal N(0, \sigma^2) .$$
@@ -641,7 +651,7 @@ def judge(part, got, want, given):
 strengths = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 unit = torch.randn(16, *pictures.images[:3].shape, generator=torch.Generator().manual_seed(0)).to(pictures.images)
 columns = []
-for sigma in strengths:
+for sigma in progress(strengths, "averaging", "strength"):
     mean = smooth_grad(pictures.images[:3], predictions[:3], model, sigma * unit)
     columns.append([plots.unsigned(gradient.abs().amax(dim=0)) for gradient in mean])
 plots.panels(
@@ -678,7 +688,8 @@ plots.panels(
 
 # %% [markdown]
 # What to see: at 0.01 the picture is black to your eyes, yet the map is not zero. The network still answers, and every answer
-# has a slope: this is the map of a black picture. As the object comes into sight the map moves onto it, and there is a factor
+# has a slope: this is nearly the map of a black picture. (Nearly: on the hay, SqueezeNet's map has a line at the height of
+# the horizon. A network need not see what you do.) As the object comes into sight the map moves onto it, and there is a factor
 # at which the slopes are steepest, near which the prediction changes. A ReLU network without biases would not mind the
 # factor: its scores would be proportional to it, and its gradient the same for all of them. What moves the map here are the
 # biases, and the mean that the first layer subtracts.
@@ -852,36 +863,36 @@ side = scenes.images.shape[-1]
 middle = (side // 4, side // 4, 3 * side // 4, 3 * side // 4)
 
 
-def mean_overlap(boxes):
-    return sum(map(overlap, boxes, true_boxes)) / len(true_boxes)
+def overlaps(boxes):
+    return list(map(overlap, boxes, true_boxes))
 
 
 boxes = {
-    f"top {100 * fraction:g} %": mean_overlap([saliency_box(m, fraction) for m in maps])
+    f"top {100 * fraction:g} %": overlaps([saliency_box(m, fraction) for m in maps])
     for fraction in (0.005, 0.01, 0.02, 0.05, 0.1, 0.3)
 }
-found = [graphcut.segment(image, m) for image, m in zip(scenes.images, maps)]
+found = [graphcut.segment(image, m) for image, m in progress(list(zip(scenes.images, maps)), "cutting", "scene")]
 brightest = [m >= m.flatten().sort(descending=True).values[mask.sum()] for m, mask in zip(maps, scenes.masks)]
 
 
-def mean_iou(masks):
-    return sum(map(graphcut.intersection_over_union, masks, scenes.masks)) / len(scenes)
+def ious(masks):
+    return list(map(graphcut.intersection_over_union, masks, scenes.masks))
 
 
 places = torch.linspace(-1, 1, side) ** 2
 blob = torch.exp(-2 * (places[:, None] + places))
-from_blob = [graphcut.segment(image, blob) for image in scenes.images]
+from_blob = [graphcut.segment(image, blob) for image in progress(scenes.images, "cutting", "scene")]
 
 plots.bars(
     {
-        "box against true box": boxes | {"middle of the picture": mean_overlap([middle] * len(scenes))},
+        "box against true box": boxes | {"middle of the picture": overlaps([middle] * len(scenes))},
         "mask against true mask": {
-            "brightest pixels": mean_iou(brightest),
-            "graph cut": mean_iou(found),
-            "graph cut from a blob": mean_iou(from_blob),
+            "brightest pixels": ious(brightest),
+            "graph cut": ious(found),
+            "graph cut from a blob": ious(from_blob),
         },
     },
-    ylabel=f"mean IoU on {len(scenes)} scenes. Grey: without any network",
+    ylabel=f"mean IoU on {len(scenes)} scenes, with its 95 % bootstrap interval. Grey: without any network",
     highlight=["graph cut", "brightest pixels", *boxes],
 )
 
@@ -910,8 +921,7 @@ else:
 # %% [markdown]
 # ## 1.10 Ten examples
 #
-# Two or three chosen pictures prove little. Here are ten, unchosen. Then try your own: `picture_book(10, seed=...)` draws
-# others, and `helpers.pictures.read_photograph("my_photo.jpg", model.input_size)` reads a photograph of yours.
+# Two or three chosen pictures prove little. Here are ten that nobody has chosen. After them come ten of yours.
 
 # %% figure="ten"
 ten = example_pictures(model, 10)
@@ -924,6 +934,50 @@ shown = [
 ]
 drawn = [plots.unsigned(saliency_map) for saliency_map in maps]
 plots.panels([shown[:5], drawn[:5], shown[5:], drawn[5:]])
+
+# %% [markdown]
+# What to see: count for yourself on how many of the ten the brightest region is the object, and on how many a part of the
+# background is as bright. A picture chosen for a page like this one is seldom the worst of ten.
+#
+# ### Ten pictures of your own
+#
+# Put ten pictures into a folder `my_pictures` beside this notebook (in Colab, the cell asks for them), among them some
+# that you expect to be hard: an object at the border, two objects, a drawing, a thing that the network has no class for.
+# If your network is the picture book's, scenes do: `picture_book(10, seed=...)` with a seed of yours, the numbers of
+# your birthday for instance, in place of `own_pictures(model)`.
+#
+# Before you run the cell, write down for each picture what the network will say, and where its map will be bright. Then
+# report: how often was your guess of the **answer** right, how often your guess of the **place**? Name one picture whose
+# map surprised you, with what you see in it. Give one explanation of the surprise, and an experiment that could show the
+# explanation to be wrong.
+
+# %% local
+own = own_pictures(model)
+if own:
+    own_maps = compute_saliency_maps(own.images, own.labels, model)
+    own_shown = [
+        plots.picture(x, f"{name}:\n{model.classes[c]}") for x, name, c in zip(own.images, own.names, own.labels)
+    ]
+    own_drawn = list(map(plots.unsigned, own_maps))
+    rows = [row[i : i + 5] for i in range(0, len(own), 5) for row in (own_shown, own_drawn)]
+    display(plots.panels(rows))
+
+# %% [markdown] question="q_own" points=3 words=150
+# ### BEGIN SOLUTION
+# **Model answer.** (One of many.) Ten photographs from my kitchen and my street, SqueezeNet. I had guessed seven of
+# the ten answers and six of the ten places. The surprise: a cup on a newspaper. The network says "cup" with a large
+# probability, and the brightest pixels lie on a headline at the side. My explanation: the map shows steep slopes and not
+# evidence, and letters have strong edges, to which early layers answer whatever the class. If so, the headline must be
+# bright as well in the map of another class, and covering it must lower the score of "cup" less than covering the handle
+# does, by a patch of the same size and colour. If covering the headline lowers the score more, my explanation is wrong,
+# and the network uses newspapers to recognise cups.
+#
+# **Rubric.**
+# - 1 point: ten pictures, with both counts: guesses of the answer **and** of the place that came true.
+# - 1 point: one picture with what its map shows, told so that a reader can look for it, **and** an explanation that speaks
+#   of slopes, of the class asked for, or of what the network was trained on.
+# - 1 point: an experiment with a control, **and** the outcome that would speak against the explanation.
+# ### END SOLUTION
 
 # %% [markdown]
 # ## 1.11 Doubt
@@ -959,14 +1013,14 @@ def middle_blob(images):
 
 
 def measures(maps, masks):
-    """Return the mean pointing, energy and IoU of maps (N, H, W) against masks (N, H, W)."""
-    pointing, energy, iou = 0, 0, 0
+    """Return pointing, energy and IoU of maps (N, H, W) against masks (N, H, W), a list of N numbers each."""
+    pointing, energy, iou = [], [], []
     for values, mask in zip(maps, masks):
         brightest = values >= values.flatten().sort(descending=True).values[mask.sum() - 1]
-        pointing += mask.flatten()[values.argmax()].item()
-        energy += (values[mask].sum() / values.sum()).item()
-        iou += graphcut.intersection_over_union(brightest, mask)
-    return {"pointing": pointing / len(maps), "energy": energy / len(maps), "IoU": iou / len(maps)}
+        pointing.append(mask.flatten()[values.argmax()].item())
+        energy.append((values[mask].sum() / values.sum()).item())
+        iou.append(graphcut.intersection_over_union(brightest, mask))
+    return {"pointing": pointing, "energy": energy, "IoU": iou}
 
 
 # %% figure="doubt"
@@ -984,7 +1038,7 @@ contenders = {
 results = {name: measures(maps, trial.masks) for name, maps in contenders.items()}
 plots.bars(
     {measure: {name: result[measure] for name, result in results.items()} for measure in ("pointing", "energy", "IoU")},
-    ylabel="mean over 100 scenes",
+    ylabel="mean over 100 scenes, with its 95 % bootstrap interval",
     title="Grey: maps that have never seen a network",
     highlight=["saliency", "SmoothGrad"],
     size=(9, 3),
@@ -992,12 +1046,53 @@ plots.bars(
 
 # %% [markdown]
 # What to see: noise shows what chance gives. The blob and the edges, which know nothing about the network, come far above it,
-# and their product comes close to saliency in IoU and **beats it in energy**. So a high number, or a convincing picture, is
+# and their product comes close to saliency in IoU and **beats it in energy**. The thin lines are intervals: with 100 other
+# scenes, the mean would mostly lie in there. Where two of them overlap widely, do not rank. So a high number, or a convincing picture, is
 # no evidence for the network until you know what such a baseline gets. Nor is a mask the truth about the network: it says
 # where the object is, not what the network uses. A faithful map of a network that reads the background would score badly
 # here, and rightly so.
 #
-# What would be evidence? A map must *change* when the network changes, and it must find a cue that you planted yourself.
+# What would be evidence? Change **what the network computes**, and the map must change: give layers random weights, or
+# train on other labels (Adebayo and others, below, do both). Plant a cue yourself, and the map must find it. Mind the
+# words "what it computes". Two networks with other weights that give the same scores for all images should have the same
+# maps; and a score may change for all classes alike, and its map with it, while no probability changes (Srinivas and
+# Fleuret, below).
+#
+# ### Another network, the same scenes
+#
+# Here is a network that computes something else. It has the same layers as `book`, and was trained **adversarially**: on
+# pictures that an attack had made hard for it (assignment 3). Both name these scenes right. Ask both the same question.
+#
+# **Predict first:** will the maps of the robust network be the same, fainter, or in other places?
+
+# %% figure="robust"
+robust = load_model("picturebook-robust", device="cpu")
+five = trial[:5]
+maps_of = {
+    name: compute_saliency_maps(trial.images, trial.labels, network)
+    for name, network in {"standard": book, "robust": robust}.items()
+}
+for name, maps in maps_of.items():
+    found = {measure: sum(values) / len(trial) for measure, values in measures(maps, trial.masks).items()}
+    print(
+        f"{name:9}", "   ".join(f"{measure} {value:.2f}" for measure, value in found.items()), "   mean of 100 scenes"
+    )
+plots.panels(
+    [
+        list(map(plots.picture, five.images, five.names)),
+        *([plots.unsigned(m) for m in maps[:5]] for maps in maps_of.values()),
+    ],
+    names=["picture", *maps_of],
+)
+
+# %% [markdown]
+# What to see: the two networks name the same scenes right, and their maps differ. The robust network's leave out the small
+# things beside the object: look at the flower, where the standard one is brightest on a ring of the background. On the
+# object they are grainy, too. The printed means say the same in a smaller voice: a little more energy on the object, a
+# little higher IoU, and for pointing the bootstrap intervals overlap (0.78 to 0.91 against 0.85 to 0.96). So the map does
+# change with the network, as it should, and part of what looked like a property of the method was a property of the
+# **training**. With larger networks the difference is more striking (Tsipras and others 2019). It makes no map more
+# faithful: each shows the slopes of its own network. And these are two networks, one of each kind.
 #
 # ## 1.12 Three claims to judge
 #
@@ -1099,6 +1194,8 @@ plots.bars(
 #   a single probability.
 # - Adebayo and others 2018, *Sanity Checks for Saliency Maps*, [arXiv:1810.03292](https://arxiv.org/abs/1810.03292): section 3,
 #   and the edge detector in section 5.
+# - Tsipras and others 2019, *Robustness May Be at Odds with Accuracy*, [arXiv:1805.12152](https://arxiv.org/abs/1805.12152):
+#   what a robust network's gradients look like.
 # - Boykov, Jolly 2001, *Interactive Graph Cuts for Optimal Boundary & Region Segmentation of Objects in N-D Images*: the graph
 #   of section 1.8.
 

@@ -52,6 +52,7 @@ from helpers import plots
 from helpers.checks import gradcam as checks
 from helpers.models import load_model
 from helpers.pictures import example_pictures, picture_book, picture_pairs
+from helpers.progress import progress
 from helpers.writeup import save_figure
 
 model = load_model()
@@ -65,9 +66,8 @@ for name, row, order in zip(pictures.names, scores, ranking):
     best, second = (f"{model.classes[c]} {row[c]:.1f}" for c in order[:2])
     print(f"  label {name:18} best scores: {best}, {second}")
 
-book = load_model(
-    "picturebook", device="cpu"
-)  # drawn scenes have exact masks: what is measured below, is measured on them
+# Drawn scenes have exact masks: what is measured below, is measured on them.
+book = load_model("picturebook", device="cpu")
 
 # %% [markdown]
 # The conventions are those of assignment 1: pixels in [0, 1] go in, unnormalised scores come out, and the model is
@@ -176,13 +176,15 @@ print("the scores are as they were:", torch.equal(toy(image), before))
 # Here $[\,\cdot\,]$ is 1 where the statement holds, and 0 elsewhere. Why both? Follow the chain rule from the score
 # down to one pixel: the gradient is a sum over all **paths** through the network, and each path contributes the product
 # of the weights along it. The first mask drops the paths through neurons that were silent, and this is exact: those
-# paths do not exist for this image. A negative $R^{\text{out}}$ at a neuron says "more of this neuron, less score". The
-# gradient adds such neurons to those that speak for the class, and the two sorts cancel in an irregular pattern, pixel
-# by pixel. Guided backprop drops them at every ReLU, so that what reaches the pixels has passed **only through active
-# neurons that raise the score**.
+# paths do not exist for this image. For the gradient, a negative $R^{\text{out}}$ at a neuron says "more of this neuron,
+# less score". The gradient adds such neurons to those that speak for the class, and the two sorts cancel in an irregular
+# pattern, pixel by pixel. Guided backprop drops whatever arrives negative. At the **last** ReLU what arrives is the
+# derivative of the score, and only neurons that raise it are let through.
 #
-# The price: the result is the gradient of no function any more. No small change of the image is described by it.
-# Remember this when you see the picture. By hand, for a single layer of six neurons:
+# The price: below the last ReLU, what arrives is a derivative no longer. Its sign need not tell whether a neuron raises
+# the score; you will count how often it does. The result at the pixels is the gradient of no function, and no small
+# change of the image is described by it. Remember this when you see the picture. By hand, for a single layer of six
+# neurons:
 
 # %%
 inputs = torch.tensor([1.0, 2.0, -1.0, -3.0, 0.5, 4.0])
@@ -390,10 +392,55 @@ for image, order in zip(pictures.images[1:4], ranking[1:4]):
 plots.panels(rows, heads=["picture", "guided, best", "guided, second", "gradient, best", "gradient, second"])
 
 # %% [markdown]
-# What to see: guided backprop hardly changes when you ask about another class, to the eye and by the number. The
-# gradients differ, on the picture book even in sign. In dropping what speaks against the class, guided backprop has
-# dropped most of what tells one class from another: edges come through whatever the question. It shows **what the
-# network saw**, well drawn, and not **why it said so**.
+# What to see: guided backprop hardly changes when you ask about another class, to the eye and by the number: 0.98 or more
+# on both networks. The gradients are less alike. On SqueezeNet their correlation is mostly 0.7 to 0.9. On the picture book
+# it is negative, and part of this is arithmetic: the scores of ten classes were trained against one another through the
+# softmax, so that what raises the best one lowers the others.
+#
+# Why is guided backprop so blind to the class? Does it not drop all neurons that speak against it? Count. Behind each ReLU
+# stands a `Watch` below, which notes what arrives on the way back: once the true derivative of the score, once the signal
+# of your guided backprop. Among the active neurons, the first column tells which share of those that **are let
+# through** does not raise the score; the second one, which share of those that **do** raise it is dropped.
+#
+# **Predict first:** what stands in the row of the last ReLU? And in that of the first?
+
+
+# %%
+class Watch(nn.Module):
+    """Hands on what it is given, and notes which values were positive and what arrived at them on the way back."""
+
+    def forward(self, x):
+        if x.requires_grad:
+            x.register_hook(lambda signal: noted.append((x.detach() > 0, signal.detach())))
+        return x
+
+
+watched = copy.deepcopy(model)
+for parent in list(watched.modules()):
+    for name, child in list(parent.named_children()):
+        if isinstance(child, nn.ReLU):
+            setattr(parent, name, nn.Sequential(child, Watch()))
+
+noted = []  # by Watch, from the last ReLU to the first
+score_gradient(pictures.images, predictions, watched)
+derivatives, noted = noted, []
+guided_backprop(pictures.images, predictions, watched)
+wrongly_passed, wrongly_dropped = [], []
+for (active, slope), (_, signal) in zip(derivatives, noted, strict=True):
+    passed, raises = active & (signal > 0), active & (slope > 0)
+    wrongly_passed.append((passed & ~raises).sum().item() / passed.sum().item())
+    wrongly_dropped.append((raises & ~passed).sum().item() / raises.sum().item())
+print("ReLU, from the score down    let through, though they do not raise it    dropped, though they raise it")
+for number, shares in enumerate(zip(wrongly_passed, wrongly_dropped)):
+    print(f"{len(derivatives) - number:25}    {shares[0]:39.0%}    {shares[1]:29.0%}")
+
+# %% [markdown]
+# At the last ReLU guided backprop makes no such mistake (in SqueezeNet, at the last three). Nearly each layer below makes more of them, and at the first ReLUs the
+# sign of its signal tells next to nothing: about half of what is let through does not raise the score, as if a coin
+# had been tossed. So the choice of the class is soon forgotten on the way down. What remains is which neurons were
+# active, and how strongly they are connected, and this is the same for every class: edges come through whatever the
+# question (Nie and others 2018, Sixt and others 2020 prove it for many layers). Guided backprop shows **what the network
+# saw**, well drawn, and not **why it said so**.
 #
 # ## 2.3 From pixels to feature maps
 #
@@ -663,7 +710,7 @@ print("sizes of the maps:", ", ".join(f"{height} x {width}" for height, width in
 
 # %% figure="layers"
 images, labels = pictures.images[:4], predictions[:4]
-columns = [grad_cam(images, labels, model, layer) for layer in layers.values()]
+columns = [grad_cam(images, labels, model, layer) for layer in progress(layers.values(), "asking", "layer")]
 plots.panels(
     [
         [plots.picture(image, model.classes[label]), *map(plots.unsigned, maps)]
@@ -674,7 +721,7 @@ plots.panels(
 
 # %% [markdown]
 # What to see: from left to right the maps lose detail and gain meaning. At the first layer you see an edge image of the
-# whole picture. At the last one, a blob on the object. On the picture book, the layer before the last is a good
+# whole picture, or, of a meadow, little more than noise. At the last one, a blob on the object. On the picture book, the layer before the last is a good
 # compromise; in SqueezeNet, the early maps even light up at the border of the picture and on the wood behind the hay.
 # The scales grow from left to right, but do not compare them: $\alpha_k$ is a mean over the places, and one place of
 # 4096 has less say than one of 64.
@@ -926,12 +973,12 @@ plots.panels(rows, heads=["asked for", *methods], title="Orange: the object that
 
 # %% figure="energy"
 shares = {
-    name: torch.cat([share_on_asked(method, pairs, asked) for asked in (0, 1)]).mean().item()
+    name: torch.stack([share_on_asked(method, pairs, asked) for asked in (0, 1)]).mean(dim=0).tolist()
     for name, method in methods.items()
 }
 plots.bars(
     {"energy on the asked object": shares | {"no idea": 0.5}},
-    ylabel=f"share of the energy on the two objects, mean over {len(pairs)} scenes",
+    ylabel=f"share of the energy on the two objects, mean over {len(pairs)} scenes, with its 95 % bootstrap interval",
     highlight=list(methods),
     size=(6, 2.4),
 )
@@ -1092,8 +1139,10 @@ for name, value in {"black": 0.0, "mid grey": 0.5}.items():
     baseline = images.new_full((1, 1, 1, 1), value)
     with torch.no_grad():
         gain = (model(images) - model(baseline.expand_as(images))).gather(1, labels[:, None])[:, 0]
-    sums = [integrated_gradients(images, labels, model, baseline, m).sum(dim=(1, 2, 3)) for m in numbers]
-    gaps[name] = [((total - gain) / gain).abs().mean().item() for total in sums]
+    gaps[name] = []
+    for m in progress(numbers, f"integrating from {name}", "number of steps"):
+        total = integrated_gradients(images, labels, model, baseline, m).sum(dim=(1, 2, 3))
+        gaps[name].append(((total - gain) / gain).abs().mean().item())
 plots.lines(
     numbers,
     gaps,
@@ -1118,7 +1167,10 @@ images, labels = pictures.images[:3], predictions[:3]
 blurred = F.interpolate(F.adaptive_avg_pool2d(images, 8), size=images.shape[2:], mode="bilinear", align_corners=False)
 colours = {"black": 0.0, "mid grey": 0.5, "white": 1.0}
 baselines = {name: images.new_full((1, 1, 1, 1), value) for name, value in colours.items()} | {"blurred": blurred}
-columns = [integrated_gradients(images, labels, model, baseline, 32) for baseline in baselines.values()]
+columns = [
+    integrated_gradients(images, labels, model, baseline, 32)
+    for baseline in progress(baselines.values(), "integrating", "baseline")
+]
 plots.panels(
     [
         [plots.picture(image, model.classes[label]), *(plots.signed(values.sum(dim=0)) for values in results)]
@@ -1247,7 +1299,10 @@ settings = {
     "white": (side // 5, 1.0),
     "grey, small": (side // 10, 0.5),
 }
-columns = [occlusion_map(images, labels, model, patch, side // 10, fill) for patch, fill in settings.values()]
+columns = [
+    occlusion_map(images, labels, model, patch, side // 10, fill)
+    for patch, fill in progress(settings.values(), "covering", "window")
+]
 corner = images.clone()
 corner[:, :, : side // 5, : side // 5] = 0.5
 plots.panels(
@@ -1273,7 +1328,11 @@ plots.panels(
 # between the energy in each window and the drop; the third is the share of energy on the object. As in assignment 1, a
 # blob and noise take part, which know nothing of the network, and here the true **mask** as well.
 #
-# **Predict first:** how well will the mask do in the first measure?
+# A judge may be partial. Integrated gradients from a grey baseline ask what becomes of the score when the picture turns
+# grey, and a judge that covers by grey asks much the same. So let there be two judges, one with grey and one with white
+# windows, and integrated gradients from either baseline.
+#
+# **Predict first:** how well will the mask do in the first measure? Will each judge prefer its own baseline?
 
 # %%
 trial = picture_book(30, seed=12)
@@ -1287,47 +1346,62 @@ def middle_blob(images):
     return torch.exp(-2 * (rows**2 + columns**2)).expand(len(images), height, width)
 
 
-def measures(maps, drops):
-    """Return three mean scores of maps (N, H, W), given the drops (N, rows, columns) of the occlusion windows."""
+def agreement(maps, drops):
+    """Return how maps (N, H, W) agree with the drops (N, rows, columns) of the occlusion windows: two tensors (N,).
+
+    The drop of the window a map points to, as a share of the largest drop; the correlation of energy and drop.
+    """
     energy = F.avg_pool2d(maps[:, None], PATCH, STRIDE).flatten(1)  # of each window
     drops = drops.flatten(1)
-    pointed = drops.gather(1, energy.argmax(dim=1, keepdim=True))
+    pointed = drops.gather(1, energy.argmax(dim=1, keepdim=True))[:, 0] / drops.amax(dim=1)
     centred = [values - values.mean(dim=1, keepdim=True) for values in (energy, drops)]
-    inside = (maps * trial.masks).sum(dim=(1, 2)) / maps.sum(dim=(1, 2))
-    return {
-        "drop where it points": (pointed.sum() / drops.amax(dim=1).sum()).item(),
-        "correlation with drops": F.cosine_similarity(*centred).mean().item(),
-        "energy on the object": inside.mean().item(),
-    }
+    return pointed, F.cosine_similarity(*centred)
 
 
 # %% figure="contest"
 images, labels, size = trial.images, trial.labels, trial.images.shape[2:]
-grey = torch.full((1, 1, 1, 1), 0.5)
+fills = {"grey": 0.5, "white": 1.0}
+ways = {
+    f"integrated gradients, {name}": integrated_gradients(images, labels, book, torch.full((1, 1, 1, 1), fill), 32)
+    for name, fill in progress(fills.items(), "integrating", "baseline")
+}
 contenders = {
     "noise": torch.rand(trial.masks.shape, generator=torch.Generator().manual_seed(0)),
     "blob in the middle": middle_blob(images),
     "true mask": trial.masks.float(),
     **{name: strength(method(images, labels, book), size) for name, method in methods.items()},
-    "integrated gradients": strength(integrated_gradients(images, labels, book, grey, 32), size),
+    **{name: strength(values, size) for name, values in ways.items()},
 }
-drops = occlusion_map(images, labels, book, PATCH, STRIDE, 0.5)
-results = {name: measures(maps, drops) for name, maps in contenders.items()}
+groups = {}
+for name, fill in progress(fills.items(), "covering", "fill"):
+    drops = occlusion_map(images, labels, book, PATCH, STRIDE, fill)
+    found = {contender: agreement(maps, drops) for contender, maps in contenders.items()}
+    groups[f"drop where it points,\n{name} windows"] = {
+        contender: both[0].tolist() for contender, both in found.items()
+    }
+    groups[f"correlation with drops,\n{name} windows"] = {
+        contender: both[1].tolist() for contender, both in found.items()
+    }
+groups["energy\non the object"] = {
+    name: ((maps * trial.masks).sum(dim=(1, 2)) / maps.sum(dim=(1, 2))).tolist() for name, maps in contenders.items()
+}
 plots.bars(
-    {measure: {name: result[measure] for name, result in results.items()} for measure in results["noise"]},
-    ylabel=f"mean over {len(trial)} scenes",
+    groups,
+    ylabel=f"mean over {len(trial)} scenes, with its 95 % bootstrap interval",
     title="Grey: maps that have never seen the network",
-    highlight=[*methods, "integrated gradients"],
-    size=(10, 3),
+    highlight=[*methods, *ways],
+    size=(15, 3.4),
 )
 
 # %% [markdown]
-# What to see: first the mask. Pointing at the object scores only half: the middle of the object is not where the
-# network decides. Guided backprop, Guided Grad-CAM and integrated gradients find the place far better. Grad-CAM, best
-# at telling classes apart, points no better than the plain gradient: with 8 x 8 places, each of which sees most of the
-# picture, it cannot. And the third measure would have told you another story: it ranks a map by how well it draws the
-# object, and gives the mask full marks. **Choose the measure before you look at the result**, and ask what it rewards.
-# This one rewards finding a window of 12 pixels whose covering by grey hurts, no more.
+# What to see: first the mask. Pointing at the object scores half or less: the middle of the object is not where the
+# network decides. Guided backprop, Guided Grad-CAM and integrated gradients find the place far better than the plain
+# gradient; among these three no rank is safe, their intervals overlap. Of partiality there is little to see: integrated
+# gradients from either baseline do equally well before both judges. But the judge does matter for Grad-CAM against the
+# plain gradient: with grey windows it points no better, with white ones a little better, within the intervals. The last
+# measure would have told you another story: it ranks a map by how well it draws the object, and gives the mask full marks.
+# **Choose the measure before you look at the result**, let more than one judge speak, and ask what each rewards. These two
+# reward finding a window of 12 pixels whose covering by one colour hurts one network, no more.
 #
 # ## 2.9 Captum
 #
@@ -1439,7 +1513,7 @@ def neuron_row(image, label):
 
 
 plots.panels(
-    [neuron_row(pictures.images[i : i + 1], predictions[i : i + 1]) for i in range(3)],
+    [neuron_row(pictures.images[i : i + 1], predictions[i : i + 1]) for i in progress(range(3), "asking", "picture")],
     heads=["picture", "Grad-CAM", "conductance", "best channel", "one neuron"],
 ) if attr else print("This figure needs Captum.")
 
@@ -1583,8 +1657,10 @@ plots.panels(
 #   three rules.
 # - Nie, Zhang, Patel 2018, *A Theoretical Explanation for Perplexing Behaviors of Backpropagation-based
 #   Visualizations*, [arXiv:1805.07039](https://arxiv.org/abs/1805.07039): why guided backprop recovers the image.
-# - Sundararajan, Taly, Yan 2017, [arXiv:1703.01365](https://arxiv.org/abs/1703.01365): sections 2 and 3 on axioms and
-#   path methods.
+# - Sixt, Granz, Landgraf 2020, *When Explanations Lie: Why Many Modified BP Attributions Fail*,
+#   [arXiv:1912.09818](https://arxiv.org/abs/1912.09818): why such rules forget the upper layers.
+# - Sundararajan, Taly, Yan 2017, [arXiv:1703.01365](https://arxiv.org/abs/1703.01365): section 2 on two axioms, section
+#   3 on the method; *Uniqueness of Integrated Gradients*, which follows, on other paths.
 # - Sturmfels, Lundberg, Lee 2020, *Visualizing the Impact of Feature Attribution Baselines*,
 #   [doi:10.23915/distill.00022](https://doi.org/10.23915/distill.00022).
 # - Zeiler, Fergus 2014, *Visualizing and Understanding Convolutional Networks*,

@@ -22,7 +22,7 @@
 # - **steer** the ascent with jitter, blur and clamping, and vary one choice at a time;
 # - **judge** drawings with another network, and look at hidden channels in the same way.
 #
-# **Time** about 3 hours, 55 minutes of it for the exercises. **Points** 12 for three exercises, 12 for four questions.
+# **Time** about 3 hours, 55 minutes of it for the exercises. **Points** 12 for three exercises, 15 for five questions.
 # **Prerequisites** assignment 1 (gradients with respect to pixels), assignment 2 (hooks) for the last exercise,
 # assignment 3 (fooling images, adversarial training) for sections 4.2 and 4.6. **Paper** K. Simonyan, A. Vedaldi, A.
 # Zisserman, *Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps*, 2014,
@@ -40,14 +40,15 @@
 
 # %% setup
 import torch
+from IPython.display import display
 from torch import nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from helpers import plots
 from helpers.checks import visualization as checks
 from helpers.models import load_model
-from helpers.pictures import example_pictures, picture_book
+from helpers.pictures import example_pictures, own_pictures, picture_book
+from helpers.progress import progress
 from helpers.synthesis import blur, clamp, cloud, jitter, normalised, random_offsets, squash, unsquash
 from helpers.writeup import save_figure
 
@@ -63,8 +64,8 @@ print("to be drawn:", ", ".join(model.classes[target] for target in targets))
 
 # %% [markdown]
 # As always, the model takes **pixels**: float tensors (N, 3, H, W) with values in [0, 1]. It is frozen: in this assignment the
-# weights stay as they are, and the image learns. All drawings of this page together take about a minute on the picture book, and
-# several with SqueezeNet on a CPU.
+# weights stay as they are, and the image learns. All drawings of this page together take a few minutes on the picture book, and
+# longer with SqueezeNet on a CPU; a bar tells how far each cell has got.
 #
 # ## 4.1 The picture of a class
 #
@@ -413,7 +414,7 @@ recipes = {
     "+ blur": dict(),
 }
 rows = []
-for target in tqdm(targets, desc="drawing", unit="class"):
+for target in progress(targets, "drawing", "class"):
     drawn = [draw(target, model, fresh(), **recipe) for recipe in recipes.values()]
     rows.append([plots.picture(image[0], judged(image, target)) for image in drawn])
 figure = plots.panels(rows, heads=list(recipes), names=[model.classes[target] for target in targets], width=2.2)
@@ -475,7 +476,7 @@ starts = {
     pictures.names[4]: pictures.images[4:5],
 }
 rows = [[plots.picture(start[0]) for start in starts.values()]]
-for target in tqdm(targets, desc="drawing", unit="class"):
+for target in progress(targets, "drawing", "class"):
     drawn = [draw(target, model, start) for start in starts.values()]
     rows.append([plots.picture(image[0], judged(image, target)) for image in drawn])
 plots.panels(rows, heads=list(starts), names=["start", *(model.classes[target] for target in targets)], width=1.6)
@@ -486,12 +487,50 @@ plots.panels(rows, heads=list(starts), names=["start", *(model.classes[target] f
 # thing as *the* picture of a class. $J$ has many tops, and you climb the one next to you. A drawing is one sample; look at several
 # before you say what a network wants to see.
 #
+# ### Ten starts of your own
+#
+# Put ten pictures into a folder `my_pictures` beside this notebook (in Colab, the cell asks for them; those of assignment
+# 1 will do), as unlike as you can find: a face, a wall, a text, a night, a drawing. If your network is the picture book's,
+# scenes do: `picture_book(10, seed=...)` with a seed of yours in place of `own_pictures(model)`. The cell climbs the same
+# class from each of them.
+#
+# Before you run it, write down from which starts the class will come out best, and what of each picture will stay. Then
+# report: from how many of the ten did the network name the result as the class, and on how many would **you**? In which
+# picture was something of yours used for a part of the object, and for which part? Name one thing that all good starts had
+# in common, and an experiment that could show that it is not the reason.
+
+# %% local
+own = own_pictures(model)
+own_drawn = [draw(targets[0], model, image[None]) for image in progress(own.images, "drawing", "picture")]
+if own_drawn:
+    above = list(map(plots.picture, own.images, own.names))
+    below = [plots.picture(image[0], judged(image, targets[0])) for image in own_drawn]
+    rows = [row[i : i + 5] for i in range(0, len(own), 5) for row in (above, below)]
+    display(plots.panels(rows, title=f"{model.classes[targets[0]]}, from ten starts"))
+
+# %% [markdown] question="q_own" points=3 words=150
+# ### BEGIN SOLUTION
+# **Model answer.** (One of many.) Ten photographs, SqueezeNet, gorilla. The network named all ten results gorilla, with
+# probabilities above 0.99; I recognise a face in six. I had expected the best result from a portrait. It came from a
+# coat hanging on a door: the dark collar became the brow, two buttons became eyes. In the portrait my own eyes were
+# kept and the rest was redrawn around them. From the page of text nothing came that I can name, though the network is as
+# sure as elsewhere. What the good starts shared: a large dark patch with a border. To test whether that is the reason, I
+# would start from grey with nothing but such a patch, and from the coat with its brightness inverted; and count on
+# several seeds of the jitter, since one drawing is one sample. If the inverted coat does as well, it was not the darkness.
+#
+# **Rubric.**
+# - 1 point: ten starts, with both counts: named by the network, **and** recognised by the student.
+# - 1 point: a part of the student's own picture that became a part of the object, told so that a reader can find it.
+# - 1 point: what the good starts shared, **and** an experiment that changes this alone and could come out against it.
+# ### END SOLUTION
+
+# %% [markdown]
 # ### How many steps, how long, and how much L2
 
 # %% figure="steps"
 counts = (5, 20, 80, 320)
 rows = []
-for target in tqdm(targets, desc="drawing", unit="class"):
+for target in progress(targets, "drawing", "class"):
     drawn = [draw(target, model, fresh(), steps=count) for count in counts]
     rows.append([plots.picture(image[0], judged(image, target)) for image in drawn])
 plots.panels(rows, heads=[f"{count} steps" for count in counts], names=[model.classes[target] for target in targets])
@@ -503,7 +542,7 @@ plots.panels(rows, heads=[f"{count} steps" for count in counts], names=[model.cl
 # %% figure="settings"
 lengths, strengths = (side / 104, side / 26, side / 6.5), (0, 4e-3, 4e-2, 4e-1)
 rows = []
-for length in tqdm(lengths, desc="drawing", unit="row"):
+for length in progress(lengths, "drawing", "row"):
     drawn = [draw(targets[0], model, fresh(), length=length, l2_reg=strength) for strength in strengths]
     rows.append([plots.picture(image[0], judged(image, targets[0])) for image in drawn])
 plots.panels(
@@ -563,7 +602,7 @@ ways = {
     "Adam, sigmoid": (lambda free: torch.optim.Adam(free, lr=0.1, maximize=True), True),
 }
 rows = []
-for target in tqdm(targets, desc="drawing", unit="class"):
+for target in progress(targets, "drawing", "class"):
     drawn = [optimised(target, fresh(), make, squashed) for make, squashed in ways.values()]
     rows.append([plots.picture(image[0], judged(image, target)) for image in drawn])
 plots.panels(rows, heads=list(ways), names=[model.classes[target] for target in targets])
@@ -592,7 +631,7 @@ objectives = {
     "probability": (nn.Sequential(model, nn.Softmax(dim=1)), 3e-4),
 }
 rows = []
-for network, l2_reg in tqdm(objectives.values(), desc="drawing", unit="row"):
+for network, l2_reg in progress(objectives.values(), "drawing", "row"):
     drawn = [(target, draw(target, network, fresh(seed), l2_reg=l2_reg)) for target in targets for seed in (0, 1)]
     rows.append([plots.picture(image[0], judged(image, target)) for target, image in drawn])
 plots.panels(
@@ -623,7 +662,7 @@ book = {
 def drawings(network, l2_reg=4e-3, seed=0):
     """Return one drawing for each class of the picture book, (10, 3, 64, 64)."""
     start = cloud(64, seed, cells=16)
-    classes = tqdm(range(10), desc="drawing", unit="class", leave=False)
+    classes = progress(range(10), "drawing", "class")
     return torch.cat([draw(target, network, start, seed=seed, l2_reg=l2_reg) for target in classes])
 
 
@@ -648,7 +687,8 @@ plots.panels(
 # What to see: ten things that anybody can name. The score draws more than one of many: two flowers, three trees, an umbrella
 # with three handles. Nobody has told it how many there should be.
 #
-# Now the same recipe and start for three networks. All three name nearly every scene of the picture book right:
+# Now the same recipe and start for three networks, one of each kind. All three name nearly every scene of the picture
+# book right:
 #
 # - the **standard** network has the architecture of the robust one, and was trained on clean and noisy scenes;
 # - the **vision transformer** (ViT) reads the picture in patches of 8 x 8 pixels, and compares each with all others;
@@ -831,15 +871,17 @@ def channel_picture(layer, channel, start, steps=50):
 convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
 depths = [round(share * (len(convolutions) - 1)) for share in (0, 0.35, 0.7, 1)]
 rows = []
-for depth in tqdm(depths, desc="drawing", unit="layer"):
+for depth in progress(depths, "drawing", "layer"):
     drawn = [channel_picture(convolutions[depth], channel, fresh()) for channel in range(6)]
     rows.append([plots.picture(image[0]) for image in drawn])
 names = [f"convolution\n{depth + 1} of {len(convolutions)}" for depth in depths]
 plots.panels(rows, heads=[f"channel {channel}" for channel in range(6)], names=names, width=1.25)
 
 # %% [markdown]
-# What to see: the first convolution likes colours and edges, the next ones stripes, dots and other textures, and objects, or parts that
-# go together, appear only near the end. One pattern fills the whole picture, since the mean runs over all places. On the picture
+# What to see: the first convolution likes colours: on the picture book its panels are flat. Stripes at the border of a panel
+# are the network's and not the class's: around the picture, a convolution reads zeros (its padding), so that a sharp edge
+# stands there already. The next layers like stripes, dots and other textures, and objects, or parts that go together,
+# appear only near the end. One pattern fills the whole picture, since the mean runs over all places. On the picture
 # book, one panel is black, and it is no mistake: what raises channel 3 of convolution 3 most is darkness. Objects of several
 # classes may share a channel. In SqueezeNet, the last convolution has one channel for each class: its channels 0 to 5 are fish.
 #
@@ -884,7 +926,9 @@ photo = len(model.classes) == 1000
 awake = pictures.images[4:5] if photo else picture_book(1, seed=5, size=192).images.to(device)
 depth = len(model.network.features)
 middle = 3 * depth // 4
-dreams = {f"layer {layers} of {depth}": dream(awake, layers) for layers in tqdm((middle, depth), desc="dreaming")}
+dreams = {
+    f"layer {layers} of {depth}": dream(awake, layers) for layers in progress((middle, depth), "dreaming", "layer")
+}
 plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake} | dreams).items()]], width=1.9)
 
 # %% [markdown]

@@ -335,7 +335,8 @@ saved_figure("03_fooling-fooled")
 # %% [markdown] question="q_fooling" points=5 words=220
 # ### BEGIN SOLUTION
 # **Model answer.** At most $n \cdot 0.01 \cdot 2/255 = 11.8$, when every value moves with the sign of its weight.
-# Random signs: $\sqrt n \cdot 0.01 \cdot 2/255 = 0.030$, smaller by $\sqrt n = 388$.
+# Random signs: $\sqrt n \cdot 0.01 \cdot 2/255 = 0.030$, smaller by $\sqrt n = 388$. (The score itself grows with $n$ as
+# well, so what counts is this ratio.)
 #
 # (1) is wrong. Tiny contributions add up only if each goes the right way. Random ones cancel. In the last column of
 # my figure, a random change as long as the fooling one leaves the answer alone. So the border to another class is
@@ -350,7 +351,7 @@ saved_figure("03_fooling-fooled")
 # what people see.
 #
 # What follows: measure robustness separately, with a strong attack. Where somebody gains by deceiving the network,
-# train it adversarially, which costs accuracy and time, or do not rely on it alone.
+# train it adversarially, which costs time and often accuracy, or do not rely on it alone.
 #
 # **Rubric.**
 # - 1 point: 11.8 and 0.03 (either may be off by rounding; "larger by $\sqrt n \approx 388$" counts for the second).
@@ -457,8 +458,8 @@ saved_figure("01_saliency-objects")
 # with the weights would pass. Later work found that uninformative maps do well, and that lower layers keep the scale
 # of their activations, so that some similarity is to be expected (Binder and others 2022, arXiv:2211.12486). I would
 # not sign "some existing saliency methods are independent both of the model and of the data generating process".
-# Guided backprop does change when the lowest layers are randomised; the authors say so themselves in a later version.
-# Weaker: some are insensitive to the upper layers, and their maps are dominated by the input.
+# Guided backprop does change when the lowest layers are randomised, as the paper's own cascade shows. Weaker: some are
+# insensitive to the upper layers, and their maps are dominated by the input.
 #
 # *Takeaways.* In notebook 2, guided backprop gave nearly the same picture for two classes (correlation above 0.9).
 # That is the same insensitivity, found without randomising anything. In notebook 1, a blob and an edge filter, which
@@ -472,7 +473,9 @@ saved_figure("01_saliency-objects")
 #   the same. Gradient and guided backprop stay; gradient times input, and integrated gradients from a fixed
 #   baseline, change.
 # - *Axiomatic Attribution*: gradients and guided backprop break sensitivity, DeepLIFT and LRP implementation
-#   invariance. Integrated gradients keep both, are complete, and are the only path method that is symmetric.
+#   invariance. Integrated gradients keep both and are complete. The paper claims that no other path method is symmetric;
+#   Lundstrom and others (2022, [arXiv:2202.11912](https://arxiv.org/abs/2202.11912)) contest the ground of such proofs,
+#   and a student who says so loses nothing.
 # - *Grad-CAM*: CAM without another head and without training. It finds objects from labels alone, and people name the
 #   class more often from Guided Grad-CAM than from guided backprop.
 # - *Clever Hans*: a classifier of horses reads a source tag in a corner; clustering many heat maps finds such tricks.

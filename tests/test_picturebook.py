@@ -274,10 +274,10 @@ def test_saved_weights_load_as_they_were_to_half_precision(tmp_path):
         assert torch.equal(again.state_dict()[key], value.half().float())
 
 
-def test_all_networks_together_take_two_megabytes_at_most():
+def test_all_networks_together_take_three_megabytes_at_most():
     files = sorted(networks.MODELS.glob("*.safetensors"))
     assert {file.stem for file in files} == set(NAMES)
-    assert sum(file.stat().st_size for file in files) <= 2_000_000
+    assert sum(file.stat().st_size for file in files) <= 3_000_000
 
 
 def test_the_readme_states_the_bytes_and_checksums_of_the_files():

@@ -1,11 +1,15 @@
 """The figures: what is drawn is what was given, with one look for one kind of map."""
 
+import html
+import io
+
 import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from helpers import plots
 
@@ -170,3 +174,99 @@ def test_a_missing_expected_picture_is_one_clear_line(tmp_path, monkeypatch, cap
 @pytest.mark.parametrize("values", [torch.zeros(3, 3), torch.full((3, 3), 1e-30), torch.eye(60)])
 def test_robust_top_is_never_zero(values):
     assert plots.robust_top(values) > 0
+
+
+def test_lines_differ_in_marker_and_dash_as_well_as_in_colour():
+    figure = plots.lines([1, 2], {name: [1, 2] for name in "abcd"}, xlabel="x", ylabel="y")
+    looks = [(line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines]
+    assert len({marker for marker, _ in looks}) == len({dash for _, dash in looks}) == 4
+
+
+def test_more_lines_than_can_be_told_apart_are_refused():
+    with pytest.raises(ValueError, match="found 5 curves, wanted at most 4"):
+        plots.lines([1], {name: [1] for name in "abcde"}, xlabel="x", ylabel="y")
+
+
+def test_several_runs_are_drawn_as_their_mean_in_a_band_from_lowest_to_highest():
+    (axes,) = plots.lines([0, 1], {"a": [[0, 2], [4, 2]], "b": [1, 1]}, xlabel="x", ylabel="y").axes
+    assert [list(line.get_ydata()) for line in axes.lines] == [[2, 2], [1, 1]]
+    (band,) = axes.collections
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices}
+    assert {(0, 0), (0, 4), (1, 2)} <= corners
+
+
+def test_a_bar_of_many_numbers_is_their_mean_with_its_interval():
+    figure = plots.bars({"group": {"many": [0.0, 1.0] * 50, "one": 0.25}}, ylabel="mean")
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [0.5, 0.25]
+    (whiskers,) = [lines for lines in axes.collections if len(lines.get_segments()) == 2]
+    (low, _), (high, _) = whiskers.get_segments()[0]
+    assert 0.38 < low < 0.42 and 0.58 < high < 0.62  # 0.5 +- 1.96 * 0.5 / sqrt(100)
+    (low, _), (high, _) = whiskers.get_segments()[1]
+    assert low == high == 0.25
+
+
+def ends_of_the_bar(panel):
+    bar = shown(panel).child_axes[0]
+    return [label.get_text() for label in bar.get_xticklabels()] if bar.axison else [bar.texts[0].get_text()]
+
+
+def test_the_ends_of_a_colour_bar_read_right():
+    assert ends_of_the_bar(plots.unsigned(torch.zeros(4, 4))) == ["0 everywhere"]
+    assert ends_of_the_bar(plots.signed(torch.zeros(3, 4, 4))) == ["0 everywhere"]
+    assert ends_of_the_bar(plots.unsigned(torch.zeros(4, 4), top=2.0)) == ["0", "2"]
+    assert ends_of_the_bar(plots.unsigned(torch.full((4, 4), 131.0))) == ["0", "130"]
+    assert ends_of_the_bar(plots.signed(torch.full((4, 4), 99.7))) == ["-100", "100"]
+    assert ends_of_the_bar(plots.unsigned(torch.full((4, 4), 0.00123))) == ["0", "0.0012"]
+
+
+def test_a_signed_map_of_zeros_is_white():
+    zeros = shown(plots.signed(torch.zeros(4, 4))).images[0]
+    assert zeros.norm(0.0) == 0.5
+
+
+def test_every_figure_says_in_words_what_it_shows():
+    grid = plots.panels(
+        [[plots.picture(IMAGE, "hay"), plots.unsigned(torch.zeros(4, 4))], [None, plots.signed(MAP, top=0.5)]],
+        heads=["one", "two"],
+        names=["first", ""],
+        title="All",
+    )
+    assert grid.alt == (
+        "All. Grid of 2 by 2 panels. Columns: one, two. first: picture, hay; map, 0 everywhere. "
+        "Row 2: nothing; map from -0.5 to 0.5."
+    )
+    lines = plots.lines([1, 2], {"a": [0.5, 0.25], "b": [[0, 1], [1, 2]]}, xlabel="size", ylabel="score")
+    assert lines.alt == "Lines of score against size. a: 0.5 at 1, 0.25 at 2. b: 0.5 at 1, 1.5 at 2."
+    bars = plots.bars({"left\nside": {"a": 0.5, "b": [0, 1]}}, ylabel="mean")
+    assert bars.alt == "Bars of mean. left side: a 0.50, b 0.50."
+    assert plots.matrix([[1, 0.25]], rows=["r"], columns=["a", "b"]).alt == "Table of numbers. r: a 1.00, b 0.25."
+
+
+def test_notebook_file_and_nbconvert_get_the_description():
+    figure = plots.panels([[plots.picture(IMAGE, 'a "quoted" <name>')]])
+    data, metadata = figure._repr_mimebundle_()
+    assert metadata["image/png"]["alt"] == data["text/plain"] == figure.alt
+    assert f'<img alt="{html.escape(figure.alt)}" src="data:image/png;base64,' in data["text/html"]
+    assert Image.open(io.BytesIO(data["image/png"])).info["Description"] == figure.alt
+
+
+def test_the_expected_picture_is_that_of_the_default_network_where_there_is_one(tmp_path, monkeypatch, capsys):
+    drawn = {name: plots.panels([[plots.picture(IMAGE, name)]]) for name in ("book", "photographs")}
+    monkeypatch.setattr(plots, "DATA", tmp_path)
+    monkeypatch.setenv("COURSE_ASSETS", str(tmp_path / "assets"))
+    for name, folder in {"book": "expected", "photographs": "assets/expected/squeezenet1_1"}.items():
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "01_saliency-maps.png").write_bytes(drawn[name]._repr_png_())
+    shown = {}
+    for model in ("squeezenet1_1", "picturebook", "vgg16"):
+        monkeypatch.setenv("COURSE_MODEL", model)
+        shown[model] = plots.expected_picture("01_saliency-maps").alt
+    assert shown == {
+        "squeezenet1_1": drawn["photographs"].alt,
+        "picturebook": drawn["book"].alt,
+        "vgg16": drawn["book"].alt,
+    }
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "Expected on squeezenet1_1, from the reference solution."
+    assert said[2].startswith("Expected on the picture book")

@@ -42,12 +42,16 @@ def check(_: Namespace) -> None:
 
 
 def figures(_: Namespace) -> None:
-    """Draw data/expected/*.png."""
+    """Draw data/expected/*.png, and where COURSE_ASSETS holds weights and photographs, those of the default network."""
     from helpers.course.release import figures
+    from helpers.models import DEFAULT
 
-    for page in pages():
-        for path in figures.draw(page):
-            print(f"drew {path.relative_to(COURSE)}")
+    drawn = [path for page in pages() for path in figures.draw(page)]
+    if assets := os.environ.get("COURSE_ASSETS"):
+        folder = Path(assets, "expected", DEFAULT)
+        drawn += [path for page in pages() for path in figures.draw(page, folder, DEFAULT)]
+    for path in drawn:
+        print(f"drew {os.path.relpath(path)}")
 
 
 def grade(options: Namespace) -> None:

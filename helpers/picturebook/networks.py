@@ -108,6 +108,8 @@ class SmallViT(nn.Module):
 
 ARCHITECTURES = {
     "picturebook": SmallCNN,
+    "picturebook-seed1": SmallCNN,
+    "picturebook-seed2": SmallCNN,
     "picturebook-robust": SmallCNN,
     "picturebook-stamped": SmallCNN,
     "picturebook-vit": SmallViT,

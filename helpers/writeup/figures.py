@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from IPython.display import Image
+from PIL.Image import open as open_picture
 
 from helpers.writeup import colab
 
@@ -43,7 +44,8 @@ def save_figure(figure: "Figure", name: str) -> "Figure":
             f"found {type(figure).__name__}, wanted a matplotlib Figure. Save the figure, not what is in it."
         )
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+    metadata = {"Software": None, "Description": getattr(figure, "alt", None)}
+    figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", metadata=metadata)
     path = figure_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.getvalue())
@@ -62,7 +64,11 @@ def saved_figure(name: str) -> "Image | MissingFigure":
     """Return the figure that `save_figure` saved under this name; a box that says where it is made, if it was not."""
     _parts(name)
     path = figure_path(name)
-    return Image(data=path.read_bytes(), format="png") if path.is_file() else MissingFigure(name)
+    if not path.is_file():
+        return MissingFigure(name)
+    with open_picture(path) as picture:
+        alt = picture.info.get("Description")
+    return Image(data=path.read_bytes(), format="png", alt=alt)
 
 
 class MissingFigure:

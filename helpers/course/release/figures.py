@@ -1,4 +1,4 @@
-"""The expected pictures: what the figure cells of a solved notebook draw on the picture book."""
+"""The expected pictures: what the figure cells of a solved notebook draw, on the picture book or another network."""
 
 import base64
 import os
@@ -13,8 +13,8 @@ from helpers import DATA
 from helpers.course.pages.cells import Page
 
 
-def draw(page: Page) -> list[Path]:
-    """Run the solved `page` on the picture book and write data/expected/<page>-<figure>.png.
+def draw(page: Page, folder: Path = DATA / "expected", model: str = "picturebook") -> list[Path]:
+    """Run the solved `page` with `model` as the default network and write <folder>/<page>-<figure>.png.
 
     Returns:
         The paths written.
@@ -34,17 +34,16 @@ def draw(page: Page) -> list[Path]:
     notebook = nbformat.v4.new_notebook(cells=cells)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        tqdm(total=len(cells), desc=f"drawing {page.name}", unit="cell") as bar,
+        tqdm(total=len(cells), desc=f"drawing {page.name} on {model}", unit="cell") as bar,
     ):
         client = NotebookClient(
             notebook,
-            timeout=600,
+            timeout=1800,
             kernel_name="python3",
             resources={"metadata": {"path": scratch}},
             on_cell_complete=lambda **_: bar.update(),
         )
-        client.execute(env=os.environ | {"COURSE_MODEL": "picturebook", "OMP_NUM_THREADS": "1"})
-    folder = DATA / "expected"
+        client.execute(env=os.environ | {"COURSE_MODEL": model, "OMP_NUM_THREADS": "1"})
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for cell in notebook.cells:

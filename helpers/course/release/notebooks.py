@@ -6,6 +6,7 @@ The solved notebook is what nbgrader calls the source version. The students' is 
 preprocessors, in memory, in the order of `nbgrader generate_assignment`, without a gradebook.
 """
 
+import base64
 import copy
 import difflib
 import json
@@ -25,9 +26,10 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 from nbgrader.preprocessors import ClearSolutions as NbgraderClearSolutions
+from PIL import Image
 from traitlets import Unicode
 
-from helpers import COURSE, toml
+from helpers import COURSE, DATA, toml
 from helpers.course.pages.cells import HEADING, NOT_SHIPPED, Cell, Page, hashed_id
 from helpers.course.release import handout
 from helpers.handin.assignment import NOT_ANSWERED
@@ -73,17 +75,22 @@ def solved_notebook(page: Page) -> NotebookNode:
 
 def student_notebook(page: Page) -> NotebookNode:
     """The students' notebook: stubs, visible parts of checks, expected pictures below figures, the hand-in check."""
-    cells = _opening(page)
+    cells, pictures = _opening(page), {}
     for cell in _shipped(page, without=NOT_SHIPPED):
         cells.append(cell)
         if "course" in cell.metadata:
-            cells.append(_expected_picture(page, cell.metadata.course.figure))
+            name = f"{page.name}-{cell.metadata.course.figure}"
+            cells.append(_expected_picture(name))
+            pictures[cells[-1].id] = DATA / "expected" / f"{name}.png"
     cells += _closing(page)
     notebook = _notebook(cells)
     resources: dict[str, Any] = {}
     for preprocessor in RELEASE_PREPROCESSORS:
         if preprocessor is not SaveCells:
             notebook, resources = preprocessor().preprocess(notebook, resources)
+    for cell in notebook.cells:
+        if cell.id in pictures and pictures[cell.id].is_file():
+            cell.outputs = [_drawn(pictures[cell.id])]  # to be seen before anything is run
     return notebook
 
 
@@ -226,15 +233,22 @@ def _effort(exercise: Cell, points: int) -> str:
     return f"about {minutes} | difficulty {exercise.difficulty} of 3 | {counted(points, 'point')}"
 
 
-def _expected_picture(page: Page, figure: str) -> NotebookNode:
+def _expected_picture(picture: str) -> NotebookNode:
     """A cell that shows what the figure above it looks like.
 
     It stands in the students' notebook alone, so that nbgrader must not know it: no metadata of its own.
     """
-    picture = f"{page.name}-{figure}"
     source = f'# @title Expected picture\nfrom helpers.plots import expected_picture\n\nexpected_picture("{picture}")'
     name = hashed_id("expected", picture)
     return _code(name, source, tags=["figure", "expected"], deletable=False, editable=False, **FOLDED)
+
+
+def _drawn(path: Path) -> NotebookNode:
+    """The output of a cell that shows a PNG file, with the description that the file holds."""
+    with Image.open(path) as picture:
+        alt = picture.info.get("Description", path.stem)
+    data = {"image/png": base64.b64encode(path.read_bytes()).decode(), "text/plain": alt}
+    return nbformat.v4.new_output("display_data", data=data, metadata={"image/png": {"alt": alt}})
 
 
 def _closing(page: Page) -> list[NotebookNode]:
