@@ -135,6 +135,13 @@ def test_the_mutant_that_explains_most_speaks_first():
     assert grade("test_f", 6, full[1], REFERENCE, [half, full]).message == "full"
 
 
+def test_of_two_that_explain_as_much_the_one_that_is_like_the_answer_elsewhere_speaks():
+    other = ("other", [part("values", [9.0, 9.0]), part("one image", [7.0]), REFERENCE[2]])
+    this = ("this", [part("values", [9.0, 9.0]), *REFERENCE[1:]])
+    for order in ([this, other], [other, this]):
+        assert grade("test_f", 6, this[1], REFERENCE, order).message.splitlines()[1:] == ["this"]
+
+
 def test_an_unknown_mistake_is_described_without_giving_values_away():
     mine = [part("values", [[1.0, -2.0]]), part("one image", [1.5]), part("kept", [np.nan])]
     lines = grade("test_f", 6, mine, REFERENCE, []).message.splitlines()

@@ -186,16 +186,20 @@ def diagnosis(
     """
     said: list[str] = []
     left = set(failed)
-    explained = [
-        (says, {p for p in failed if p < len(got) and p < len(parts) and equal(got[p], parts[p])})
+    alike = [
+        (
+            says,
+            {position for position, (mine, theirs) in enumerate(zip(got, parts, strict=False)) if equal(mine, theirs)},
+        )
         for says, parts in mutants
     ]
-    while left and explained:
-        says, covers = max(explained, key=lambda item: len(item[1] & left))
-        if not covers & left:
+    while left and alike:
+        # Of two that explain as much, the one that is like the submission in the other parts, too.
+        says, same = max(alike, key=lambda item: (len(item[1] & left), len(item[1])))
+        if not same & left:
             break
         said.append(says)
-        left -= covers
+        left -= same
     return said, sorted(left)
 
 
