@@ -1614,7 +1614,7 @@ def score_gradient(images, labels, model, of="score"):
 #
 # + return total / len(images)
 # You divide by the number of images instead of the number of samples. The first axis of noise counts the samples.
-# ~ not by the 3 samples
+# ~ not by the 5 samples
 #
 # + return (total / len(noise)).abs().amax(dim=1)
 # You return one value for each pixel, (N, H, W). Keep the three channels and the sign; the maximum over channels is

@@ -1742,7 +1742,7 @@ plots.panels(
 # + return torch.autograd.grad(model(pixels).sum(), pixels)[0]
 # You start from the sum of all scores, so the label makes no difference. Pick the score of each image's own label
 # before you add up.
-# ~ the sum of all scores
+# ~ the sum of all
 #
 # + return score_gradient(images, labels, model) / len(images)
 # Your result is divided by the number of images: you start from the mean of the scores. Start from their sum, so that
@@ -2114,7 +2114,7 @@ def guided_backprop(images, labels, model):
 # + return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach() + 1e-8
 # You add a small number to the map, to be safe for a division later. Return the values as they are: where nothing
 # speaks for the label, the map is exactly 0.
-# ~ a small number added
+# ~ a number is added
 #
 # + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + return maps / maps.amax(dim=(1, 2), keepdim=True)
@@ -2295,7 +2295,7 @@ def grad_cam(images, labels, model, layer):
 #
 # + enlarged = F.interpolate(maps[:, None], size=images.shape[-1], mode="bilinear", align_corners=False)
 # You enlarge the map to a square, which does not fit an oblong image. The size is (height, width): images.shape[-2:].
-# ~ a single number as `size`
+# ~ `size` a single number
 #
 # + enlarged = F.interpolate(maps[:, None], size=images.shape[-2:][::-1], mode="bilinear", align_corners=False)
 # Height and width are exchanged when you enlarge the map. The size is (height, width): images.shape[-2:].
@@ -2315,7 +2315,7 @@ def grad_cam(images, labels, model, layer):
 #
 # + return guided_backprop(images, labels, model) * enlarged.mean(dim=0)
 # You multiply by the map of the whole batch, averaged over the images. Each image has a map of its own.
-# ~ a mean over the batch
+# ~ a mean, a maximum or a softmax over the batch
 #
 # + return score_gradient(images, labels, model) * enlarged
 # You multiply the plain gradient with the map. Take guided backprop.
@@ -2534,7 +2534,7 @@ def guided_grad_cam(images, labels, model, layer):
 # ~ one axis too few
 
 
-# %% mutant="integrated_gradients" says="In your batch of m x N points the labels are in the wrong order: repeat_interleave repeats each label m times in a row, and the points come step by step. Use labels.repeat(steps)." visible="repeated in another order"
+# %% mutant="integrated_gradients" says="In your batch of m x N points the labels are in the wrong order: repeat_interleave repeats each label m times in a row, and the points come step by step. Use labels.repeat(steps)." visible="labels repeated in the order"
 def integrated_gradients(images, labels, model, baseline, steps):
     way = images - baseline
     t = (torch.arange(steps, dtype=images.dtype) + 0.5) / steps
@@ -2543,7 +2543,7 @@ def integrated_gradients(images, labels, model, baseline, steps):
     return way * gradients.view(steps, *images.shape).mean(dim=0)
 
 
-# %% mutant="integrated_gradients" says="In your batch of m x N points the baselines are in the wrong order: repeat_interleave repeats each one m times in a row, and the images come step by step. Repeat both in one order, or let baseline + t * (image - baseline) broadcast." visible="images and baselines are paired wrongly"
+# %% mutant="integrated_gradients" says="In your batch of m x N points the baselines are in the wrong order: repeat_interleave repeats each one m times in a row, and the images come step by step. Repeat both in one order, or let baseline + t * (image - baseline) broadcast." visible="images and baselines paired wrongly"
 def integrated_gradients(images, labels, model, baseline, steps):
     t = (torch.arange(steps, dtype=images.dtype) + 0.5) / steps
     t = t.repeat_interleave(len(images))[:, None, None, None]
@@ -2689,7 +2689,7 @@ def integrated_gradients(images, labels, model, baseline, steps):
 # + covered[:, :, up : top + patch - patch // 2, aside : left + patch - patch // 2] = fill
 # Your window is centred at its place and cut off at the border. Row i, column j belongs to the window whose upper
 # left pixel is at (i * stride, j * stride).
-# ~ starts at pixel (i * stride, j * stride)
+# ~ start at pixel (i * stride, j * stride)
 #
 # = row.append(whole - model(covered).gather(1, labels[:, None]))
 # + row.append(model(covered).gather(1, labels[:, None]))

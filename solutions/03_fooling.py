@@ -1599,7 +1599,7 @@ def fgsm(images, labels, model, epsilon):
 # = for _ in range(iterations):
 # + for _ in range(iterations - 1):
 # You make one step less than asked for. range(iterations) counts right.
-# ~ loop ends before the first step
+# ~ one time too few
 #
 # = pixels = x.clone().requires_grad_()
 # + pixels = images.detach().clone().requires_grad_()

@@ -9,21 +9,43 @@ from contextlib import contextmanager
 
 import torch
 
+from helpers.checks import networks, state
 from helpers.checks.measure import same
 
 
+class Questions(tuple):
+    """What to ask where nothing was measured that shows the cause: the guesses, put as questions."""
+
+    __slots__ = ()
+
+    def __new__(cls, *questions):
+        """Take two or three questions, or one where there is but one thing to look at."""
+        return super().__new__(cls, questions)
+
+    def __str__(self):
+        """Return the questions in a row."""
+        return " ".join(self)
+
+
 class CheckFailed(AssertionError):
-    """A check that does not hold: what was found, what was wanted, and what usually causes the difference."""
+    """A check that does not hold: what was found, what was wanted, and the cause, or questions that lead to it."""
 
     def __init__(self, found, wanted, cause, title=""):
-        """Keep the three parts, and the name of the check as `title`."""
+        """Keep the three parts, and the name of the check as `title`.
+
+        Args:
+            found: what the answer gave; wanted: what the definition gives.
+            cause: a sentence where the values, or a second probe, show that it is this one; Questions otherwise.
+            title: the name of the check.
+        """
         super().__init__(found, wanted, cause, title)
         self.found, self.wanted, self.cause, self.title = found, wanted, cause, title
 
     def __str__(self):
         """Return the message, a line for each part."""
         lines = [self.title] if self.title else []
-        lines += [f"  found:        {self.found}", f"  wanted:       {self.wanted}", f"  usual cause:  {self.cause}"]
+        last = "questions:  " if isinstance(self.cause, Questions) else "usual cause:"
+        lines += [f"  found:        {self.found}", f"  wanted:       {self.wanted}", f"  {last}  {self.cause}"]
         return "\n".join(lines)
 
     def _render_traceback_(self):
@@ -54,14 +76,24 @@ class Checks:
         return claim
 
     def __call__(self, function):
-        """Raise CheckFailed, named after its part, at the first that does not hold; count them when all hold."""
+        """Raise CheckFailed, named after its part, at the first that does not hold; count them when all hold.
+
+        An answer that is a stub still raises what stubs raise, shown in one line.
+        """
         for number, claim in enumerate(self.parts, start=1):
             try:
-                claim(function)
+                with torch_left_as_found():
+                    claim(function)
             except CheckFailed as failure:
                 sentence = claim.__doc__.strip().rstrip(".")
                 title = f"{self.name}, check {number} of {len(self.parts)}: {sentence}."
                 raise CheckFailed(failure.found, failure.wanted, failure.cause, title) from None
+            except NotImplementedError as error:
+                stub, _, rest = str(error).partition(": ")
+                if rest == "replace this line":
+                    line = f"Not yet started: write {stub} in its cell, run the cell, then this one again."
+                    error._render_traceback_ = [line].copy
+                raise
         print(f"{self.name}: {len(self.parts)} checks passed")
 
 
@@ -82,7 +114,12 @@ def off_by(found, wanted):
 
 
 def scaled(found, wanted, count, samples=None):
-    """Return words for a result that is right up to a factor, for all images together or for each one, or None."""
+    """Return words and cause for a result that is right up to a factor, for all images together or for each, or None.
+
+    Args:
+        found, wanted: results, (N, ...).
+        count: the number of images; samples: the number of samples over which a mean is taken, if one is.
+    """
     factors = [(row * goal).sum() / (goal * goal).sum() for row, goal in zip(found, wanted, strict=True)]
     rescaled = torch.stack([factor * goal for factor, goal in zip(factors, wanted, strict=True)])
     if not same(found, rescaled) or min(factors) <= 0:
@@ -90,22 +127,55 @@ def scaled(found, wanted, count, samples=None):
     if max(factors) - min(factors) > 1e-4 * max(factors):
         return "each result rescaled by a factor of its own", "a normalisation; return the values as they are"
     factor = float(factors[0])
-    if samples is not None and math.isclose(factor, samples, rel_tol=1e-4):
-        return f"{factor:.3g} times what is wanted", "the sum over the samples is not divided by their number"
-    if samples is not None and math.isclose(factor, samples / count, rel_tol=1e-4):
-        return f"{factor:.3g} times what is wanted", f"divided by the {count} images, not by the {samples} samples"
-    if math.isclose(factor, 1 / count, rel_tol=1e-4):
-        return f"1/{count} of what is wanted", f"a mean over the batch of {count} images; add their scores up instead"
-    return f"{factor:.3g} times what is wanted", "a factor too many, or a mean where a sum is wanted"
+    usual = [(1 / count, f"a mean over the batch of {count} images; add their scores up instead")] if count > 1 else []
+    if samples is not None and samples > 1:
+        usual = [
+            (samples, "the sum over the samples is not divided by their number"),
+            (samples / (samples - 1), f"divided by {samples - 1}, one less than the number of samples"),
+            (samples / (samples + 1), f"divided by {samples + 1}, one more than the number of samples"),
+            (samples / count, f"divided by the {count} images, not by the {samples} samples"),
+            *usual,
+        ]
+    asked = Questions("Which factor is too many, or missing?", "Is there a mean where a sum is wanted?")
+    cause = next((words for value, words in usual if math.isclose(factor, value, rel_tol=1e-4)), asked)
+    return f"{factor:.3g} times what is wanted", cause
+
+
+def at_normalised(slopes, model):
+    """Return the slopes at the normalised images, from the `slopes` (N, 3, H, W) at the pixels."""
+    return slopes * model.normalise.std
+
+
+AT_NORMALISED = (
+    "the slope at the normalised image, which is the slope at the pixels times `std`",
+    "the gradient is taken at `model.normalise(...)`, or at what `model.network` gets; take it at the pixels, and "
+    "let `model` normalise them",
+)
+
+
+def stretched(found, wanted, tolerance=1e-4):
+    """Return words and cause for a result that is right up to a shift and a scaling, or None."""
+    for what, rows, goals in (
+        ("each result", found, wanted),
+        ("the results of the whole batch", found[None], wanted[None]),
+    ):
+        moved = []
+        for row, goal in zip(rows, goals, strict=True):
+            factor = row.std() / goal.std()
+            moved.append(row.mean() + factor * (goal - goal.mean()))
+        if same(rows, torch.stack(moved), tolerance):
+            words = f"{what} shifted and scaled, to values from {float(found.min()):.3g} to {float(found.max()):.3g}"
+            return words, "a normalisation, such as min-max scaling to [0, 1]; return the values as they are"
+    return None
 
 
 def check_tensor(result, shape, images, what):
     """Raise CheckFailed unless `result` is a detached tensor of `shape`, of the dtype and on the device of `images`."""
     expect(
         isinstance(result, torch.Tensor),
-        found=f"a value of type {type(result).__name__}",
+        found=type_of(result),
         wanted=f"a torch tensor of shape {tuple(shape)}",
-        cause="the function has no `return`" if result is None else "a conversion to NumPy or to a list",
+        cause=_type_cause(result),
     )
     expect(
         result.shape == torch.Size(shape),
@@ -117,24 +187,52 @@ def check_tensor(result, shape, images, what):
         not result.requires_grad,
         found="a tensor that still requires a gradient",
         wanted="a detached tensor, so that nobody drags your computation graph along",
-        cause="`create_graph=True`, or a result computed from scores that were never detached; return `.detach()`",
+        cause="the result carries the graph it was computed in, by `create_graph=True` or because "
+        "nothing was detached; "
+        "return `.detach()`",
     )
     expect(
         result.dtype == images.dtype and result.device == images.device,
         found=f"a {result.dtype} tensor on {result.device}",
         wanted=f"{images.dtype} on {images.device}, as the images",
-        cause="a call of `.float()`, `.cpu()` or `torch.zeros(...)` without `dtype=images.dtype`",
+        cause="a conversion, such as `.float()`, or a new tensor without `dtype=images.dtype`; the "
+        "result is of the kind "
+        "of the images",
     )
+
+
+def type_of(value):
+    """Return words for the type of a value that is no tensor."""
+    kind = type(value)
+    if kind.__module__ == "torch.return_types":
+        return f"the pair (values, indices) that `{kind.__name__}` gives"
+    length = f" of {len(value)}" if isinstance(value, tuple | list) else ""
+    return "None" if value is None else f"a value of type {kind.__name__}{length}"
+
+
+def _type_cause(value):
+    if value is None:
+        return "the function has no `return`, or a `return` without a value"
+    if type(value).__module__ == "torch.return_types":
+        name = type(value).__name__
+        return f"`{name}` with a `dim` gives values and indices; take `.values`" + ", or `amax`" * (name == "max")
+    if type(value).__module__ == "numpy":
+        return "a conversion to NumPy; return a torch tensor"
+    if isinstance(value, tuple | list):
+        return f"several values are returned, or a {type(value).__name__} of tensors; return one tensor"
+    return "the function returns something other than the result; return the tensor"
 
 
 def _shape_cause(found, wanted):
     if len(wanted) and wanted[0] == 1 and len(found) < len(wanted):
         return "`.squeeze()` without `dim`, which drops the batch axis of a single image"
     if len(found) == len(wanted) + 1:
-        return "one axis too many: a reduction over channels or samples is missing"
+        return "one axis too many: a reduction, or an index, is missing"
     if len(found) == len(wanted) - 1:
-        return "one axis too few: a reduction too many, or over the wrong axis"
-    return "a reduction over the wrong axis"
+        return "one axis too few: there is a reduction, or an index, too many"
+    return Questions(
+        "Which axis is which, line by line?", "Over which one is reduced?", "Does a new tensor get this shape?"
+    )
 
 
 def expect_eval_mode(model):
@@ -151,41 +249,86 @@ def expect_alone_as_among_others(
     alone,
     among,
     tolerance=1e-4,
-    cause="a mean over the batch, a softmax over the batch (`dim=0`), or a model in training mode",
+    count=3,
+    ask="Is one image's label, noise or baseline used for all?",
 ):
-    """Raise CheckFailed unless one image's result is the same `alone` and `among` others, both of one image."""
+    """Raise CheckFailed unless one image's result is the same `alone` and `among` others, both of one image.
+
+    Args:
+        alone, among: the result of the image, (1, ...), in a batch of one and in one of `count`.
+        tolerance: by how much they may differ, as a share of their length.
+        count: the size of the larger batch.
+        ask: a question about what this exercise pairs with the images.
+    """
+    alone = alone.detach()
+    cause = Questions(
+        "Is there a mean, a maximum or a softmax over the batch (`dim=0`)?",
+        ask,
+        "Is the model in training mode?",
+    )
+    if same(among * count, alone, tolerance):
+        cause = f"a mean over the batch of {count} images; add their scores up instead"
     expect(
-        same(alone.detach(), among, tolerance),
+        same(alone, among, tolerance),
         found="an image alone and the same image in a batch of three give different results",
         wanted="the same values, whatever else is in the batch",
         cause=cause,
     )
 
 
-def expect_repeatable(first, second):
-    """Raise CheckFailed unless two calls with the same image or images gave the same values."""
+def expect_repeatable(first, second, *given):
+    """Raise CheckFailed unless two calls with the same input gave the same values; `given`: the tensors of the input."""
+    if any(tensor.grad is not None for tensor in given):
+        cause = (
+            "gradients pile up in the input's `.grad` from call to call; work on a copy, "
+            "`.detach().clone().requires_grad_()`"
+        )
+    else:
+        cause = Questions(
+            "Is something drawn by chance?",
+            "Is something kept from call to call, or the input changed?",
+            "Is the model in training mode?",
+        )
     expect(
         same(second, first),
         found="a second call with the same input gives other values",
         wanted="the same values from every call",
-        cause="gradients pile up in the input's `.grad`, or the first call changed its pixels; work on a copy, "
-        "`.detach().clone().requires_grad_()`",
+        cause=cause,
     )
 
 
-def expect_own_label(
-    call,
-    labels,
-    cause="`scores[:, labels]`, which pairs every image with every label; pair them with `gather`",
-):
+def expect_nothing_kept(call, images, model, seed):
+    """Raise CheckFailed if a call gives what an earlier one gave, for other images or for another network.
+
+    Args:
+        call: (images, model) -> results.
+        images, model: as in the earlier call; the network is a tiny one.
+        seed: of that network; another is made beside it, of the same type and size.
+    """
+    other = networks.tiny_network(seed + 50, size=tuple(images.shape[2:]))
+    first = call(images.clone(), model).detach().clone()
+    for what, result in (
+        ("another network of the same size", call(images.clone(), other)),
+        ("other images of the same shape", call(images.flip(-1).clone(), model)),
+    ):
+        expect(
+            not same(result.detach(), first),
+            found=f"for {what}, the result of an earlier call",
+            wanted="a result that is computed anew in every call",
+            cause="a result, or the network of the first call, is kept from call to call (a global, a cache); keep "
+            "nothing",
+        )
+
+
+def expect_own_label(call, labels):
     """Raise CheckFailed unless another label of image 1 changes the result of image 1 alone.
 
     Args:
         call: labels (3,) -> results for three images, always the same.
         labels: the labels to start from, of five classes.
-        cause: what usually mixes the images up.
     """
     results = call(labels.clone())
+    expect_repeatable(results, call(labels.clone()))
     others = labels.clone()
     others[1] = (others[1] + 1) % 5
     changed = call(others)
@@ -193,13 +336,22 @@ def expect_own_label(
         not same(changed[1], results[1]),
         found="the same result for two different labels of one image",
         wanted="the result for the label that was asked for",
-        cause="the label is not used: the largest score, or the sum of all scores, was differentiated",
+        cause="the label is not used, as with the largest score or the sum of all; take score i at label i",
     )
-    expect(
-        same(changed[0], results[0]) and same(changed[2], results[2]),
-        found="the results of images 0 and 2 changed when the label of image 1 did",
-        wanted="score i taken from row i of the scores alone, and nothing mixed over the batch",
-        cause=cause,
+    if same(changed[0], results[0]) and same(changed[2], results[2]):
+        return
+    turned = call(labels.roll(1))
+    every = all(same(one, two) for one, two in zip(results, turned, strict=True))
+    raise CheckFailed(
+        "the results of images 0 and 2 changed when the label of image 1 did",
+        "score i taken from row i of the scores alone, and nothing mixed over the batch",
+        "every image is asked about the labels of all: `scores[:, labels]` pairs each with each; pair "
+        "them with `gather`"
+        if every
+        else Questions(
+            "Are labels repeated in the order in which the images are (`repeat`, `repeat_interleave`)?",
+            "Is there a mean, a maximum or a scaling over the whole batch?",
+        ),
     )
 
 
@@ -218,7 +370,8 @@ def expect_left_alone(call, model, **arguments):
             not result.requires_grad,
             found="a result that still requires a gradient, for a network whose parameters require one",
             wanted="a detached tensor",
-            cause="`create_graph=True`, or a result computed from the scores, or from pixels that require a gradient; "
+            cause="the result carries the graph it was computed in, by `create_graph=True` or because "
+            "nothing was detached; "
             "return `.detach()`",
         )
 
@@ -247,15 +400,15 @@ def untouched(**arguments):
 @contextmanager
 def left_as_found(model):
     """Raise CheckFailed if the body changes anything about `model`: the caller may need it as it was."""
-    before = _description(model)
+    before = state.description(model)
     yield
-    after = _description(model)
+    after = state.description(model)
     for what, cause in _CAUSES.items():
         expect(
             before[what] == after[what],
             found=f"the model's {what} changed",
             wanted="the model as it was before the call",
-            cause=cause,
+            cause=_missing_hook(before[what], after[what]) if what == "hooks" else cause,
         )
 
 
@@ -271,19 +424,38 @@ _CAUSES = {
 }
 
 
-def _description(model):
-    modules = dict(model.named_modules())
-    tensors = [*model.named_parameters(), *model.named_buffers()]
-    return {
-        "mode": {path: module.training for path, module in modules.items()},
-        "structure": {path: id(module) for path, module in modules.items()},
-        "hooks": {path: _hooks(module) for path, module in modules.items()},
-        "forward": {path: id(vars(module).get("forward")) for path, module in modules.items()},
-        "requires_grad": {path: tensor.requires_grad for path, tensor in tensors},
-        "parameters or buffers": {path: tensor.tolist() for path, tensor in tensors},
-        "parameters' .grad": {path: None if tensor.grad is None else tensor.grad.tolist() for path, tensor in tensors},
-    }
+def _missing_hook(before, after):
+    now = {hook for _, hooks in after for hook in hooks}
+    if any(hook not in now for _, hooks in before for hook in hooks):
+        return (
+            "hooks of the caller's were removed, such as by `_forward_hooks.clear()`; remove your own, by their handles"
+        )
+    return _CAUSES["hooks"]
 
 
-def _hooks(module):
-    return sum(len(value) for key, value in vars(module).items() if key.endswith("_hooks"))
+@contextmanager
+def torch_left_as_found():
+    """Raise CheckFailed, whatever else goes wrong, if the body leaves torch in another state; put it back."""
+    before = state.torch_state() | {"functions": []}
+    with state.torch_put_back():
+        try:
+            yield
+        finally:
+            after = state.torch_state()
+            for what, cause in _TORCH_CAUSES.items():
+                if before[what] != after[what]:
+                    raise CheckFailed(
+                        f"torch's {what} changed" + f": {', '.join(after[what][:3])}" * (what == "functions"),
+                        "torch as it was before the call, for everything that runs after it",
+                        cause,
+                    ) from None
+
+
+_TORCH_CAUSES = {
+    "grad mode": "`torch.set_grad_enabled(...)` without an end; write `with torch.no_grad():`",
+    "default dtype": "`torch.set_default_dtype(...)`; give `dtype=images.dtype` where a tensor is made",
+    "seed": "`torch.manual_seed(...)`; nothing is drawn by chance in here",
+    "functions": "a function of torch was replaced and never put back; change none, or put it back in a "
+    "`finally` clause",
+    "global hooks": "a hook on all modules was registered and never removed; call `handle.remove()` in `finally`",
+}

@@ -30,8 +30,8 @@ def limited(model, calls):
             asked <= calls,
             found=f"more than {calls} calls of the model, and no end",
             wanted="a loop that ends after the allowed number of updates, whatever the model predicts",
-            cause="`while` without a count, or a count that is never raised; "
-            "`for _ in range(max_iterations)` cannot run for ever",
+            cause="no count ends the loop, as in a `while` without a count; `for _ in "
+            "range(max_iterations)` cannot run for ever",
         )
 
     handle = model.normalise.register_forward_pre_hook(count)
@@ -59,8 +59,12 @@ def _(function):
         raise core.CheckFailed(
             f"{type(error).__name__} in the second step: {error}",
             "a second step like the first",
-            "after `x = x + ...`, `x` is no leaf any more, and its `.grad` is None; start every step from a new "
-            "leaf, `x.detach().clone().requires_grad_()`",
+            core.Questions(
+                "Is `x`, after `x = x + ...`, no leaf any more, and its `.grad` None? Start every step "
+                "from a new leaf, "
+                "`x.detach().clone().requires_grad_()`.",
+                "Is a graph used twice?",
+            ),
         ) from None
 
 
@@ -98,7 +102,12 @@ def _(function):
             same(found, free.clamp(0, 1), 1e-5),
             found="pixels in [0, 1], but not those of the step cut off at 0 and 1",
             wanted="`clamp` after every step, before the next slope is taken",
-            cause="a clamp after the loop only, or a rescaling to [0, 1] that moves every pixel",
+            cause=core.Questions(
+                "Is there a rescaling to [0, 1], which moves every pixel?",
+                "Is the step, or the slope, cut off before it is added?",
+            )
+            if count == 1
+            else core.Questions("Is there a clamp after the loop only?", "Where does the second step start?"),
         )
         at = found
 
@@ -116,16 +125,11 @@ def _(function):
             _predicted(model, shorter) == target,
             found=f"class {_predicted(model, shorter)} predicted for the result, after up to {count} updates",
             wanted=f"an image that is predicted as the target, class {target}",
-            cause="the loop ends too early, or it climbs another number than the target's score",
+            cause=core.Questions("Does the loop end too early?", "Where does each step start, and what does it climb?"),
         )
         final = _walked(function, image, target, model, learning_rate, 25)
-        core.expect(
-            same(final, shorter, 1e-9),
-            found=f"another image for max_iterations=25 than for {count}, which reaches the target already",
-            wanted="the first image that is predicted as the target",
-            cause="the prediction is tested before the step and the step is still made, the test looks at the "
-            "prediction of an older image, or there is no test at all",
-        )
+        if not same(final, shorter, 1e-9):
+            _explain_late_end(function, final, shorter, image, target, model, learning_rate, count)
 
 
 @make_fooling_image.part
@@ -141,7 +145,7 @@ def _(function):
         torch.equal(result.detach(), kept),
         found="an image that differs from the one passed in, which is predicted as the target already",
         wanted="the same values: the untouched image is tested first",
-        cause="the test stands after the step",
+        cause="the test stands after the step, or there is none; test the image, then make the step",
     )
     result.detach().add_(1)
     core.expect(
@@ -158,6 +162,26 @@ def _(function):
     images, labels, model = small_problem(seed=49, count=1, trainable=True)
     with limited(model, 200):
         core.expect_left_alone(lambda: function(images, int(labels[0]), model, 0.2, 3), model, image=images)
+
+
+def _explain_late_end(function, final, shorter, image, target, model, learning_rate, count):
+    """Raise CheckFailed for a walk that goes on after `count` steps, when the target is reached."""
+    found = f"another image for max_iterations=25 than for {count}, which reaches the target already"
+    further = _walked(function, image, target, model, learning_rate, count + 1)
+    last = _walked(function, image, target, model, learning_rate, 24)
+    sure = float(probabilities_of(model)(final, torch.tensor([target])))
+    cause = core.Questions(
+        f"When does your loop end? Its last image has the target at probability {sure:.2f}.",
+        "Is it the class with the largest score of the newest image that is compared with the target?",
+    )
+    if not same(last, final, 1e-9):
+        cause = "there is no test at all that ends the walk: it uses up every iteration"
+    elif same(further, final, 1e-9):
+        cause = (
+            "one step too many: the prediction is tested before the step and the step is still made, or the test looks "
+            "at the prediction of an older image"
+        )
+    raise core.CheckFailed(found, "the first image that is predicted as the target", cause)
 
 
 def _inner_problem(seed):
@@ -196,7 +220,11 @@ def _explain_first_step(step, image, target, model, learning_rate):
         length > 0,
         found="the image has not moved",
         wanted=f"a step of length {learning_rate}",
-        cause="the step is computed and never added, or a test ends the loop before the first step",
+        cause=core.Questions(
+            "Is the step computed and never added?",
+            "Does a test end the loop before the first step?",
+            "Does the loop run one time too few?",
+        ),
     )
     match = core.first_match(step, _usual_directions(slope, image, target, model), fits=_along)
     if match:
@@ -205,8 +233,11 @@ def _explain_first_step(step, image, target, model, learning_rate):
         _along(step, slope),
         found="a step in another direction than the slope of the target's score",
         wanted=f"learning_rate * g / ||g||, for which any {learning_rate:g} of length is enough to tell",
-        cause="another number than the target's score is differentiated, the norm is taken channel by channel, or the "
-        "result is rescaled to [0, 1]",
+        cause=core.Questions(
+            "Which number is differentiated, and at which pixels?",
+            "Is the norm taken over all values, or channel by channel?",
+            "Is the result rescaled to [0, 1]?",
+        ),
     )
     lengths = [
         (learning_rate * float(slope.norm()), "the gradient is not divided by its length"),
@@ -214,8 +245,11 @@ def _explain_first_step(step, image, target, model, learning_rate):
         (learning_rate**2, "the learning rate is multiplied twice"),
         (1.0, "the learning rate is not used"),
         (learning_rate * float(slope.norm() / slope.abs().max()), "divided by the largest value, not by the length"),
+        (learning_rate * float(slope.norm() / slope.abs().sum()), "divided by the sum of the sizes, not by the length"),
+        (learning_rate * slope.numel() ** 0.5, "divided by the root of the mean square; the norm adds the squares up"),
     ]
-    cause = next((words for value, words in lengths if abs(length - value) <= 1e-4 * value), "a factor too many")
+    asked = core.Questions("By which length is the gradient divided?", "How often is the learning rate a factor?")
+    cause = next((words for value, words in lengths if abs(length - value) <= 1e-4 * value), asked)
     raise core.CheckFailed(
         f"a step of length {length:.3g}", f"a step of length {learning_rate:g}, the learning rate", cause
     )
@@ -230,7 +264,16 @@ def _usual_directions(slope, image, target, model):
     """Yield where the usual mistakes lead in place of the `slope` of the target's score: (direction, words, cause)."""
     label, predicted = torch.tensor([target]), torch.tensor([_predicted(model, image)])
     yield -slope, "the way down", "a minus too many: the score of the target is to rise"
+    at_normalised = core.at_normalised(slope, model)
+    yield at_normalised, *core.AT_NORMALISED
+    yield (
+        core.at_normalised(at_normalised, model),
+        "the slope of the normalised image, moved there",
+        "the walk goes through normalised images; the image is made of pixels, and `model` normalises them",
+    )
     yield slope.abs(), "the absolute slope", "a saliency map has lost the sign; follow the gradient itself"
+    channels = slope.flatten(2).norm(dim=2)[..., None, None]
+    yield slope / channels, "each colour channel scaled to length 1", "the norm is taken channel by channel"
     yield (
         slope.sign(),
         "the sign of the slope",
@@ -276,7 +319,11 @@ def _explain_next_step(walk, number, target, model, learning_rate):
     if goes(step, slopes[-1]):
         return
     usual = [
-        (slopes[0], "along the slope at the original image", "the gradient is computed once, before the loop"),
+        (
+            slopes[0],
+            "along the slope at the original image",
+            "the gradient is computed once, before the loop, or at the original image again",
+        ),
         (
             sum(slopes),
             "along the sum of all slopes so far",
@@ -291,8 +338,11 @@ def _explain_next_step(walk, number, target, model, learning_rate):
     raise core.CheckFailed(
         f"step {number + 1} is {'missing' if not step.any() else 'not the one that the slope asks for'}",
         f"a step of length {learning_rate:g} along the slope at the image where it starts",
-        "the number of updates is off by one, gradients of earlier steps mix in, or the step starts from the original "
-        "image",
+        core.Questions(
+            "How many steps are made for max_iterations?",
+            "Where does a step start: at the original image, or at the one before?",
+            "Do gradients of earlier steps mix in?",
+        ),
     )
 
 
@@ -322,6 +372,7 @@ def _(function):
     """every value moves to where the cross-entropy of the label grows, right or wrong as the label may be"""
     for seed in (53, 54):
         images, labels, model = small_attack_problem(seed, count=3)
+        labels = labels.roll(1)  # the first one is no prediction, so that it can be told from `argmax`
         moved = function(images.clone(), labels.clone(), model, 0.05).detach() - images
         _explain_direction(moved, images, labels, model)
 
@@ -336,7 +387,10 @@ def _(function):
         _is_one_step(found, images, labels, model, 0.2, torch.zeros_like(images), torch.ones_like(images)),
         found="values in [0, 1], but not those of the step cut off at 0 and 1",
         wanted="image + epsilon * sign, clamped",
-        cause="a rescaling to [0, 1], which moves every value; `clamp(0, 1)` moves those outside alone",
+        cause=core.Questions(
+            "Is there a rescaling to [0, 1], which moves every value? `clamp(0, 1)` moves those outside alone.",
+            "Is it the image after the step that is cut off?",
+        ),
     )
 
 
@@ -345,6 +399,8 @@ def _(function):
     """one image alone moves as it does among others, and with epsilon 0 it stays"""
     images, labels, model = small_attack_problem(seed=56, count=3)
     _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05), images, labels)
+    images, labels, tiny = small_problem(seed=56, count=3)
+    core.expect_nothing_kept(lambda at, other: function(at.clone(), labels, other, 0.05) - at, images, tiny, seed=56)
     _expect_copy(function(images, labels, model, 0.0), images, "epsilon 0")
 
 
@@ -370,13 +426,15 @@ def _(function):
 def _(function):
     """the first step starts at the images and moves every value by `step`, to where the loss grows"""
     images, labels, model = small_attack_problem(seed=62, count=3)
+    labels = labels.roll(1)  # the first one is no prediction, so that it can be told from `argmax`
     found = _attacked(function, images, labels, model, 0.1, 0.03, 1)
     core.expect(
         same(_attacked(function, images, labels, model, 0.1, 0.03, 1), found, 1e-9),
         found="another result on a second call",
         wanted="the same result: the walk starts at the images themselves",
-        cause="a random start; leave it out",
+        cause="chance, such as a random start; leave it out",
     )
+    _expect_one_step_each(function, images, labels, model)
     _explain_size(found - images, images, labels, model, 0.03, total=0.1)
     _explain_direction(found - images, images, labels, model)
 
@@ -409,7 +467,10 @@ def _(function):
             furthest <= 0.1 + 1e-9,
             found=f"a value {furthest:.3g} away from where it was, after {iterations} steps of {step:g}",
             wanted="at most epsilon = 0.1",
-            cause="no projection on the ball, or one around the last image in place of the original",
+            cause=core.Questions(
+                "Is there no projection on the ball, after every step?",
+                "Or one around the last image in place of the original?",
+            ),
         )
 
 
@@ -417,14 +478,16 @@ def _(function):
 def _(function):
     """every step is projected, so that a value at the border of the ball can come back"""
     images, labels, model = small_attack_problem(seed=65, count=3)
-    before = _attacked(function, images, labels, model, 0.1, 0.07, 3)
-    after = _attacked(function, images, labels, model, 0.1, 0.07, 4)
-    core.expect(
-        _is_one_step(after, before, labels, model, 0.07, images - 0.1, images + 0.1),
-        found="another image than one step from the image before, brought back to the ball",
-        wanted="step, project, step, project: every image of the walk is in the ball",
-        cause="the projection stands after the loop; move it into the loop",
-    )
+    for step in (0.07, 0.25):
+        walk = [_attacked(function, images, labels, model, 0.1, step, count) for count in (1, 2, 3, 4)]
+        before, after = walk[2:]
+        low, high = images - 0.1, images + 0.1
+        core.expect(
+            _is_one_step(after, before, labels, model, step, low, high),
+            found=f"another image than one step of {step:g} from the image before, brought back to the ball",
+            wanted="step, project, step, project: every image of the walk is in the ball",
+            cause=_cause_outside(walk, images, labels, model, step, low, high),
+        )
 
 
 @pgd.part
@@ -440,7 +503,7 @@ def _(function):
         _is_one_step(after, before, labels, model, 0.15, low, high),
         found="pixels in [0, 1], but not those of a step cut off at 0 and 1",
         wanted="`clamp` after every step, before the next slope is taken",
-        cause="a clamp after the loop only",
+        cause=core.Questions("Is there a clamp after the loop only?", "Is it the image that is cut off at 0 and 1?"),
     )
 
 
@@ -449,6 +512,10 @@ def _(function):
     """one image alone moves as it does among others, and with epsilon 0 it stays"""
     images, labels, model = small_attack_problem(seed=67, count=3)
     _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05, 0.02, 3), images, labels)
+    images, labels, tiny = small_problem(seed=67, count=3)
+    core.expect_nothing_kept(
+        lambda at, other: function(at.clone(), labels, other, 0.05, 0.02, 2) - at, images, tiny, seed=67
+    )
     _expect_copy(function(images, labels, model, 0.0, 0.02, 3), images, "epsilon 0")
 
 
@@ -460,6 +527,47 @@ def _(function):
         core.expect_left_alone(
             lambda: function(images, labels, model, 0.05, 0.02, 3), model, images=images, labels=labels
         )
+
+
+def _expect_one_step_each(function, images, labels, model):
+    """Raise CheckFailed if the walk makes another number of steps than it is asked for."""
+    walk = [_attacked(function, images, labels, model, 0.5, 0.03, count) for count in (1, 2)]
+    moves = [float((at - images).abs().max()) for at in walk]
+    for extra in (-1, 1):
+        counted = all(abs(move - 0.03 * (count + extra)) < 1e-6 for count, move in enumerate(moves, start=1))
+        core.expect(
+            not counted,
+            found=f"values that move by up to {moves[0]:.3g} and {moves[1]:.3g} in 1 and 2 steps of 0.03",
+            wanted="one step for each iteration",
+            cause=f"the loop runs one time too {'many' if extra > 0 else 'few'}",
+        )
+
+
+def _cause_outside(walk, images, labels, model, step, low, high):
+    """Return why a walk leaves the ball around the images, or does not walk on its border: a cause, or questions."""
+    before, after = walk[2:]
+    smaller = float((high - images).max())
+    if step > smaller and _is_one_step(after, before, labels, model, smaller, low, high):
+        return "the step is cut down to epsilon, `min(step, epsilon)`; a value may cross the ball in one step"
+    # Without a projection in between, the walk is this one; in the end it is cut off.
+    free = images
+    for _ in walk:
+        free = free + step * finite_difference(losses_of(model), free, labels).sign()
+    if same(after, free.clamp(low, high), 1e-3):
+        return "the projection stands after the loop; move it into the loop"
+    largest = (free - images).flatten(1).abs().amax(dim=1).view(-1, 1, 1, 1)
+    if same(after - images, smaller * (free - images) / largest, 1e-3):
+        return "the change is rescaled into the ball; the projection clamps every value by itself"
+    losses = torch.stack([losses_of(model)(at, labels) for at in walk])
+    if bool((losses.diff(dim=0) >= -1e-9).all()) and any(
+        same(one, two, 1e-9) for at, then in itertools.pairwise(walk) for one, two in zip(at, then, strict=True)
+    ):
+        return "the image with the largest loss so far is returned; return the last one"
+    return core.Questions(
+        "Does the projection stand in the loop, after every step?",
+        "Does it clamp every value by itself, to [image - epsilon, image + epsilon]?",
+        "Is it the last image that is returned?",
+    )
 
 
 def _attacked(function, images, labels, model, epsilon, step, iterations):
@@ -482,24 +590,43 @@ def _explain_size(moved, images, labels, model, size, total=None):
         not still.any(),
         found=f"{int(still.sum())} of {len(moved)} images have not moved",
         wanted="every image attacked, whatever the model predicts for it",
-        cause="images that are predicted wrong are skipped, or the loop ends before the first step",
+        cause=core.Questions(
+            "Is it that images which are predicted wrong are skipped?",
+            "Or that the loop ends before the first step?",
+            "Is it the new image that is returned?",
+        ),
     )
     found = f"values that move by {float(sizes.min()):.3g} to {float(sizes.max()):.3g}"
-    cause = "another step than `size * sign`: a random start, a rescaling, or a clamp of the change"
-    if same(sizes, sizes.flatten()[0].expand_as(sizes), 1e-6):
+    cause = core.Questions(
+        "Is the step `size * sign`, for every value?",
+        "Is there a random start, a rescaling, or a clamp of the change?",
+    )
+    slopes = finite_difference(losses_of(model), images, labels)
+    step = size * slopes.sign()
+    usual = [
+        (core.at_normalised(step, model), NORMALISED_STEP),
+        (step - images, "the change alone is returned; return the images, changed by it"),
+        (step.clamp(0, 1) - images, "the change alone is returned, cut off at 0; return the images, changed by it"),
+        (
+            (images + step.clamp(0, 1)) - images,
+            "the change is clamped to [0, 1], which loses half of it; clamp the image after the step",
+        ),
+    ]
+    named = next((words for move, words in usual if same(moved[sure], move[sure], 1e-6)), None)
+    if named:
+        cause = named
+    elif same(sizes, sizes.flatten()[0].expand_as(sizes), 1e-6):
         every = float(sizes.flatten()[0])
         found = f"every value moves by {every:.3g}"
-        cause = "a factor too many"
-        if every < size / 100:
+        cause = core.Questions("Which factor stands before the sign?", "How many steps are made?")
+        if abs(every - size / 255) < 1e-6 * size:
             cause = "the step is divided by 255 once more; it is in pixel units already"
         elif total and abs(every - total) < 1e-6:
-            cause = "epsilon, or a share of it, is taken for the step"
+            cause = "epsilon is taken for the step"
         elif total and abs(every - total / moved[0].numel() ** 0.5) < 1e-6:
             cause = "the length of the change (L2) is limited to epsilon; limit every value"
-    elif _parallel(moved, finite_difference(losses_of(model), images, labels)):
+    elif _parallel(moved, slopes):
         cause = "the gradient itself is added; of the gradient only its sign is wanted, `gradient.sign()`"
-    elif bool((moved >= -1e-9).all() or (moved <= 1e-9).all()):
-        cause = "the change is clamped to [0, 1], which loses half of it; clamp the image after the step"
     raise core.CheckFailed(found, f"every value to move by {size:g}, up or down", cause)
 
 
@@ -527,8 +654,11 @@ def _explain_direction(moved, images, labels, model, start=None):
     raise core.CheckFailed(
         f"{1 - _agreement(moved, wanted):.0%} of the values move to where the loss falls",
         "every value to move to where the cross-entropy of the given label grows",
-        "another number than the cross-entropy of the raw scores and the given labels is differentiated, or gradients "
-        "of earlier steps mix in",
+        core.Questions(
+            "Which number is differentiated: the cross-entropy of the raw scores and the given labels?",
+            "At which image?",
+            "Do gradients of earlier steps mix in?",
+        ),
     )
 
 
@@ -552,6 +682,11 @@ def _usual_ways(slopes, images, labels, model, start):
         "`argmax` in place of the labels that are passed in",
     )
     yield (
+        finite_difference(losses_of(model), images, labels[:1].expand(len(labels))),
+        "to where the loss of the first label grows, for all images",
+        "`labels[0]` for all images; each image has its own",
+    )
+    yield (
         finite_difference(lambda x, y: F.cross_entropy(model(x).softmax(1), y, reduction="none"), images, labels),
         "to where a softmax of a softmax falls",
         "`F.cross_entropy` takes raw scores and applies the softmax itself",
@@ -569,6 +704,13 @@ def _usual_ways(slopes, images, labels, model, start):
             "along the sum of all slopes so far",
             "`.grad` piles up; start each step from a new leaf, `x.detach().clone().requires_grad_()`",
         )
+
+
+NORMALISED_STEP = (
+    "the step is made on the normalised image, where epsilon is std times as long; add it to the pixels, "
+    "and let `model` "
+    "normalise them"
+)
 
 
 def _agree(moved, slopes):
@@ -610,7 +752,9 @@ def _(function):
         len(attack.modes) == 1,
         found=f"{len(attack.modes)} calls of the attack",
         wanted="one: `attack(images, labels, model)`",
-        cause="the attack is forgotten, or called once for each image",
+        cause="the attack is forgotten"
+        if not attack.modes
+        else "the attack is called more than once; call it with all",
     )
     core.expect(
         attack.modes == [False],
@@ -622,7 +766,9 @@ def _(function):
         torch.equal(attack.images, images) and torch.equal(attack.labels, labels),
         found="other images or labels in the hands of the attack than those passed in",
         wanted="attack(images, labels, model)",
-        cause="labels replaced by predictions, or images changed before the attack",
+        cause="other labels are given to the attack than those passed in"
+        if torch.equal(attack.images, images)
+        else "other images are given to the attack than those passed in",
     )
 
 
@@ -636,7 +782,9 @@ def _(function):
         isinstance(result, (int, float)) or (isinstance(result, torch.Tensor) and result.dim() == 0),
         found="nothing" if result is None else f"a {type(result).__name__}" + _shape_of(result),
         wanted="one number, a float or a tensor without axes",
-        cause="the function has no `return`" if result is None else "a loss for each image; take the mean",
+        cause="the function has no `return`"
+        if result is None
+        else "several values are returned, such as a loss for each image; return their mean alone",
     )
     core.expect(
         not getattr(result, "requires_grad", False),
@@ -651,7 +799,12 @@ def _(function):
         abs(found - wanted) <= 1e-6 * wanted,
         found=f"{found:.4f}",
         wanted=f"{wanted:.4f}, the mean cross-entropy of the attacked images before the update, in training mode",
-        cause=cause or "the loss is taken in eval mode, of other images, or of other labels",
+        cause=cause
+        or core.Questions(
+            "Which number is it: the mean cross-entropy, of raw scores and labels as they are?",
+            "Of which images?",
+            "In which mode, and before or after the update?",
+        ),
     )
 
 
@@ -666,11 +819,24 @@ def _(function):
     update = (_parameters(model) - before) / RATE
     if same(update, -slope):
         return
+    twice = not any(same(update, value) for value, _ in usual) and _is_two_steps(
+        update, model, attack.result, labels, before
+    )
     cause = next((words for value, words in usual if same(update, value)), None)
+    if cause is None and twice:
+        cause = "two steps of the optimiser; make one"
+    along = float((update @ -slope) / (slope @ slope))
+    if cause is None and along > 0 and same(update, -along * slope):
+        cause = f"the gradient is scaled by {along:.3g}, such as by clipping; make the step with it as it is"
     raise core.CheckFailed(
         "the parameters have not moved" if not update.any() else "the parameters moved elsewhere",
         "one step of the optimiser down the slope of the mean cross-entropy of the attacked images",
-        cause or "`zero_grad()`, `backward()` and `step()` in another order, or another loss than the one returned",
+        cause
+        or core.Questions(
+            "Which number is differentiated: the loss that is returned?",
+            "Is there one `step()`, after one `backward()`?",
+            "Is anything done with the gradients in between?",
+        ),
     )
 
 
@@ -740,6 +906,14 @@ def _losses(model, attacked, images, labels):
         (wanted + clean, mixed),
         (_mean_loss(model, torch.cat([images, attacked]), torch.cat([labels, labels])), mixed),
         (float(F.cross_entropy(scores, scores.argmax(dim=1))), "predictions in place of the labels that are passed in"),
+        (float((scores.argmax(dim=1) == labels).double().mean()), "the accuracy is returned; return the loss"),
+        *(
+            (
+                float(F.cross_entropy(scores, labels, label_smoothing=share)),
+                "label smoothing; take the labels as they are",
+            )
+            for share in (0.05, 0.1, 0.2)
+        ),
         (
             float(F.cross_entropy(scores.softmax(dim=1), labels)),
             "`F.cross_entropy` takes raw scores and applies the softmax itself",
@@ -792,6 +966,15 @@ def _usual_updates(model, attacked, images, labels, slope):
     ]
 
 
+def _is_two_steps(update, model, attacked, labels, before):
+    """Tell whether an `update` of the parameters, over RATE, is two steps down the slope from `before`."""
+    again, total = copy.deepcopy(model), torch.zeros_like(update)
+    for _ in range(2):
+        nn.utils.vector_to_parameters(before + RATE * total, again.parameters())
+        total = total - _parameter_slopes(again, attacked, labels)
+    return same(update, total, 1e-3)
+
+
 def _shape_of(value):
     return f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
 
@@ -814,7 +997,11 @@ def _expect_copy(result, images, when):
         torch.equal(result.detach(), images),
         found=f"other values than the images', with {when}",
         wanted="the same values",
-        cause="a random start, a rescaling, or a step that is not projected",
+        cause=core.Questions(
+            "Is anything drawn by chance or rescaled?",
+            "Is every step projected?",
+            "Is a change returned in place of the images?",
+        ),
     )
     kept = images.clone()
     result.detach().add_(1)
@@ -830,5 +1017,4 @@ def _expect_same_attack_alone(call, images, labels):
     among = call(images.clone(), labels.clone()).detach()
     alone = call(images[1:2].clone(), labels[1:2].clone())
     core.check_tensor(alone, (1, *images.shape[1:]), images[1:2], "a batch of one is still a batch")
-    usual = "a mean over the batch inside the step, a random start, or a model in training mode"
-    core.expect_alone_as_among_others(alone, among[1:2], tolerance=1e-9, cause=usual)
+    core.expect_alone_as_among_others(alone, among[1:2], tolerance=1e-9)

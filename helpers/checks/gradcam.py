@@ -9,19 +9,11 @@ import itertools
 
 import torch
 from torch import nn
+from torch.nn.functional import logsigmoid
 
 from helpers.checks import core, networks
 from helpers.checks.measure import finite_difference, log_probabilities_of, losses_of, probabilities_of, same, scores_of
 from helpers.checks.problems import SMALL, small_problem, tiny_batch
-
-MIXED = (
-    "`scores[:, labels]`, which pairs every image with every label; a mean over dim 0; a map scaled by the values "
-    "of the whole batch; or labels that are repeated in another order than the images"
-)
-PAIRING = (
-    "images and baselines are paired wrongly: in one batch of steps x N points, all are repeated in one order, step by "
-    "step; or one baseline is taken for all images"
-)
 
 # ------------------------------------------------------------------------------------------------ guided_backprop
 
@@ -48,8 +40,15 @@ NOT_GUIDED = {
     ),
     (4.0, 2.0, 0.0): (
         "guided backprop without its negative values",
-        "the rule is applied where there is no ReLU: at the pixels, or at every layer; test `isinstance(m, nn.ReLU)`",
+        "negative values are cut off where there is no ReLU, at the pixels; keep the sign of the result",
     ),
+    (4.0, 1.0, 0.0): ("guided backprop times the image", "a product with the image; return the values alone"),
+    (1.0, 2 / 3, 0.0): (
+        "guided backprop scaled to [0, 1], from its smallest to its largest value",
+        "a normalisation; return the values as they are",
+    ),
+    (1.0, 0.5, -0.5): ("guided backprop scaled to end at 1", "a normalisation; return the values as they are"),
+    (4.0, 2.0, 2.0): ("absolute values", "`abs`; keep the sign"),
     (8.0, -10.0, -6.0): ("the rule at the last ReLU alone", "some ReLUs are left out; walk `model.modules()`"),
     (6.0, -1.0, 1.0): ("the rule at the first ReLU alone", "some ReLUs are left out; walk `model.modules()`"),
     (0.0, 11.0, -3.0): ("absolute values passed on", "`abs` in place of `clamp(min=0)`: negative signals are dropped"),
@@ -70,7 +69,7 @@ def _(function):
 def _(function):
     """the result of an image depends on that image and its label alone"""
     images, labels, model = _smooth_problem(seed=52, count=3)
-    core.expect_own_label(lambda asked: function(images.clone(), asked, model).detach(), labels, MIXED)
+    core.expect_own_label(lambda asked: function(images.clone(), asked, model).detach(), labels)
 
 
 @guided_backprop.part
@@ -78,13 +77,6 @@ def _(function):
     """on a network without a ReLU, the result is the slope of the score"""
     images, labels, model = _smooth_problem(seed=53, count=3)
     found = function(images.clone(), labels.clone(), model).detach()
-    core.expect(
-        bool((found < 0).any()),
-        found="not a single negative value, on a network without a ReLU",
-        wanted="the slope of the score, which has both signs",
-        cause="the rule is applied where there is no ReLU: at the pixels, or at every layer; "
-        "test `isinstance(module, nn.ReLU)`",
-    )
     _explain_slope(found, images, labels, model)
 
 
@@ -124,7 +116,8 @@ def _(function):
     core.check_tensor(alone, image.shape, image, "a batch of one is still a batch")
     kept = alone.detach().clone()
     core.expect_alone_as_among_others(kept, among)
-    core.expect_repeatable(kept, function(image, labels[:1], model).detach())
+    core.expect_repeatable(kept, function(image, labels[:1], model).detach(), image)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other), *small_problem(54, 3)[::2], seed=54)
     other = networks.tiny_network(55, size=(7, 5), classes=4, dtype=torch.float32)
     images, labels = tiny_batch(other, 2, seed=55, size=(7, 5))
     core.check_tensor(function(images, labels, other), images.shape, images, "the size of the images just given")
@@ -138,9 +131,10 @@ def _(function):
 
 
 def _expect_same_result(function, plain, other, cause):
-    """Raise CheckFailed unless two forms of one network give the same result."""
+    """Raise CheckFailed unless two forms of one network give the same result; what sets them apart is the cause."""
     images, labels = tiny_batch(plain, 2, seed=58, size=SMALL)
-    one, two = (function(images.clone(), labels.clone(), model).detach() for model in (plain, other))
+    one, two, again = (function(images.clone(), labels.clone(), model).detach() for model in (plain, other, other))
+    core.expect_repeatable(two, again)
     if same(one, two):
         return
     gradient = finite_difference(scores_of(other), images, labels)
@@ -162,14 +156,26 @@ def _explain_slope(found, images, labels, model):
         (of_logarithm, "the slope of the log-probability", "a log-softmax before the gradient; take the raw score"),
         (-of_logarithm, "the slope of the cross-entropy", "a loss, which falls where the score rises; take the score"),
         (slopes.abs(), "absolute values", "`abs`; keep the sign"),
-    ]
-    words, cause = (
-        core.first_match(found, usual)
-        or core.scaled(found, slopes, len(images))
-        or (
-            f"values {core.off_by(found, slopes)}",
-            "another quantity than the raw score of the label was differentiated",
+        (slopes.clamp(min=0), "the positive part of the slope", "the rule is applied where there is no ReLU, at the "
+         "pixels: test `isinstance(module, nn.ReLU)`"),
+        (slopes * images, "the slope times the image", "a product with the image; return the values alone"),
+        (core.at_normalised(slopes, model), *core.AT_NORMALISED),
+    ]  # fmt: skip
+    match = core.first_match(found, usual) or core.scaled(found, slopes, len(images)) or core.stretched(found, slopes)
+    if match is None and not bool((found < 0).any()):
+        match = (
+            "not a single negative value, on a network without a ReLU",
+            core.Questions(
+                "Is the rule applied where there is no ReLU: at the pixels, or at every layer "
+                "(test `isinstance(module, nn.ReLU)`)?",
+                "What becomes of the sign at the end?",
+            ),
         )
+    words, cause = match or (
+        f"values {core.off_by(found, slopes)}",
+        core.Questions(
+            "Which number of each image is differentiated?", "At which pixels?", "Is the rule applied here?"
+        ),
     )
     raise core.CheckFailed(words, "the slope of the raw score of each image's own label", cause)
 
@@ -197,7 +203,7 @@ def _(function):
         getattr(maps, "shape", None) != (3, *SMALL),
         found=f"maps of {SMALL} places, the size of the images",
         wanted="maps of (3, 5) places, the size of the layer's output",
-        cause="`F.interpolate`; enlarging is a step of its own",
+        cause=_cause_of_size(maps, images, labels, model),
     )
     core.check_tensor(maps, (3, 3, 5), images, "one map for each image, in the size of the layer's output")
 
@@ -248,9 +254,11 @@ def _(function):
     maps = function(images, labels, model, layer).detach()
     core.expect(
         bool((maps == 0).all()),
-        found=f"values up to {maps.max():.2g}",
+        found=f"values up to {maps.max():.2g}" if not maps.isnan().any() else "values that are NaN",
         wanted="a map of zeros: nothing at this layer speaks for the label",
-        cause="a small number added, or a floor under the map: `clamp(min=1e-8)`; return the zeros as they are",
+        cause="a number is added, or there is a floor under the map, such as `clamp(min=1e-8)`; return the zeros"
+        if bool((maps == maps.max()).all())
+        else core.Questions("Is the ReLU the last step?", "Is a map divided by its largest value, which is 0 here?"),
     )
 
 
@@ -264,7 +272,9 @@ def _(function):
     core.check_tensor(alone, (1, 3, 5), image, "a batch of one is still a batch")
     kept = alone.detach().clone()
     core.expect_alone_as_among_others(kept, among)
-    core.expect_repeatable(kept, function(image, labels[:1], model, model.cam_layer).detach())
+    core.expect_repeatable(kept, function(image, labels[:1], model, model.cam_layer).detach(), image)
+    images, labels, model = small_problem(seed=66, count=3)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other, other.cam_layer), images, model, seed=66)
 
 
 @grad_cam.part
@@ -273,6 +283,22 @@ def _(function):
     images, labels, model = small_problem(seed=7, count=2, trainable=True)
     core.expect_left_alone(
         lambda: function(images, labels, model, model.cam_layer), model, images=images, labels=labels
+    )
+
+
+def _cause_of_size(maps, images, labels, model):
+    """Return why maps have the size of the images, which is that of what enters the layer, too."""
+    entering = model.normalise(images)
+
+    def score(inside, asked):
+        return scores_of(model.network)(inside, asked)
+
+    slopes = finite_difference(score, entering, labels)
+    if isinstance(maps, torch.Tensor) and same(maps.detach(), _cut(_mean_over_places(slopes) * entering)):
+        return "the hook keeps `inputs`; keep `output`"
+    return core.Questions(
+        "Is the map enlarged (`F.interpolate`)? That is a step of its own.",
+        "Does the hook keep the layer's `output`, or what enters it?",
     )
 
 
@@ -297,9 +323,17 @@ def _explain_grad_cam(maps, images, labels, model):
     usual = itertools.chain(
         _usual_sums(signed, outputs, slopes), _usual_scales(signed), _usual_quantities(back, outputs, labels)
     )
-    found, cause = core.first_match(maps, usual) or (
-        f"maps {core.off_by(maps, wanted)}",
-        "compare with the formulas of section 2.3: mean over the places, product, sum over the channels, ReLU",
+    found, cause = (
+        core.first_match(maps, usual)
+        or core.stretched(maps, wanted)
+        or (
+            f"maps {core.off_by(maps, wanted)}",
+            core.Questions(
+                "Which number is differentiated, and with respect to what?",
+                "Is it the mean over the places, then the product, the sum over the channels, and the "
+                "ReLU (section 2.3)?",
+            ),
+        )
     )
     raise core.CheckFailed(
         found, "max(0, sum over k of alpha_k A_k), alpha_k the mean of d s_y / d A_k over the places", cause
@@ -344,6 +378,13 @@ def _usual_sums(signed, outputs, slopes):
         "a mean over `dim=(0, 2, 3)`; each image has its own weights",
     )
     yield _cut(slopes.amax(dim=(2, 3), keepdim=True) * outputs), "weights from the largest slope", "`amax` for `mean`"
+    yield (
+        _cut(weights.abs() * outputs),
+        "the channels by the size of their weights",
+        "`abs` on the weights; keep the sign",
+    )
+    yield _cut(weights), "the weights alone", "the weights are not multiplied with the layer's output"
+    yield signed.clamp(min=0) ** 2, "the squares of the map", "a square; return the values as they are"
     yield (
         _cut(_mean_over_places(outputs) * slopes),
         "the gradient, weighed by the mean outputs",
@@ -409,6 +450,15 @@ def _usual_quantities(back, outputs, labels):
 PRODUCT = (10.0, 5.0, -5.0)
 NOT_THE_PRODUCT = {
     (30.0, -47.5, -12.5): ("the plain gradient times Grad-CAM", "the gradient in place of guided backprop"),
+    (4.0, 2.0, -2.0): (
+        "guided backprop alone",
+        "a normalisation, which makes the one value of the map 1, or no product at all; take Grad-CAM as it is",
+    ),
+    (1.0, 2 / 3, 0.0): (
+        "the product scaled to [0, 1], from its smallest to its largest value",
+        "a normalisation; return the values as they are",
+    ),
+    (1.0, 0.5, -0.5): ("the product scaled to end at 1", "a normalisation; return the values as they are"),
     (12.0, 6.0, -6.0): (
         "guided backprop times a Grad-CAM of 3, where it is 2.5",
         "the guided rule is still in the model while Grad-CAM takes its gradient; put the model in order first",
@@ -417,7 +467,6 @@ NOT_THE_PRODUCT = {
         "the sum of the gradient and guided backprop, times Grad-CAM",
         "gradients pile up in `images.grad`; let each function work on fresh pixels",
     ),
-    (4.0, 2.0, -2.0): ("guided backprop alone, or a map scaled to end at 1", "a normalisation; take Grad-CAM as it is"),
     (6.5, 4.5, 0.5): ("guided backprop plus Grad-CAM", "`+` in place of `*`"),
     (10.0, 5.0, 0.0): (
         "the product without its negative values",
@@ -426,21 +475,39 @@ NOT_THE_PRODUCT = {
     (10.0, 5.0, 5.0): ("absolute values", "`abs`; the product keeps the sign"),
 }
 
+# The other label, which is not the prediction: guided backprop is (0, 4, -4), Grad-CAM 2.
+OTHER_PRODUCT = (0.0, 8.0, -8.0)
+NOT_OTHER_PRODUCT = {
+    (10.0, 5.0, -5.0): ("the result for the predicted class", "`max` or `argmax`: the labels are not used"),
+    (8.0, 4.0, -4.0): (
+        "guided backprop of the predicted class, times Grad-CAM of the label",
+        "guided backprop is asked about `argmax`; give both functions the labels",
+    ),
+    (0.0, 10.0, -10.0): (
+        "guided backprop of the label, times Grad-CAM of the predicted class",
+        "Grad-CAM is asked about `argmax`; give both functions the labels",
+    ),
+}
+
 guided_grad_cam = core.Checks("guided_grad_cam", "(images, labels, model, layer) -> (N, 3, H, W)")
 
 
 @guided_grad_cam.part
 def _(function):
     """three oblong images give three results with three channels"""
-    images, labels, model = small_problem(seed=71, count=3)
+    images, labels, model = small_problem(seed=71, count=3, size=(7, 11))
     try:
         result = function(images, labels, model, model.network.head[1])
     except RuntimeError as error:
         core.expect(
             "must match the size" not in str(error),
             found=f"an error: {error}",
-            wanted=f"a map of (3, 4) places enlarged to {SMALL}, height first",
-            cause="a single number as `size`, which makes a square, or height and width exchanged",
+            wanted="a map of (3, 5) places enlarged to (7, 11), height first",
+            cause=core.Questions(
+                "Is `size` a single number, which makes a square?",
+                "Are height and width exchanged?",
+                "Is there one factor for both sides, or a rounded one?",
+            ),
         )
         raise
     core.check_tensor(result, images.shape, images, "a value for each channel of each pixel")
@@ -451,6 +518,13 @@ def _(function):
     """on a network of two ReLU layers, the result is what you get by hand"""
     image, label, model = _by_hand()
     _expect_by_hand(function(image, label, model, model.network[1]), PRODUCT, NOT_THE_PRODUCT)
+
+
+@guided_grad_cam.part
+def _(function):
+    """both factors belong to the label that is asked for, also where the network predicts another one"""
+    image, _, model = _by_hand()
+    _expect_by_hand(function(image, torch.tensor([0]), model, model.network[1]), OTHER_PRODUCT, NOT_OTHER_PRODUCT)
 
 
 @guided_grad_cam.part
@@ -565,7 +639,10 @@ def _explain_enlarging(found, values, active):
         )
     words, cause = words or (
         f"values {core.off_by(found, wanted)}".replace("what was measured", "what you get by hand"),
-        "another interpolation than the bilinear one (`mode='bicubic'` overshoots), or another map than Grad-CAM",
+        core.Questions(
+            "Is it another interpolation than the bilinear one (`mode='bicubic'` overshoots)?",
+            "Is it Grad-CAM as grad_cam gives it that is enlarged?",
+        ),
     )
     raise core.CheckFailed(words, "guided backprop times the map, enlarged with bilinear interpolation", cause)
 
@@ -602,7 +679,6 @@ NOT_MIDDLES = {
     43 / 6: ("gradients at the ends of all pieces", "`range(steps + 1)`, one point too many; take the middles"),
     3.0: ("one gradient, at the image", "no walk: the mean runs over points between baseline and image"),
     27 / 4: ("one gradient, halfway", "one point; there are as many points as steps"),
-    7.0: ("values rescaled to add up to the gain", "a normalisation; the gap tells how good the approximation is"),
     35 / 36: ("gradients on the way from black", "t * image; the points are baseline + t * (image - baseline)"),
     683 / 36: ("gradients beyond the image", "baseline + t * image; the points are baseline + t * (image - baseline)"),
 }
@@ -624,7 +700,7 @@ def _(function):
     """the result of an image depends on that image and its label alone"""
     images, labels, model = _smooth_problem(seed=86, count=3)
     baseline = torch.full((1,), 0.4, dtype=torch.float64)
-    core.expect_own_label(lambda asked: function(images.clone(), asked, model, baseline, 4).detach(), labels, MIXED)
+    core.expect_own_label(lambda asked: function(images.clone(), asked, model, baseline, 4).detach(), labels)
 
 
 @integrated_gradients.part
@@ -632,15 +708,17 @@ def _(function):
     """for a linear score, a pixel gets its weight times the way it has come from the baseline"""
     images, baseline, model = _power_problem(seed=82)
     found = function(images.clone(), torch.tensor([0, 0]), model, baseline.clone(), 4).detach()
-    _explain_linear(found, images, baseline, model.network.weight, steps=4)
+    _explain_linear(found, images, baseline, model, steps=4)
 
 
 @integrated_gradients.part
 def _(function):
     """for the cube of a linear score, three steps show the middles of three pieces"""
     images, baseline, model = _power_problem(seed=83)
-    found = function(images.clone(), torch.tensor([2, 2]), model, baseline.clone(), 3).detach()
-    _explain_points(found, model.network.weight * (images - baseline))
+    found, at_once = (
+        function(images.clone(), torch.tensor([2, 2]), model, baseline.clone(), steps).detach() for steps in (3, 1)
+    )
+    _explain_points(found, at_once, model.network.weight * (images - baseline))
 
 
 @integrated_gradients.part
@@ -660,7 +738,12 @@ def _(function):
     among = function(images.clone(), labels.clone(), model, baseline.clone(), 3).detach()[1:2].clone()
     alone = function(images[1:2].clone(), labels[1:2], model, baseline[1:2].clone(), 3)
     core.check_tensor(alone, (1, 3, *SMALL), images[1:2], "a batch of one is still a batch")
-    core.expect_alone_as_among_others(alone, among, cause=PAIRING)
+    core.expect_alone_as_among_others(
+        alone, among, ask="Are images and baselines paired wrongly, in one batch of steps x N points?"
+    )
+    images, labels, model = small_problem(seed=85, count=3)
+    baseline = torch.full((1,), 0.4, dtype=torch.float64)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other, baseline, 2), images, model, seed=85)
 
 
 @integrated_gradients.part
@@ -685,11 +768,18 @@ def _power_problem(seed):
     return images, baseline, networks.classifier(networks.Powers(weight))
 
 
-def _explain_linear(found, images, baseline, weight, steps):
+def _explain_linear(found, images, baseline, model, steps):
     """Raise CheckFailed unless `found` is weight x (image - baseline), with the likeliest reason."""
-    wanted = weight * (images - baseline)
+    weight, way = model.network.weight, images - baseline
+    wanted = weight * way
     if same(found, wanted):
         return
+
+    def along(quantity):
+        points = [baseline + (k + 0.5) / steps * way for k in range(steps)]
+        labels = torch.zeros(len(images), dtype=torch.int64)
+        return way * torch.stack([finite_difference(quantity(model), at, labels) for at in points]).mean(dim=0)
+
     usual = [
         (weight.expand_as(images), "the mean gradient", "the factor image - baseline is missing"),
         (weight * images, "the gradient times the image", "`images` in place of `images - baseline`"),
@@ -697,26 +787,69 @@ def _explain_linear(found, images, baseline, weight, steps):
         (wanted.abs(), "absolute values", "`abs`; keep the sign, or the values do not add up"),
         (weight.abs() * (images - baseline), "absolute gradients, added up", "`abs` on the gradients; keep the sign"),
         (steps * wanted, f"{steps} times what is wanted", "the sum of the gradients is not divided by `steps`"),
+        (
+            weight * (images - baseline).abs(),
+            "the gradient times the size of the way",
+            "`abs` on image - baseline; keep the sign",
+        ),
+        (weight * (images - baseline) ** 2, "the gradient times the square of the way", "image - baseline twice"),
+        *(
+            (weight * (images - grey), f"the way from {what}", "the baseline is one number; let it broadcast as it is")
+            for grey, what in (
+                (baseline.mean(), "the mean of the baseline"),
+                (baseline.flatten()[0], "the first value of the baseline"),
+                (baseline.amax(), "the largest value of the baseline"),
+                (baseline.amin(), "the smallest value of the baseline"),
+            )
+        ),
+        (along(probabilities_of), "the way along the softmax probability", "a softmax; differentiate the raw score"),
+        (
+            along(log_probabilities_of),
+            "the way along the log-probability",
+            "a log-softmax; differentiate the raw score",
+        ),
+        (along(losses_of), "the way along the cross-entropy", "a loss; differentiate the raw score"),
+        (steps / (steps + 1) * wanted, f"{steps}/{steps + 1} of what is wanted", "divided by `steps + 1`"),
+        (steps / (steps - 1) * wanted, f"{steps}/{steps - 1} of what is wanted", "divided by `steps - 1`"),
     ]
     words, cause = (
         core.first_match(found, usual)
         or core.scaled(found, wanted, len(images))
-        or (f"values {core.off_by(found, wanted)}", "a softmax or a loss; differentiate the raw score")
+        or core.stretched(found, wanted)
+        or (
+            f"values {core.off_by(found, wanted)}",
+            core.Questions("Which number is differentiated: the raw score?", "What is it multiplied with, and when?"),
+        )
     )
     raise core.CheckFailed(words, "(image - baseline) times the gradient, which is constant here", cause)
 
 
-def _explain_points(found, unit):
-    """Raise CheckFailed unless `found` is the multiple of `unit` that the middles of three pieces give."""
+def _explain_points(found, at_once, unit):
+    """Raise CheckFailed unless `found` is the multiple of `unit` that the middles of three pieces give.
+
+    `at_once` is the result of a single step, which tells what the exact value, 7, comes from.
+    """
     factor = float((found * unit).sum() / (unit * unit).sum())
     if same(found, MIDDLES * unit):
         return
     proportional = same(found, factor * unit)
+    if same(found, 7 * unit):
+        if same(at_once, 7 * unit):
+            words = (
+                "values rescaled to add up to the gain",
+                "a normalisation; the gap tells how good the approximation is",
+            )
+        else:
+            words = (
+                "exactly the integral of the square",
+                "points and weights of another rule, such as Gauss-Legendre, which is exact here; take the middles",
+            )
+        raise core.CheckFailed(words[0], "gradients at the middles of `steps` equal pieces of the way", words[1])
     words, cause = next(
         (words for value, words in NOT_MIDDLES.items() if proportional and abs(factor / value - 1) < 1e-6),
         (
             f"{factor / MIDDLES:.4g} times what is wanted" if proportional else "values out of proportion",
-            "other points than the middles of three equal pieces of the way: print your t, wanted are 1/6, 1/2, 5/6",
+            core.Questions("What are your t (print them; wanted are 1/6, 1/2, 5/6)?", "Do all have the same weight?"),
         ),
     )
     raise core.CheckFailed(
@@ -730,12 +863,43 @@ def _explain_sums(sums, images, labels, model, baseline):
     if same(sums, wanted, tolerance=1e-2):
         return
     core.expect_eval_mode(model)
+    part = "a way that does not start at the baseline: `baseline[0]` takes a part of it for the whole; let it broadcast"
+    usual = [
+        *(
+            (scores_of(model)(images, labels) - scores_of(model)(torch.ones_like(images) * start, labels), "", cause)
+            for start, cause in (
+                (baseline[0], part),
+                (baseline.mean(), "the mean of the baseline is taken for the baseline; let it broadcast"),
+                (0 * baseline, "a way that starts at black; it starts at the baseline"),
+            )
+        ),
+        *(
+            (of(model)(images, labels) - of(model)(baseline.expand_as(images), labels), "", cause)
+            for of, cause in (
+                (probabilities_of, "a softmax before the gradient; differentiate the raw score"),
+                (log_probabilities_of, "a log-softmax before the gradient; differentiate the raw score"),
+                (losses_of, "a loss before the gradient; differentiate the raw score"),
+            )
+        ),
+    ]
+    match = core.first_match(sums, usual, fits=lambda found, values: same(found, values, tolerance=1e-2))
+    if match is None and same(sums, _sums_at_normalised(images, labels, model, baseline), tolerance=1e-2):
+        match = core.AT_NORMALISED
     raise core.CheckFailed(
         f"sums of {_numbers(sums)}",
         f"sums of {_numbers(wanted)}: score of the image minus score of the baseline",
-        "a way that does not start at the baseline, such as `baseline[0]`, which takes a part of it for the whole; let "
-        "it broadcast",
+        match[1]
+        if match
+        else core.Questions("Where does the way start?", "At which points, of which number, is the gradient taken?"),
     )
+
+
+def _sums_at_normalised(images, labels, model, baseline, steps=20):
+    """Measure what the values add up to where slopes are taken at the normalised images."""
+    way = images - baseline
+    points = [baseline + (k + 0.5) / steps * way for k in range(steps)]
+    slopes = torch.stack([finite_difference(scores_of(model), at, labels) for at in points]).mean(dim=0)
+    return (way * core.at_normalised(slopes, model)).sum(dim=(1, 2, 3))
 
 
 # ------------------------------------------------------------------------------------------------ occlusion_map
@@ -786,6 +950,7 @@ def _(function):
     alone = function(images[:1].clone(), labels[:1], model, 3, 3, 0.5)
     core.check_tensor(alone, (1, 2, 3), images[:1], "a batch of one is still a batch")
     core.expect_alone_as_among_others(alone, among)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other, 3, 3, 0.5), images, model, seed=93)
 
 
 @occlusion_map.part
@@ -850,13 +1015,27 @@ def _explain_drops(found):
         ),
         (wanted.sum() - wanted, "the drops of everything else", "the window is kept and the rest filled"),
     ]
-    tiny = "hardly a drop anywhere", "the softmax probability, which is 1 all the time here; take the raw score"
+    before, after = parts.sum(), parts.sum() - wanted  # label 1 is so much ahead of the other one
+    soft = "a softmax; take the raw score"
+    usual += [
+        (before.sigmoid() - after.sigmoid(), "the drop of the softmax probability", soft),
+        (logsigmoid(before) - logsigmoid(after), "the drop of the log-probability", soft),
+        (logsigmoid(after) - logsigmoid(before), "the rise of the cross-entropy", "a loss; take the raw score"),
+        (wanted / whole, "the drop as a share of the score", "a division by the score; return the drop as it is"),
+        (wanted.T.reshape(wanted.shape), "the drops column by column", "rows and columns are exchanged"),
+        (0.75 * parts / 4, "a mean over the window", "a mean over the pixels of a window; return the drop as it is"),
+    ]
     words, cause = (
         core.first_match(found, usual)
-        or (found.abs().max() < 0.1 and tiny)
+        or core.stretched(found[None], wanted[None])
+        or core.scaled(found[None], wanted[None], 1)
         or (
             _numbers(found.flatten()),
-            "other windows: row i, column j starts at pixel (i * stride, j * stride), and windows must not pile up",
+            core.Questions(
+                "Does the window of row i, column j start at pixel (i * stride, j * stride)?",
+                "Is everything else as it was, also after the window before?",
+                "What is subtracted from what?",
+            ),
         )
     )
     raise core.CheckFailed(words, f"{_numbers(wanted.flatten())} for the six windows, row by row", cause)
@@ -878,16 +1057,37 @@ def _explain_some_windows(found, images, labels, model, patch, stride, fill):
         if same(found[:, row, column], wanted):
             continue
         largest = model(images).amax(dim=1) - model(covered).amax(dim=1)
+        filled = model.normalise(images).clone()
+        filled[:, :, top : top + patch, left : left + patch] = fill
+        late = scores_of(model)(images, labels) - scores_of(model.network)(filled, labels)
         usual = [
             (drop(predicted), "the drop of the predicted class", "`argmax`: the labels are not used"),
             (largest, "the drop of the largest score", "`max`: the labels are not used"),
             (wanted.mean().expand(3), "the mean over the batch", "a mean over dim 0; each image has its own map"),
-        ]
+            (late, "the drop for a fill of the normalised image", "`fill` is put in after `model.normalise`; it is a "
+             "value of the pixels"),
+            (drop(labels[:1].expand(3)), "the drop of the first label for all images", "`labels[0]`; each image has "
+             "its own"),
+            (_drop_of(probabilities_of, model, images, covered, labels), "the drop of the softmax probability", "a "
+             "softmax; take the raw score"),
+            (_drop_of(log_probabilities_of, model, images, covered, labels), "the drop of the log-probability", "a "
+             "log-softmax; take the raw score"),
+            (wanted / scores_of(model)(images, labels), "the drop as a share of the score", "a division by the score; "
+             "return the drop as it is"),
+        ]  # fmt: skip
         words, cause = core.first_match(found[:, row, column], usual) or (
             f"{_numbers(found[:, row, column])} at row {row}, column {column}",
-            "another window: it starts at pixel (row * stride, column * stride), and none piles up on another",
+            core.Questions(
+                "Does the window start at pixel (row * stride, column * stride)?",
+                "What is put into it, and is everything else as it was?",
+                "Are the maps scaled?",
+            ),
         )
         raise core.CheckFailed(words, f"{_numbers(wanted)} at row {row}, column {column}, for the three images", cause)
+
+
+def _drop_of(quantity, model, images, covered, labels):
+    return quantity(model)(images, labels) - quantity(model)(covered, labels)
 
 
 # ------------------------------------------------------------------------------------------------ shared
@@ -919,8 +1119,10 @@ def _expect_by_hand(result, wanted, others):
     usual = [(torch.tensor(values, dtype=found.dtype), *words) for values, words in others.items()]
     words, cause = core.first_match(found, usual) or (
         "none of the usual mistakes",
-        "work the network out on paper, from PIXEL, FIRST, SECOND and HEAD in helpers/checks/gradcam.py, and compare "
-        "step by step",
+        core.Questions(
+            "What do you get on paper, from PIXEL, FIRST, SECOND and HEAD in helpers/checks/gradcam.py?",
+            "At which step do the two part?",
+        ),
     )
     raise core.CheckFailed(f"{_numbers(found)} at the three channels: {words}", _numbers(wanted), cause)
 

@@ -122,9 +122,14 @@ def plain_network(seed, size=(5, 7), classes=3):
 
 
 def classifier(network, cam_layer=None, std=None):
-    """Return a Classifier in float64: without `std`, pixels reach the network as they are; with it, 0.5 becomes 0."""
-    mean, std = (0.0, 1.0) if std is None else (0.5, std)
-    options = {"mean": [mean] * 3, "std": [std] * 3, "input_size": SMALL[0], "cam_layer": cam_layer}
+    """Return a Classifier in float64: without `std`, pixels reach the network as they are; with it, 0.5 becomes 0.
+
+    `std` is that of the second channel; the first one has less, the third one more.
+    """
+    scale = {"mean": [0.0] * 3, "std": [1.0] * 3}
+    if std is not None:
+        scale = {"mean": [0.5] * 3, "std": [0.8 * std, std, 1.2 * std]}
+    options = scale | {"input_size": SMALL[0], "cam_layer": cam_layer}
     return Classifier(network, "abcde", **options).double()
 
 

@@ -4,6 +4,7 @@ Derivatives are measured by finite differences on a tiny network, so nothing in 
 """
 
 import math
+import operator
 
 import torch
 
@@ -13,10 +14,6 @@ from helpers.checks.problems import SMALL, small_problem, tiny_batch
 
 QUANTITIES = {"score": scores_of, "probability": probabilities_of, "log_probability": log_probabilities_of}
 SHARES = [(36, 0.042), (36, 0.0365), (39, 0.1284)]  # of 63 pixels: 2.6, 2.3 and 8.1, where one pixel more moves a side
-PAIRING = (
-    "images, labels or samples are paired wrongly. In one batch of S x N images, labels are repeated with "
-    "`labels.repeat(S)`, and the result is viewed as (S, N, 3, H, W) before the mean over S"
-)
 
 # ------------------------------------------------------------------------------------------------ saliency maps
 
@@ -53,7 +50,8 @@ def _(function):
     """a second call, and another network of another size in float32, change nothing"""
     images, labels, model = small_problem(seed=5, count=2)
     first = function(images, labels, model).detach().clone()
-    core.expect_repeatable(first, function(images, labels, model).detach())
+    core.expect_repeatable(first, function(images, labels, model).detach(), images)
+    core.expect_nothing_kept(lambda images, model: function(images, labels, model), images, model, seed=5)
     other = networks.tiny_network(6, size=(7, 5), classes=4, dtype=torch.float32)
     images, labels = tiny_batch(other, 2, seed=6, size=(7, 5))
     core.check_tensor(function(images, labels, other), (2, 7, 5), images, "the size of the images just given")
@@ -79,12 +77,16 @@ def _explain_maps(maps, images, labels, model):
         return
     core.expect_eval_mode(model)
     usual = _usual_maps(slopes, images, labels, model)
-    match = core.first_match(maps, usual) or core.scaled(maps, wanted, len(images))
+    match = core.first_match(maps, usual) or core.scaled(maps, wanted, len(images)) or core.stretched(maps, wanted)
     if match is None and (maps < 0).any():
         match = "negative values", "the sign is kept; take absolute values of the gradient first"
     found, cause = match or (
         f"maps {core.off_by(maps, wanted)}",
-        "something other than the raw score was differentiated, or the pixels were changed on the way",
+        core.Questions(
+            "Which number of each image is differentiated?",
+            "At which pixels?",
+            "What becomes of the three slopes of a pixel?",
+        ),
     )
     raise core.CheckFailed(
         found, "max over channels of |d s_y / d pixel|, s_y the raw score of the image's label", cause
@@ -103,6 +105,13 @@ def _usual_maps(slopes, images, labels, model):
     yield slopes.abs().sum(dim=1), "the sum over the channels", "`sum` where the channel maximum is wanted"
     yield slopes.norm(dim=1), "the Euclidean norm over the channels", "`norm` where the channel maximum is wanted"
     yield slopes.abs().amin(dim=1), "the smallest slope of the three channels", "`min` where max is wanted"
+    yield slopes.abs().median(dim=1).values, "the middle one of the three slopes", "`median` where max is wanted"
+    yield slopes.sum(dim=1).abs(), "the size of the sum over the channels", "slopes are added up; take abs, then max"
+    yield slopes.mean(dim=1).abs(), "the size of the mean over the channels", "a mean of slopes; take abs, then max"
+    yield _steepest(slopes) ** 2, "the square of the steepest slope", "a square; take absolute values"
+    yield (slopes**2).sum(dim=1), "the sum of the squared slopes", "squares; take absolute values, then max"
+    yield _steepest(slopes).clamp(max=1), "the map, cut off at 1", "`clamp(0, 1)`; slopes may be steeper, keep them"
+    yield _steepest(core.at_normalised(slopes, model)), *core.AT_NORMALISED
     yield _steepest(slopes * images), "gradient times image", "a product with the image; take the gradient alone"
     yield (
         steepest(probabilities_of(model)),
@@ -156,7 +165,7 @@ def _(function):
 
 @score_gradient.part
 def _(function):
-    """a single image, asked for twice, gives the gradient it has among others"""
+    """a single image, asked for twice, gives the gradient it has among others, and another model another one"""
     images, labels, model = small_problem(seed=16, count=3)
     for of in QUANTITIES:
         among = function(images.clone(), labels, model, of).detach()[:1]
@@ -166,7 +175,8 @@ def _(function):
         kept = alone.detach().clone()
         core.expect_alone_as_among_others(kept, among)
         again = function(image, labels[:1], model, of).detach()
-        core.expect_repeatable(kept, again)
+        core.expect_repeatable(kept, again, image)
+        core.expect_nothing_kept(lambda at, other, of=of: function(at, labels, other, of), images, model, seed=16)
         core.expect(
             same(alone.detach(), kept),
             found="the first result changed when the function was called again",
@@ -220,7 +230,7 @@ def _(function):
         core.expect_left_alone(lambda of=of: function(images, labels, model, of), model, images=images, labels=labels)
 
 
-def _explain_gradient(result, of, images, labels, model, samples=None):
+def _explain_gradient(result, of, images, labels, model):
     """Raise CheckFailed unless `result` is the slope of the quantity `of`, with the likeliest reason."""
     wanted = finite_difference(QUANTITIES[of](model), images, labels)
     found = result.detach()
@@ -228,13 +238,16 @@ def _explain_gradient(result, of, images, labels, model, samples=None):
         return
     core.expect_eval_mode(model)
     usual = _usual_gradients(wanted, of, images, labels, model)
-    words = core.first_match(found, usual) or core.scaled(found, wanted, len(images), samples)
-    if words is None:
-        cause = PAIRING if samples else "another quantity than the one asked for, or changed pixels"
-        words = f"a gradient {core.off_by(found, wanted)}", cause
-    if samples is not None:
-        words = words[0], f"{words[1]}. If you call score_gradient, let it pass its own check first"
-    raise core.CheckFailed(words[0], f"the slope of the {of} of each image's own label", words[1])
+    found, cause = (
+        core.first_match(found, usual)
+        or core.scaled(found, wanted, len(images))
+        or core.stretched(found, wanted)
+        or (
+            f"a gradient {core.off_by(found, wanted)}",
+            core.Questions("Which number of each image is differentiated?", "At which pixels?"),
+        )
+    )
+    raise core.CheckFailed(found, f"the slope of the {of} of each image's own label", cause)
 
 
 def _usual_gradients(wanted, of, images, labels, model):
@@ -261,6 +274,19 @@ def _usual_gradients(wanted, of, images, labels, model):
         "the slope for the predicted classes",
         "`max` or `argmax`: the labels are not used",
     )
+    yield (
+        sum(slope(of, label.expand(len(labels))) for label in labels),
+        f"the slope of each image's {of} of all labels of the batch",
+        "`scores[:, labels]`; pair i with y_i: `gather`",
+    )
+    yield (
+        sum(slope(of, torch.full_like(labels, number)) for number in range(model(images).shape[1])),
+        "the slope of the sum over all classes",
+        "the sum of all values; pick each image's own first",
+    )
+    yield core.at_normalised(wanted, model), *core.AT_NORMALISED
+    yield wanted * images, "gradient times image", "a product with the image; take the gradient alone"
+    yield wanted.clamp(-1, 1), "the slopes, cut off at -1 and 1", "`clamp`; slopes may be steeper, keep them"
 
 
 # ------------------------------------------------------------------------------------------------ smooth_grad
@@ -270,8 +296,8 @@ smooth_grad = core.Checks("smooth_grad", "(images, labels, model, noise) -> (N, 
 
 @smooth_grad.part
 def _(function):
-    """four samples of noise for three images give three gradients"""
-    images, labels, model, noise = _noisy_problem(seed=21, samples=4, count=3)
+    """five samples of noise for three images give three gradients"""
+    images, labels, model, noise = _noisy_problem(seed=21, samples=5, count=3)
     result = function(images, labels, model, noise)
     core.check_tensor(result, images.shape, images, "the mean runs over the samples, the first axis of `noise`")
 
@@ -279,15 +305,15 @@ def _(function):
 @smooth_grad.part
 def _(function):
     """noise of zeros gives the gradient of the score"""
-    images, labels, model, noise = _noisy_problem(seed=22, samples=3, count=2)
-    found = function(images.clone(), labels, model, torch.zeros_like(noise))
-    _explain_gradient(found, "score", images, labels, model, samples=3)
+    images, labels, model, noise = _noisy_problem(seed=22, samples=5, count=2)
+    found = function(images.clone(), labels, model, torch.zeros_like(noise)).detach()
+    _explain_smooth(function, found, images, labels, model, torch.zeros_like(noise))
 
 
 @smooth_grad.part
 def _(function):
     """the result is the mean, over the samples, of the slope at image + noise"""
-    images, labels, model, noise = _noisy_problem(seed=23, samples=4, count=3)
+    images, labels, model, noise = _noisy_problem(seed=23, samples=5, count=3)
     found = function(images.clone(), labels.clone(), model, noise.clone()).detach()
     _explain_smooth(function, found, images, labels, model, noise)
 
@@ -328,12 +354,19 @@ def _explain_smooth(function, result, images, labels, model, noise):
         same(again, found),
         found="another result on a second call with the same noise",
         wanted="the noise that is passed in, so that the result can be repeated",
-        cause="`torch.randn` inside the function; use the samples of `noise`",
+        cause="chance inside the function, such as `torch.randn`; use the samples of `noise`",
     )
+    questions = [
+        "What becomes of the slopes at the samples, other than their mean?" if len(noise) > 1 else "At which pixels?",
+        "Does score_gradient, if you call it, pass its own check?",
+    ]
+    if len(noise) > 1 and len(images) > 1:
+        questions.append("Are images, labels and samples repeated in one order?")
     words, cause = (
         core.first_match(found, _usual_smooth(each, images, labels, model, noise))
         or core.scaled(found, wanted, len(images), len(noise))
-        or (f"a gradient {core.off_by(found, wanted)}", PAIRING)
+        or core.stretched(found, wanted)
+        or (f"a gradient {core.off_by(found, wanted)}", core.Questions(*questions))
     )
     raise core.CheckFailed(words, "the mean over the samples of d s_y / dx at image + noise", cause)
 
@@ -341,14 +374,77 @@ def _explain_smooth(function, result, images, labels, model, noise):
 def _usual_smooth(each, images, labels, model, noise):
     """Yield what the usual mistakes give, from the slopes at `each` sample: (gradient, what it is, cause)."""
 
-    def slopes_at(noisy):
-        return finite_difference(scores_of(model), noisy, labels)
+    def slopes_at(noisy, asked=labels, quantity=scores_of):
+        return finite_difference(quantity(model), noisy, asked)
 
+    def mean_at(samples, **options):
+        return torch.stack([slopes_at(images + sample, **options) for sample in samples]).mean(dim=0)
+
+    count, samples = len(images), len(noise)
     yield each.abs().mean(dim=0), "the mean of absolute slopes", "`abs` before the mean; the samples keep their sign"
     yield (each**2).mean(dim=0), "the mean of squared slopes", "a square; that is another method, SmoothGrad-squared"
     yield each[0], "the slope at the first sample alone", "`return` inside the loop"
     yield each[-1], "the slope at the last sample alone", "the sum is overwritten in the loop: `=` in place of `+=`"
     yield slopes_at(images), "the slope at the clean image", "the noise is never added"
+    yield mean_at(-noise), "the mean slope at image - noise", "the noise is subtracted; add it"
+    yield (
+        (samples * each.mean(dim=0) + slopes_at(images)) / (samples + 1),
+        "a mean that takes in the slope at the clean image",
+        "the image itself is one of the samples; the mean runs over the samples of `noise` alone",
+    )
+    yield each.median(dim=0).values, "the median of the slopes", "`median` where the mean is wanted"
+    if samples > 1:
+        yield each.var(dim=0), "the variance of the slopes", "that is VarGrad, another method; take the mean"
+    ranges = images.amax(dim=(1, 2, 3), keepdim=True) - images.amin(dim=(1, 2, 3), keepdim=True)
+    yield (
+        mean_at(noise * ranges),
+        "the mean slope at image + noise times the image's range",
+        "`noise` is in pixel units already: add it as it is",
+    )
+    yield (
+        torch.stack([each[:, i].mean(dim=0) / each[:, i].mean(dim=0).abs().max() for i in range(count)]),
+        "each result scaled to end at 1",
+        "a normalisation; return the values as they are",
+    )
+    yield (
+        mean_at(noise, quantity=probabilities_of),
+        "the mean slope of the softmax probability",
+        "a softmax before the gradient; differentiate the raw score",
+    )
+    yield (
+        mean_at(noise, quantity=log_probabilities_of),
+        "the mean slope of the log-probability",
+        "a log-softmax before the gradient; differentiate the raw score",
+    )
+    yield (
+        -mean_at(noise, quantity=log_probabilities_of),
+        "the mean slope of the cross-entropy",
+        "a loss before the gradient; differentiate the raw score",
+    )
+    yield (
+        torch.stack([slopes_at(at, model(at).argmax(dim=1)) for at in images + noise]).mean(dim=0),
+        "the mean slope for the predicted classes",
+        "`max` or `argmax`: the labels are not used",
+    )
+    yield core.at_normalised(each.mean(dim=0), model), *core.AT_NORMALISED
+    if samples > 1 and count > 1:
+        asked = labels.repeat_interleave(samples)
+        mixed = slopes_at((images + noise).flatten(0, 1), asked).view_as(noise)
+        yield (
+            mixed.mean(dim=0),
+            "slopes of labels in another order than the images",
+            "in one batch of S x N images that come sample by sample, labels are repeated with `labels.repeat(S)`",
+        )
+        interleaved = slopes_at((images.repeat_interleave(samples, 0) + noise.flatten(0, 1)), asked)
+        for order in (
+            interleaved.view(count, samples, *images.shape[1:]).mean(dim=1),
+            interleaved.view_as(noise).mean(dim=0),
+        ):
+            yield (
+                order,
+                "slopes at images with the noise of others",
+                "images are repeated in another order than the samples of `noise`: its first axis is S",
+            )
     yield (
         slopes_at(images + noise.mean(dim=0)),
         "the slope at the mean of the noisy images",
@@ -383,11 +479,11 @@ def _(function):
 def _(function):
     """a fraction of 1 keeps the whole map"""
     saliency_map = torch.rand(5, 8, generator=torch.Generator().manual_seed(33)).double()
-    cause = (
+    below = (
         "x1 and y1 are kept below W and H, as indices must be; they are one past the last column and row, and may "
         "be W and H"
     )
-    _expect_box(function, saliency_map, 1.0, (0, 0, 8, 5), cause)
+    _expect_box(function, saliency_map, 1.0, (0, 0, 8, 5), {(0, 0, 7, 4): below})
 
 
 @saliency_box.part
@@ -406,14 +502,34 @@ def _(function):
 
 @saliency_box.part
 def _(function):
-    """pixels equal to the threshold are kept, all of them"""
-    saliency_map = torch.zeros(8, 11, dtype=torch.float64)
-    saliency_map[1, 2] = saliency_map[6, 9] = saliency_map[3, 4] = 1
-    cause = (
+    """pixels equal to the threshold are kept, all of them, also below a brighter one"""
+    dropped = (
         "pixels that tie with the threshold are dropped: `topk` picks some of them at random, `>` drops them; compare "
         "with `>=`"
     )
-    _expect_box(function, saliency_map, 0.01, (2, 1, 10, 7), cause)
+    saliency_map = torch.zeros(8, 11, dtype=torch.float64)
+    saliency_map[1, 2] = saliency_map[6, 9] = saliency_map[3, 4] = 1
+    some = dict.fromkeys([(0, 0, 0, 0), (2, 1, 3, 2), (9, 6, 10, 7), (4, 3, 5, 4)], dropped)
+    _expect_box(function, saliency_map, 0.01, (2, 1, 10, 7), some)
+    saliency_map[0, 0] = 2
+    some = dict.fromkeys([(0, 0, 1, 1), (0, 0, 3, 2), (0, 0, 5, 4)], dropped)
+    _expect_box(function, saliency_map, 2 / 88, (0, 0, 10, 7), some)
+
+
+@saliency_box.part
+def _(function):
+    """a map may hold any values: negative ones, and many that nearly tie"""
+    signs = "absolute values, or negative ones set to 0; the brightest pixels are those of the largest values"
+    saliency_map = torch.tensor([[-9.0, -3, -3.5, -1], [-4, -5, -2, -6]], dtype=torch.float64)
+    _expect_box(function, saliency_map, 0.25, (2, 0, 4, 2), {(0, 0, 4, 2): signs})
+    saliency_map = torch.tensor([[-9.0, 0.5, -2, 1], [0.25, -8, -7, -6]], dtype=torch.float64)
+    _expect_box(function, saliency_map, 0.25, (1, 0, 4, 1), {(0, 0, 2, 2): signs})
+    rounded = "the map is rounded, such as to 256 levels, before values are compared; compare them as they are"
+    saliency_map = 0.5 + 1e-6 * torch.arange(60.0, dtype=torch.float64).view(6, 10)
+    saliency_map[0, 0] = 1
+    _expect_box(function, saliency_map, 2 / 60, (0, 0, 10, 6), {})
+    saliency_map[5, 9] = 0.5
+    _expect_box(function, saliency_map, 2 / 60, (0, 0, 9, 6), {(0, 0, 10, 6): rounded})
 
 
 @saliency_box.part
@@ -424,8 +540,8 @@ def _(function):
         function(saliency_map, 0.25)
 
 
-def _expect_box(function, saliency_map, fraction, wanted, cause=None):
-    """Raise CheckFailed unless the box is the one wanted, with `cause` or the likeliest reason."""
+def _expect_box(function, saliency_map, fraction, wanted, others=None):
+    """Raise CheckFailed unless the box is the one wanted; `others`: the causes of other boxes, which tell best."""
     found = _box(function, saliency_map, fraction)
     if found == wanted:
         return
@@ -437,16 +553,21 @@ def _expect_box(function, saliency_map, fraction, wanted, cause=None):
         (y0, x0, y1 - 1, x1 - 1): "rows and columns are swapped, and the end is included: x1 is one past the last",
     }
     height, width = saliency_map.shape
+    usual |= others or {}
     usual.setdefault(
         (0, 0, width, height),
         "nearly all pixels are kept: `fraction` counts the pixels to keep, the brightest; it is neither the share to "
         "drop nor a share of the maximum",
     )
-    unknown = "another threshold than the ceil(fraction x pixels)-th largest value, compared with `>=`"
+    unknown = core.Questions(
+        "Is the threshold the ceil(fraction x pixels)-th largest value?",
+        "Is it compared with `>=`?",
+        "Which of the corners is off, and by how much?",
+    )
     raise core.CheckFailed(
         f"{found} for a map of {width} x {height} pixels and fraction {fraction:.3g}",
         str(wanted),
-        cause or usual.get(found, unknown),
+        usual.get(found, unknown),
     )
 
 
@@ -466,22 +587,31 @@ def _expect_definition(function, saliency_map, fraction):
         not whole or not outside.any() or one_less.any(),
         found=f"{found}, which leaves out the dimmest of the {keep} brightest pixels",
         wanted=f"all {keep}, since {fraction:.3g} of {width} x {height} pixels is {fraction * width * height:.2f}",
-        cause="the number was rounded down or to the nearest (round up with `math.ceil`), a quantile interpolated, or "
-        "the threshold's own pixel was dropped (`>` in place of `>=`)",
+        cause=core.Questions(
+            "Is the number of pixels rounded down, or to the nearest, and not up (`math.ceil`)?",
+            "Does a quantile interpolate?",
+            "Does `>` in place of `>=` drop the threshold's own pixel?",
+        ),
     )
     core.expect(
         whole and not outside.any(),
         found=f"{found}, which leaves out {int(outside.sum())} of the {int(bright.sum())} brightest pixels",
         wanted=f"a box around every one of the {keep} brightest pixels of {width} x {height}, fraction {fraction:.3g}",
-        cause="rows and columns swapped, the end included, or a threshold too high: `fraction` counts pixels, and is "
-        "no share of the maximum",
+        cause=core.Questions(
+            "Are rows and columns swapped?",
+            "Is the end included?",
+            "Is the threshold too high: is `fraction` taken for a share of the maximum?",
+        ),
     )
     sides = [bright[y0, x0:x1], bright[y1 - 1, x0:x1], bright[y0:y1, x0], bright[y0:y1, x1 - 1]]
     core.expect(
         all(bool(side.any()) for side in sides),
         found=f"{found}, which has a side that touches no pixel at or above the threshold",
         wanted=f"the smallest box around the {keep} brightest pixels of {width} x {height}, fraction {fraction:.3g}",
-        cause="a threshold too low: the ceil(fraction x pixels)-th largest value, no quantile, no share of the maximum",
+        cause=core.Questions(
+            "Is the threshold too low: another than the ceil(fraction x pixels)-th largest value?",
+            "Is a pixel picked that does not belong to the brightest?",
+        ),
     )
 
 
@@ -490,15 +620,15 @@ def _box(function, saliency_map, fraction):
     result = function(saliency_map.clone(), fraction)
     core.expect(
         isinstance(result, (tuple, list)) and len(result) == 4,
-        found=f"a {type(result).__name__}" + (f" of length {len(result)}" if isinstance(result, (tuple, list)) else ""),
+        found=core.type_of(result),
         wanted="four whole numbers (x0, y0, x1, y1)",
         cause="the function has no `return`" if result is None else "another form than the docstring asks for",
     )
-    whole = all(float(corner) == int(corner) for corner in result)
-    core.expect(
-        whole and not any(isinstance(corner, float) for corner in result),
-        found=f"{tuple(result)}",
-        wanted="four whole numbers (x0, y0, x1, y1)",
-        cause="corners left as floats; convert each with `int`",
-    )
-    return tuple(int(corner) for corner in result)
+    try:
+        return tuple(operator.index(corner) for corner in result)
+    except TypeError:
+        raise core.CheckFailed(
+            f"{tuple(result)}",
+            "four whole numbers (x0, y0, x1, y1), with which a picture can be cut",
+            "corners that are no whole numbers, such as floats, or tensors of floats; convert each with `int`",
+        ) from None

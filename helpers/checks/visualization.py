@@ -81,7 +81,10 @@ def _explain_class_move(moved, image, target, model, l2_reg, learning_rate):
     match = core.first_match(moved, usual, fits)
     if match:
         raise core.CheckFailed(match[0], wanted, match[1])
-    _explain_size(moved, learning_rate * direction, image, wanted)
+    _explain_size(moved, learning_rate * direction, image, wanted, l2_reg)
+
+
+UNMOVED = core.Questions("Is the new tensor the one that is returned?", "Is the step added, and not only computed?")
 
 
 def _squared_distance(images, grey=0.5):
@@ -108,6 +111,34 @@ def _usual_pulls(uphill, pull, l2_reg, learning_rate, slope, model):
         "the norm is not squared",
     )
     yield uphill - l2_reg * pull / 2, "half the pull towards grey", "the slope of (x - 0.5)^2 has a factor 2"
+    yield uphill - 2 * l2_reg * pull, "twice the pull towards grey", "the slope of (x - 0.5)^2 has the factor 2 once"
+    yield (
+        uphill - l2_reg * slope(lambda images, _: (images - 0.5).abs().sum(dim=(1, 2, 3))),
+        "the slope of the sum of sizes",
+        "the price is an L1 norm; it is the sum of the squares",
+    )
+    yield (
+        uphill - l2_reg * slope(_total_variation),
+        "a pull towards the neighbours",
+        "the price is a total variation; it is the squared distance from mid grey",
+    )
+    yield (
+        uphill
+        - l2_reg
+        * slope(lambda images, _: (images - images.mean(dim=(1, 2, 3), keepdim=True)).pow(2).sum(dim=(1, 2, 3))),
+        "a pull towards the image's own mean",
+        "the centre of the regulariser is mid grey, 0.5",
+    )
+    yield (
+        uphill - l2_reg * slope(lambda images, _: (model.normalise(images) ** 2).sum(dim=(1, 2, 3))),
+        "the price of the normalised image",
+        "the price is computed after `model.normalise`; it is that of the pixels",
+    )
+    yield (
+        uphill - l2_reg**2 * pull,
+        "a pull with the square of l2_reg",
+        "l2_reg is a factor twice",
+    )
     yield uphill - l2_reg * pull / pull.numel(), "a tiny pull towards grey", "a mean where the price is a sum"
     yield (
         uphill - l2_reg * slope(lambda images, _: (model(images) ** 2).sum(dim=1)),
@@ -135,6 +166,8 @@ def _usual_climbs(uphill, pull, slope, model):
         slope: measures the slope of any function of the image.
     """
     direction = uphill - pull
+    yield core.at_normalised(direction, model), *core.AT_NORMALISED
+    yield core.at_normalised(uphill, model) - pull, *core.AT_NORMALISED
     yield (
         direction / direction.norm(),
         "a step of the learning rate's length",
@@ -169,9 +202,14 @@ def _usual_climbs(uphill, pull, slope, model):
     )
 
 
-def _explain_size(moved, step, image, wanted):
+def _total_variation(images, _):
+    """Return the sum of squared differences between neighbours, for each image."""
+    return sum((images.diff(dim=axis) ** 2).sum(dim=(1, 2, 3)) for axis in (2, 3))
+
+
+def _explain_size(moved, step, image, wanted, l2_reg):
     """Raise CheckFailed for a move that is not the `step` and no usual mistake: is it cut off, or scaled?"""
-    core.expect(moved.any(), found="the image as it was", wanted=wanted, cause="the new tensor is never returned")
+    core.expect(moved.any(), found="the image as it was", wanted=wanted, cause=UNMOVED)
     core.expect(
         not same(image + moved, (image + step).clamp(0, 1)),
         found="values cut off at 0 and 1",
@@ -183,13 +221,20 @@ def _explain_size(moved, step, image, wanted):
         not same(moved, factor * step, 1e-5),
         found=f"{factor:.3g} times the step that is wanted",
         wanted=wanted,
-        cause="a factor too many, such as the learning rate applied twice or not at all",
+        cause=core.Questions("How often is the learning rate a factor?", "Which other factor is there?"),
     )
     away = float((moved - step).norm() / step.norm())
     raise core.CheckFailed(
         f"a step {away:.2g} of its length away from what was measured",
         wanted,
-        "another quantity than the target's raw score was differentiated, or the image was changed on the way",
+        # The check before has shown that the score's part is right.
+        core.Questions(
+            "What is your price of an image, and which slope has it?",
+            "Is it that of the old image, in pixels?",
+            "Where does l2_reg stand?",
+        )
+        if l2_reg
+        else core.Questions("Which number is differentiated, and at which image?", "What is done with the slope?"),
     )
 
 
@@ -219,7 +264,11 @@ def _(function):
         same(found, image),
         found="another image, though the step changed nothing",
         wanted="the image as it was",
-        cause="a shift back by another offset, or a blur with `blur_every = 0`, which means never",
+        cause="a blur with `blur_every = 0`, which means never"
+        if same(found, blur(image, 1.0), 1e-9)
+        else core.Questions(
+            "By which offset is it shifted back?", "Is it blurred, or rescaled, though nothing asks for it?"
+        ),
     )
 
 
@@ -227,13 +276,20 @@ def _(function):
 def _(function):
     """each offset gives one step, which is shown the image shifted by it, down first"""
     image, offsets = _picture(411), [(1, 2), (-3, 0), (2, -4)]
-    watch = Watch()
-    function(image.clone(), watch, offsets, 0, 1.0)
+    watch, given = Watch(), list(offsets)
+    function(image.clone(), watch, given, 0, 1.0)
+    core.expect(
+        given == offsets,
+        found=f"the offsets {given} after the call",
+        wanted=f"the caller's list of offsets untouched, {offsets}",
+        cause=POPPED,
+    )
+    cause = core.Questions("Over what does the loop run?", "Is the step called once in each iteration?")
     core.expect(
         len(watch.shown) == len(offsets),
         found=f"{len(watch.shown)} calls of the step for {len(offsets)} offsets",
         wanted="one call for each offset",
-        cause="`return` inside the loop" if len(watch.shown) == 1 else "another loop than one over the offsets",
+        cause="`return` inside the loop" if len(watch.shown) == 1 else cause,
     )
     for shown, (down, right) in zip(watch.shown, offsets, strict=True):
         _explain_shift(shown, image, down, right)
@@ -249,7 +305,9 @@ def _(function):
         same(found, image + 0.3),
         found=f"{_mean(found - image):.2f} more than at the start, after three steps that add 0.1 each",
         wanted="0.30 more",
-        cause="each iteration starts from the first image again, or the step is not applied to the last image",
+        cause="each iteration starts from the first image again"
+        if same(found, image + 0.1)
+        else core.Questions("What does each iteration start from?", "Is anything added or rescaled on the way?"),
     )
 
 
@@ -264,13 +322,27 @@ def _(function):
         shown.min() >= 0 and shown.max() <= 1,
         found=f"a step that is shown values from {shown.min():.2f} to {shown.max():.2f}",
         wanted="values between 0 and 1 in every iteration",
-        cause="no clamp, or one after the last iteration only",
+        cause=core.Questions("Is there no clamp?", "Or one after the last iteration only, and not in the loop?"),
     )
     core.expect(
         found.min() >= 0 and found.max() <= 1,
         found=f"a result with values from {found.min():.2f} to {found.max():.2f}",
         wanted="values between 0 and 1",
-        cause="a clamp before the step, so that the last result escapes it; clamp what the step returns",
+        cause="the last result is not clamped, as with a clamp before the step; clamp what the step returns",
+    )
+    wanted = image
+    for _ in range(3):
+        wanted = (wanted + 2 * (wanted - 0.5)).clamp(0, 1)
+    core.expect(
+        same(found, wanted),
+        found="values between 0 and 1, but not those that are cut off there",
+        wanted="`clamp`, which moves the values outside alone",
+        cause="min-max scaling to [0, 1]; clamp moves values outside alone"
+        if float(found.min()) == 0
+        and float(found.max()) == 1
+        and not same(found, wanted)
+        and len(found.unique()) > len(wanted.unique())
+        else core.Questions("Is the image rescaled to [0, 1]?", "What is cut off, and when?"),
     )
 
 
@@ -283,16 +355,25 @@ def _(function):
         wanted = count // every
         times = next((n for n in range(count + 2) if same(found, _blurred(image, n, sigma), 1e-9)), None)
         usual = {
-            None: "a blur of another strength than sigma",
             0: "there is no blur",
             count: "a blur in every iteration",
             -(-count // every): "iterations counted from 0; the first one is number 1",
         }
+        if times == wanted + 1:
+            # Where several mistakes blur once more, a run in which they part tells them from each other.
+            usual = {times: _cause_of_one_more(function, image, sigma)}
         core.expect(
             times == wanted,
             found="an image that is blurred by another amount" if times is None else f"{times} blurs",
             wanted=f"{wanted} of strength sigma after {count} iterations with blur_every = {every}",
-            cause=usual.get(times, "a blur in the wrong iterations"),
+            cause=usual.get(
+                times,
+                core.Questions(
+                    "In which iterations is it blurred, counted from 1?",
+                    "Is the strength `sigma`?",
+                    "Is the image rescaled?",
+                ),
+            ),
         )
 
 
@@ -302,18 +383,24 @@ def _(function):
     image, sigma = _picture(416), 1.0
     loud = Watch(lambda x: 4 * x - 1)
     found = function(image.clone(), loud, [(0, 0)], 1, sigma)
+    exchanged = same(found, blur(4 * image - 1, sigma).clamp(0, 1), 1e-9)
     core.expect(
         same(found, blur((4 * image - 1).clamp(0, 1), sigma), 1e-9),
-        found="an image that was blurred before it was clamped",
+        found="an image that was blurred before it was clamped" if exchanged else "another image than the blurred one",
         wanted="clamp first, then blur",
-        cause="the two lines are exchanged: a value of 3 spreads over its neighbours before it is cut off",
+        cause="the two lines are exchanged: a value of 3 spreads over its neighbours before it is cut off"
+        if exchanged
+        else core.Questions("Does `clamp` cut off, or is the image rescaled to [0, 1]?", "How often is it blurred?"),
     )
     found = function(image.clone(), Watch(), [(3, -2)], 1, sigma)
+    shifted = same(found, _moved(blur(_moved(image, 3, -2), sigma), -3, 2), 1e-9)
     core.expect(
         same(found, blur(image, sigma), 1e-9),
-        found="an image that was blurred while it was shifted",
+        found="an image that was blurred while it was shifted" if shifted else "another image than the blurred one",
         wanted="shift back first, then blur",
-        cause="the blur stands before the second jitter, and mixes the wrong pixels at the borders",
+        cause="the blur stands before the second jitter, and mixes the wrong pixels at the borders"
+        if shifted
+        else core.Questions("What happens between the second jitter and the blur?"),
     )
 
 
@@ -327,7 +414,21 @@ def _(function):
         offsets == [(1, -1), (0, 2)],
         found=f"the offsets {offsets} after the call",
         wanted="the caller's list of offsets untouched, [(1, -1), (0, 2)]",
-        cause="`offsets.pop()` or the like; go through the list with `for down, right in offsets:`",
+        cause=POPPED,
+    )
+
+
+POPPED = "the list is changed, as by `offsets.pop()`; go through it with `for down, right in offsets:`"
+
+
+def _cause_of_one_more(function, image, sigma):
+    """Return why there is a blur too many: after 1, 2 and 3 iterations without one that is due."""
+    runs = [function(image.clone(), Watch(), [(0, 0)] * count, 9, sigma) for count in (1, 2, 3)]
+    blurs = [next((n for n in range(5) if same(found, _blurred(image, n, sigma), 1e-9)), None) for found in runs]
+    if blurs == [1, 2, 3]:
+        return "a blur in every iteration"
+    return core.Questions(
+        "Are iterations counted from 0, and not from 1?", "Is there one more blur, at the beginning or at the end?"
     )
 
 
@@ -380,7 +481,11 @@ def _explain_shift(shown, image, down, right):
     raise core.CheckFailed(
         f"another image than the one shifted by the offset {(down, right)}",
         "the step sees the shifted image, and a step that changes nothing leaves no trace",
-        "the shift of an earlier iteration was not undone, or the image is blurred though blur_every is 0",
+        core.Questions(
+            "Is the shift of an earlier iteration undone?",
+            "Is the image blurred, though blur_every is 0?",
+            "Is this the offset of another iteration?",
+        ),
     )
 
 
@@ -474,9 +579,9 @@ def _explain_channel_move(moved, image, layer, channel, model):
     if _along(moved, uphill):
         return
     wanted = "the direction of the slope of the channel's mean activation"
-    core.expect(moved.any(), found="the image as it was", wanted=wanted, cause="the new tensor is never returned")
+    core.expect(moved.any(), found="the image as it was", wanted=wanted, cause=UNMOVED)
     usual = itertools.chain(
-        _usual_norms(uphill),
+        _usual_norms(uphill, model),
         (
             (_climbed(quantity, image, layer, model), f"the slope of {words}", cause)
             for quantity, words, cause in _usual_activations(channel)
@@ -495,12 +600,22 @@ def _explain_channel_move(moved, image, layer, channel, model):
     raise core.CheckFailed(
         f"a direction whose cosine with the slope is {cosine:.2f}",
         wanted,
-        "another layer or channel than asked for, or a step computed from another output of the model",
+        core.Questions(
+            "Is it another layer or channel, or another output of the model, that is climbed?",
+            "Is it the mean over all places?",
+            "At which pixels is the slope taken?",
+        ),
     )
 
 
-def _usual_norms(uphill):
+def _usual_norms(uphill, model):
     """Yield what the usual mistakes make of the right slope: (direction, what it is, cause)."""
+    yield core.at_normalised(uphill, model), *core.AT_NORMALISED
+    yield (
+        core.at_normalised(core.at_normalised(uphill, model), model),
+        "the slope of the normalised image, moved there",
+        "the step is made on the normalised image; add it to the pixels, and let `model` normalise them",
+    )
     yield -uphill, "a step downhill", "the gradient is added, not subtracted"
     yield (
         uphill / uphill.flatten(2).norm(dim=2)[..., None, None],
@@ -566,9 +681,8 @@ def _explain_length(moved, image, layer, channel, model, learning_rate):
         (learning_rate, "the learning rate is applied twice"),
     ]
     factor = length / learning_rate
-    cause = next(
-        (words for value, words in usual if abs(factor - value) <= 1e-4 * value), "another norm, or a factor too many"
-    )
+    asked = core.Questions("By which norm is the gradient divided?", "Which factor stands before it?")
+    cause = next((words for value, words in usual if abs(factor - value) <= 1e-4 * value), asked)
     raise core.CheckFailed(
         f"a step {length:.3g} long with learning rate {learning_rate}", f"length {learning_rate}", cause
     )
@@ -591,7 +705,7 @@ def _expect_new_image(result, image):
         result.data_ptr() != image.data_ptr(),
         found="the very tensor that was passed in",
         wanted="a new one",
-        cause="an operation in place, such as `image += ...`, or a new tensor that was bound to a name and never "
+        cause="`image` itself comes back, changed in place (`image += ...`), or a new one is never "
         "returned; return `image + ...`",
     )
 
@@ -600,6 +714,7 @@ def _expect_steady(call):
     """Raise CheckFailed if `call(image, target, model)` differs on a second call, or changes one of its arguments."""
     image, target, frozen = _problem(seed=407)
     first = call(image, target, frozen).detach().clone()
-    core.expect_repeatable(first, call(image.detach(), target, frozen).detach())
+    core.expect_repeatable(first, call(image, target, frozen).detach(), image)
+    core.expect_nothing_kept(lambda at, other: call(at.clone(), target, other) - at, image, frozen, seed=407)
     image, target, model = _problem(seed=407, trainable=True)
     core.expect_left_alone(lambda: call(image, target, model), model, image=image)

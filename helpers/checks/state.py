@@ -1,0 +1,117 @@
+"""What a call must leave as it was: a model in all its parts, and torch itself.
+
+Read when a page is set up, before any answer runs, so that torch is known as it was installed.
+"""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+PARTS = ("structure", "mode", "hooks", "forward", "requires_grad", "parameters or buffers", "parameters' .grad")
+HOME = str(Path(torch.__file__).parent)
+
+
+def modules_of(model):
+    """Yield (path, module) for everything that stands in `model` as a module, also what is none."""
+    todo, seen = [("", model)], set()
+    while todo:
+        path, module = todo.pop(0)
+        if module is not None and id(module) not in seen:
+            seen.add(id(module))
+            yield path, module
+            children = module._modules if isinstance(module, nn.Module) else {}
+            todo += [(f"{path}.{name}", child) for name, child in children.items()]
+
+
+def tensors_of(model):
+    """Yield (path, tensor) for every parameter and buffer of `model`."""
+    seen = set()
+    for path, module in modules_of(model):
+        if isinstance(module, nn.Module):
+            for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield f"{path}.{name}", tensor
+
+
+def hooks_of(module):
+    """Return the hooks that are registered on one module, in order."""
+    return [hook for key, hooks in vars(module).items() if key.endswith("_hooks") for hook in hooks.values()]
+
+
+def description(model):
+    """Return all about `model` that a call must leave as it was, by PARTS."""
+    modules = [(path, module) for path, module in modules_of(model) if isinstance(module, nn.Module)]
+    tensors = list(tensors_of(model))
+    values = (
+        [(path, id(module)) for path, module in modules_of(model)],
+        [(path, module.training) for path, module in modules],
+        [(path, [id(hook) for hook in hooks_of(module)]) for path, module in modules],
+        [(path, id(vars(module).get("forward"))) for path, module in modules],
+        [(path, tensor.requires_grad) for path, tensor in tensors],
+        [(path, tensor.tolist()) for path, tensor in tensors],
+        [(path, None if tensor.grad is None else tensor.grad.tolist()) for path, tensor in tensors],
+    )
+    return dict(zip(PARTS, values, strict=True))
+
+
+# Where functions of torch stand that somebody could exchange, and which stood there when this was read.
+OWNERS = [
+    torch,
+    nn.functional,
+    torch.autograd,
+    torch.Tensor,
+    *(each for each in vars(nn).values() if isinstance(each, type)),
+]
+INSTALLED = [(owner, {name: value for name, value in vars(owner).items() if callable(value)}) for owner in OWNERS]
+GLOBAL_HOOKS = [
+    hooks
+    for name, hooks in vars(nn.modules.module).items()
+    if name.startswith("_global_") and name.endswith("_hooks") and isinstance(hooks, dict)
+]
+
+
+def exchanged():
+    """Yield (owner, name, function of torch's own) for each function in whose place stands a stranger."""
+    for owner, functions in INSTALLED:
+        now = vars(owner)
+        for name, function in functions.items():
+            if now.get(name) is not function and not _torchs_own(now.get(name)):
+                yield owner, name, function
+
+
+def _torchs_own(function):
+    # Some of torch's modules exchange functions themselves, when they are imported.
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_filename.startswith(HOME)
+
+
+def torch_state():
+    """Return what an answer could change about torch itself: {what: value}."""
+    return {
+        "grad mode": torch.is_grad_enabled(),
+        "default dtype": str(torch.get_default_dtype()),
+        "seed": torch.initial_seed(),  # of the last torch.manual_seed; drawing numbers leaves it as it is
+        "functions": [f"{owner.__name__}.{name}" for owner, name, _ in exchanged()],
+        "global hooks": sum(map(len, GLOBAL_HOOKS)),
+    }
+
+
+@contextmanager
+def torch_put_back():
+    """Put torch back after the body into the state it had before: mode, dtype, functions, hooks; the seed if set anew."""
+    before, random = torch_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(before["grad mode"])
+        torch.set_default_dtype(getattr(torch, before["default dtype"].removeprefix("torch.")))
+        if torch.initial_seed() != before["seed"]:
+            torch.set_rng_state(random)
+        for owner, name, function in list(exchanged()):
+            setattr(owner, name, function)
+        if sum(map(len, GLOBAL_HOOKS)) != before["global hooks"]:
+            for hooks in GLOBAL_HOOKS:
+                hooks.clear()
