@@ -277,7 +277,7 @@ def expect_alone_as_among_others(
 
 
 def expect_repeatable(first, second, *given):
-    """Raise CheckFailed unless two calls with the same input gave the same values; `given`: the tensors of the input."""
+    """Raise CheckFailed unless two calls with the same input, the tensors `given`, gave the same values."""
     if any(tensor.grad is not None for tensor in given):
         cause = (
             "gradients pile up in the input's `.grad` from call to call; work on a copy, "

@@ -101,7 +101,7 @@ def torch_state():
 
 @contextmanager
 def torch_put_back():
-    """Put torch back after the body into the state it had before: mode, dtype, functions, hooks; the seed if set anew."""
+    """Put torch back after the body into the state it had before; random numbers only if they were seeded anew."""
     before, random = torch_state(), torch.get_rng_state()
     try:
         yield
