@@ -128,7 +128,11 @@ def carry_out(plan: Plan, become: Callable[[list[str]], None]) -> None:
         become([word.replace("{registrar}", str(registrar.fileno())) for word in plan["command"]])
 
     if plan["control"] is None:
-        start(nobody)
+        # Waited for, not become: a jail ends with its first process.
+        command = os.fork()
+        if command == 0:
+            start(nobody)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]) % 256)
     supervisor.supervise(plan["control"], start, lambda: be_a_student(plan), plan["scratch"])
 
 
