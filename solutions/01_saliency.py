@@ -336,8 +336,8 @@ plots.panels(
 
 # %% [markdown]
 # What to see: the maps of the true and of the predicted label lie on much the same pixels, and neither tells the mistake.
-# The last column shows why: the slopes of the two scores nearly cancel (read its scale), and what is left is grain of
-# both signs, side by side. So "which pixels made the mistake" has no answer here that a person could use.
+# In the last column red and blue lie side by side on the object. On the photographs the slopes of the two scores nearly
+# cancel besides (read the scale). So "which pixels made the mistake" has no answer here that a person could use.
 #
 # ## 1.4 Score, probability or log-probability?
 #

@@ -24,7 +24,7 @@ from helpers.course.run.limits import Limits
 
 PAGES = registry.pages()
 # Several times what they take on two idle cores.
-LIMITS = Limits(cell=120, notebook=1200)
+LIMITS = Limits(cell=600, notebook=1800)
 
 
 def runs_notebooks(test):

@@ -44,7 +44,8 @@ def test_marks_by_hand_survive_a_second_grading_which_runs_nothing_again(right, 
 
 @pytest.mark.kernel
 def test_a_page_outside_solutions_is_found_by_whatever_grades_the_folder_again(tmp_path):
-    mine = shutil.copy(TOYS / "01_toy.py", tmp_path)
+    mine = tmp_path / "01_toy.py"
+    shutil.copy(TOYS / "01_toy.py", mine)
     page = registry.read(mine)
     hand_in(filled(page, RIGHT), tmp_path / "class", "ada")
     hand_in(filled(page, RIGHT | {"double": page.mutants("double")[0].source}), tmp_path / "class", "bob")
@@ -98,3 +99,83 @@ def test_a_missing_folder_ends_with_one_sentence():
         text=True,
     )
     assert done.returncode == 1 and done.stderr.strip().startswith("found no folder no/such/folder; wanted")
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """The students that were recorded, in order."""
+    students, plain = [], grade.record
+
+    def record(submission, *rest):
+        students.append(submission.student)
+        plain(submission, *rest)
+
+    monkeypatch.setattr(grade, "record", record)
+    return students
+
+
+def test_only_what_changed_is_recorded_again(toys, right, grade_class, tmp_path, recorded):
+    page, into = toys["01_toy"], tmp_path / "grading"
+    for student in ("ada", "bob", "eve"):
+        hand_in(right, tmp_path / "class", student)
+
+    def again():
+        recorded.clear()
+        return grade_class(tmp_path / "class", into)
+
+    table = again()
+    assert recorded == ["ada", "bob", "eve"]
+    assert again() == table and recorded == []
+
+    with Gradebook(f"sqlite:///{into}/gradebook.db") as gradebook:
+        marked = gradebook.find_grade("q_half", "01_toy", "01_toy", "bob")
+        marked.manual_score, marked.needs_manual_grade = 2.5, False  # as formgrader does
+        gradebook.db.commit()
+    table = again()
+    assert recorded == ["bob"] and scores(table, "bob")["q_half"] == ("2.5", "marked")
+    assert again() == table and recorded == []
+
+    with Gradebook(f"sqlite:///{into}/gradebook.db") as gradebook:
+        found = gradebook.find_comment("q_half", "01_toy", "01_toy", "bob")
+        found.manual_comment = "Well said."
+        gradebook.db.commit()
+    again()
+    assert recorded == ["bob"]
+    assert "Well said." in (into / "feedback" / "bob" / "01_toy" / "01_toy.html").read_text("utf-8")
+
+    hand_in(filled(page, RIGHT | {"double": page.mutants("double")[0].source}), tmp_path / "class", "eve")
+    assert scores(again(), "eve")["test_double"] == ("0", "wrong")
+    assert recorded == ["eve"]
+
+    (into / "extra_time.csv").write_text("student,assignment,hours\nada,01_toy,4\n")
+    again()
+    assert recorded == ["ada"]
+
+    (into / "feedback" / "eve" / "01_toy" / "01_toy.html").unlink()
+    again()
+    assert recorded == ["eve"]
+
+
+def test_a_changed_page_or_late_rule_is_recorded_for_all_it_concerns(right, tmp_path, recorded, monkeypatch):
+    mine = tmp_path / "01_toy.py"
+    shutil.copy(TOYS / "01_toy.py", mine)
+    hand_in(right, tmp_path / "class", "ada")
+    hand_in(right, tmp_path / "class", "bob")
+
+    def again():
+        recorded.clear()
+        grade.grade(tmp_path / "class", tmp_path / "grading", workers=1, page_paths=[mine], unsafe=True)
+        return recorded
+
+    assert again() == ["ada", "bob"] and again() == []
+    mine.write_text(mine.read_text("utf-8").replace("You squared x.", "You took the square of x."), "utf-8")
+    assert again() == ["ada", "bob"] and again() == []
+    plain = grade.nbgrader_config
+
+    def strict(folder):
+        config = plain(folder)
+        config.LatePenalty.per_day = 0.5
+        return config
+
+    monkeypatch.setattr(grade, "nbgrader_config", strict)
+    assert again() == ["ada", "bob"] and again() == []

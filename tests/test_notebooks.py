@@ -1,5 +1,6 @@
 """Building notebooks: what students get, what instructors get, and that a build is the same every time."""
 
+import base64
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from helpers import COURSE
+from helpers import COURSE, plots
 from helpers.course.pages.cells import without_markers
 from helpers.course.pages.source import read
 from helpers.course.release import notebooks
@@ -171,6 +172,19 @@ def test_below_each_figure_students_find_the_expected_picture(student, solved):
     assert expected.metadata.tags == ["figure", "expected"]
     assert (expected.metadata.editable, expected.metadata.deletable) == (False, False)
     assert [cell.metadata.course for cell in figures_of(solved)] == [{"figure": "legs"}]
+
+
+def test_the_expected_picture_is_to_be_seen_before_anything_is_run(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "DATA", tmp_path)
+    assert [cell.outputs for cell in figures_of(notebooks.student_notebook(page))[:2]] == [[], []], "none is drawn yet"
+    (tmp_path / "expected").mkdir()
+    png = plots.lines([1, 2], {"legs": [4, 8]}, xlabel="cats", ylabel="legs")._repr_png_()
+    (tmp_path / "expected" / "01_tiny-legs.png").write_bytes(png)
+    figure, expected = figures_of(notebooks.student_notebook(page))[:2]
+    assert figure.outputs == []
+    (output,) = expected.outputs
+    assert base64.b64decode(output.data["image/png"]) == png
+    assert output.metadata["image/png"]["alt"] == "Lines of legs against cats. legs: 4 at 1, 8 at 2."
 
 
 def test_a_question_says_how_many_words_it_may_have(student, page):

@@ -399,3 +399,35 @@ def test_default_model_is_squeezenet_where_the_assets_serve_it(monkeypatch, caps
     monkeypatch.delenv("COURSE_MODEL", raising=False)
     assert load_model(device="cpu").name == "squeezenet1_1"
     assert capsys.readouterr().out == ""
+
+
+# Pictures of the student's own
+
+
+def test_own_pictures_are_read_in_order_and_labelled_by_the_model(tmp_path, capsys):
+    model = load_model("picturebook", device="cpu")
+    for index in (3, 1, 2):
+        Image.fromarray(draw_scene(0, index, size=96).image).save(tmp_path / f"scene {index}.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    own = pictures.own_pictures(model, 2, tmp_path)
+    assert own.names == ("scene 1", "scene 2")
+    assert own.images.shape == (2, 3, 64, 64)
+    assert own.labels.equal(model(own.images).argmax(dim=1))
+    assert capsys.readouterr().out == f"3 pictures in {tmp_path}: the first 2 by name are taken.\n"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_without_pictures_of_ones_own_there_is_a_clear_message_and_an_empty_batch(tmp_path, capsys, exists):
+    folder = tmp_path if exists else tmp_path / "nowhere"
+    own = pictures.own_pictures(load_model("picturebook", device="cpu"), 10, folder)
+    assert not own and own.images.shape == (0, 3, 64, 64)
+    assert f"No pictures yet. Put 10 (JPEG or PNG) into the folder {folder}" in capsys.readouterr().out
+    assert folder.exists() == exists, "nothing is made"
+
+
+def test_a_file_that_is_no_picture_is_named_and_the_others_are_taken(tmp_path, capsys):
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    Image.fromarray(draw_scene(0, 1).image).save(tmp_path / "b.png")
+    own = pictures.own_pictures(load_model("picturebook", device="cpu"), 10, tmp_path)
+    assert own.names == ("b",)
+    assert "a.jpg cannot be read as a picture" in capsys.readouterr().out

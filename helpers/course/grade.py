@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde, BaseConverter, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
@@ -21,7 +22,7 @@ from traitlets.config import Config, PyFileConfigLoader
 from helpers import COURSE
 from helpers.course.intake import collect
 from helpers.course.intake.attempts import Submission
-from helpers.course.marks import reference
+from helpers.course.marks import recorded, reference
 from helpers.course.marks.place import Place
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
@@ -77,9 +78,8 @@ def grade(
         handled = sorted({submission.assignment for submission in accepted})
         for name in handled:
             release(pages[name], folder, config)
-        run_everything(accepted, [pages[name] for name in handled], releases, folder, config, workers)
-        for submission in tqdm(accepted, desc="recording", unit="notebook"):
-            record(submission, folder, config)
+        runs = run_everything(accepted, [pages[name] for name in handled], releases, folder, config, workers)
+        record_everything(accepted, runs, folder, config)
     table = tables.rows(folder, submissions)
     tables.write(folder, table)
     return table
@@ -184,11 +184,15 @@ def run_everything(
     folder: Path,
     config: Config,
     workers: int | None,
-) -> None:
-    """Run the references and all submissions in parallel, so that recording finds every run finished."""
+) -> list[dict[str, str]]:
+    """Run the references and all submissions in parallel, so that recording finds every run finished.
+
+    Returns:
+        For each submission the keys of the finished runs that its marks come from (`recorded.key`).
+    """
     solved = {page.name: notebooks.solved_notebook(page) for page in pages}
-    todo = [reference.notebook(page) for page in pages]
-    todo += [
+    references = {page.name: reference.notebook(page) for page in pages}
+    prepared = [
         prepare.prepared(item.notebook, releases[item.assignment], solved[item.assignment])
         for item in accepted
         if item.notebook
@@ -198,8 +202,13 @@ def run_everything(
     # Spawned, not forked: the parent holds threads and an open log.
     spawn = get_context("spawn")
     with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=end_with_the_grader) as executor:
-        for _ in finished.run_all(todo, folder / "runs", executor, limits):
+        for _ in finished.run_all([*references.values(), *prepared], folder / "runs", executor, limits):
             pass
+    known = {name: finished.key(notebook) for name, notebook in references.items()}
+    return [
+        {"reference": known[item.assignment], "submission": finished.key(notebook)}
+        for item, notebook in zip(accepted, prepared, strict=True)
+    ]
 
 
 def end_with_the_grader() -> None:
@@ -213,6 +222,25 @@ def end_with_the_grader() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def record_everything(
+    accepted: Sequence[Submission], runs: Sequence[dict[str, str]], folder: Path, config: Config
+) -> None:
+    """Record each submission that is not recorded as it is now."""
+    database = f"sqlite:///{folder}/gradebook.db"
+    todo = []
+    with Gradebook(database, config.CourseDirectory.course_id) as gradebook:
+        for submission, keys in zip(accepted, runs, strict=True):
+            place = Place(folder, submission.student, submission.assignment)
+            if not recorded.is_recorded(place, keys, gradebook, config):
+                todo.append((submission, place, keys))
+    for submission, place, keys in tqdm(todo, desc="recording", unit="notebook", disable=not todo):
+        recorded.forget(place)
+        record(submission, folder, config)
+        if not submission.refused:
+            with Gradebook(database, config.CourseDirectory.course_id) as gradebook:
+                recorded.keep(place, keys, gradebook, config)
 
 
 def record(submission: Submission, folder: Path, config: Config) -> None:

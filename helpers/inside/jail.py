@@ -115,6 +115,7 @@ def confine(plan: Plan) -> None:
 def carry_out(plan: Plan, become: Callable[[list[str]], None]) -> None:
     """Make a jail as planned and have `become` turn a process in it into the plan's command; never returns."""
     call("prctl", SET_PDEATHSIG, signal.SIGKILL)
+    nobody = socket.socket(socket.AF_UNIX)  # who listens where there is no supervisor; a closed jail makes no sockets
     if plan["confined"]:
         close(plan)
 
@@ -127,7 +128,11 @@ def carry_out(plan: Plan, become: Callable[[list[str]], None]) -> None:
         become([word.replace("{registrar}", str(registrar.fileno())) for word in plan["command"]])
 
     if plan["control"] is None:
-        start(socket.socket(socket.AF_UNIX))
+        # Waited for, not become: a jail ends with its first process.
+        command = os.fork()
+        if command == 0:
+            start(nobody)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]) % 256)
     supervisor.supervise(plan["control"], start, lambda: be_a_student(plan), plan["scratch"])
 
 
