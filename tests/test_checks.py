@@ -98,11 +98,21 @@ def wipes_the_gradients(right):
     return wrong
 
 
+def asks_about_the_prediction(right):
+    return lambda images, labels, model, layer: right(images, model(images).argmax(dim=1), model, layer)
+
+
+def takes_absolute_values(right):
+    return lambda saliency_map, fraction: right(saliency_map.abs(), fraction)
+
+
 # Where no mutant goes: the exercise, the part of its check that the slip must fail, and words of the message.
 SLIPS = [
     ("smooth_grad", drops_the_batch_axis, 4, "drops the batch axis of a single image"),
     ("smooth_grad", wipes_the_gradients, 5, "`zero_grad()` wipes them"),
-    ("guided_grad_cam", drops_the_batch_axis, 4, "drops the batch axis of a single image"),
+    ("saliency_box", takes_absolute_values, 5, "absolute values"),
+    ("guided_grad_cam", asks_about_the_prediction, 3, "`argmax`: the labels are not used"),
+    ("guided_grad_cam", drops_the_batch_axis, 5, "drops the batch axis of a single image"),
     ("integrated_gradients", drops_the_batch_axis, 6, "drops the batch axis of a single image"),
     ("occlusion_map", drops_the_batch_axis, 4, "drops the batch axis of a single image"),
     ("pgd", drops_the_batch_axis, 7, "drops the batch axis of a single image"),
