@@ -27,6 +27,9 @@ class Questions(tuple):
         return " ".join(self)
 
 
+Cause = str | Questions  # a sentence that something shows, or questions where nothing does
+
+
 class CheckFailed(AssertionError):
     """A check that does not hold: what was found, what was wanted, and the cause, or questions that lead to it."""
 
@@ -92,7 +95,7 @@ class Checks:
                 stub, _, rest = str(error).partition(": ")
                 if rest == "replace this line":
                     line = f"Not yet started: write {stub} in its cell, run the cell, then this one again."
-                    error._render_traceback_ = [line].copy
+                    error._render_traceback_ = [line].copy  # type: ignore[attr-defined]
                 raise
         print(f"{self.name}: {len(self.parts)} checks passed")
 
@@ -261,7 +264,7 @@ def expect_alone_as_among_others(
         ask: a question about what this exercise pairs with the images.
     """
     alone = alone.detach()
-    cause = Questions(
+    cause: Cause = Questions(
         "Is there a mean, a maximum or a softmax over the batch (`dim=0`)?",
         ask,
         "Is the model in training mode?",
@@ -278,6 +281,7 @@ def expect_alone_as_among_others(
 
 def expect_repeatable(first, second, *given):
     """Raise CheckFailed unless two calls with the same input, the tensors `given`, gave the same values."""
+    cause: Cause
     if any(tensor.grad is not None for tensor in given):
         cause = (
             "gradients pile up in the input's `.grad` from call to call; work on a copy, "

@@ -170,7 +170,7 @@ def _explain_late_end(function, final, shorter, image, target, model, learning_r
     further = _walked(function, image, target, model, learning_rate, count + 1)
     last = _walked(function, image, target, model, learning_rate, 24)
     sure = float(probabilities_of(model)(final, torch.tensor([target])))
-    cause = core.Questions(
+    cause: core.Cause = core.Questions(
         f"When does your loop end? Its last image has the target at probability {sure:.2f}.",
         "Is it the class with the largest score of the newest image that is compared with the target?",
     )
@@ -597,7 +597,7 @@ def _explain_size(moved, images, labels, model, size, total=None):
         ),
     )
     found = f"values that move by {float(sizes.min()):.3g} to {float(sizes.max()):.3g}"
-    cause = core.Questions(
+    cause: core.Cause = core.Questions(
         "Is the step `size * sign`, for every value?",
         "Is there a random start, a rescaling, or a clamp of the change?",
     )

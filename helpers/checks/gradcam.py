@@ -117,7 +117,7 @@ def _(function):
     kept = alone.detach().clone()
     core.expect_alone_as_among_others(kept, among)
     core.expect_repeatable(kept, function(image, labels[:1], model).detach(), image)
-    core.expect_nothing_kept(lambda at, other: function(at, labels, other), *small_problem(54, 3)[::2], seed=54)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other), images, model, seed=54)
     other = networks.tiny_network(55, size=(7, 5), classes=4, dtype=torch.float32)
     images, labels = tiny_batch(other, 2, seed=55, size=(7, 5))
     core.check_tensor(function(images, labels, other), images.shape, images, "the size of the images just given")
@@ -845,7 +845,7 @@ def _explain_points(found, at_once, unit):
                 "points and weights of another rule, such as Gauss-Legendre, which is exact here; take the middles",
             )
         raise core.CheckFailed(words[0], "gradients at the middles of `steps` equal pieces of the way", words[1])
-    words, cause = next(
+    found, cause = next(
         (words for value, words in NOT_MIDDLES.items() if proportional and abs(factor / value - 1) < 1e-6),
         (
             f"{factor / MIDDLES:.4g} times what is wanted" if proportional else "values out of proportion",
@@ -853,7 +853,7 @@ def _explain_points(found, at_once, unit):
         ),
     )
     raise core.CheckFailed(
-        words, "gradients at the middles of `steps` equal pieces of the way from baseline to image", cause
+        found, "gradients at the middles of `steps` equal pieces of the way from baseline to image", cause
     )
 
 

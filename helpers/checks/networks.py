@@ -129,8 +129,8 @@ def classifier(network, cam_layer=None, std=None):
     scale = {"mean": [0.0] * 3, "std": [1.0] * 3}
     if std is not None:
         scale = {"mean": [0.5] * 3, "std": [0.8 * std, std, 1.2 * std]}
-    options = scale | {"input_size": SMALL[0], "cam_layer": cam_layer}
-    return Classifier(network, "abcde", **options).double()
+    model = Classifier(network, "abcde", mean=scale["mean"], std=scale["std"], input_size=SMALL[0], cam_layer=cam_layer)
+    return model.double()
 
 
 def smooth_network(seed):

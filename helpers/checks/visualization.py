@@ -367,7 +367,7 @@ def _(function):
             found="an image that is blurred by another amount" if times is None else f"{times} blurs",
             wanted=f"{wanted} of strength sigma after {count} iterations with blur_every = {every}",
             cause=usual.get(
-                times,
+                -1 if times is None else times,
                 core.Questions(
                     "In which iterations is it blurred, counted from 1?",
                     "Is the strength `sigma`?",
