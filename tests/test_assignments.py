@@ -6,6 +6,7 @@ every known answer to the hidden tests, the solved one and the students' one, th
 
 import os
 import re
+from functools import cache
 
 import nbformat
 import pytest
@@ -31,19 +32,14 @@ def runs_notebooks(test):
     return pytest.mark.kernel(pytest.mark.timeout(1800)(test))
 
 
-def params(names):
+def each_page(pages, group="{}"):
     """The tests of a page stay on one core, where its notebooks are run."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+    marks = {page: pytest.mark.xdist_group(group.format(page.name)) for page in pages}
+    return pytest.mark.parametrize("page", [pytest.param(page, id=page.name, marks=marks[page]) for page in marks])
 
 
-with_exercises = pytest.mark.parametrize(
-    "page", params(name for name, page in PAGES.items() if page.exercises), indirect=True
-)
-
-
-@pytest.fixture(scope="session", params=params(PAGES))
-def page(request):
-    return PAGES[request.param]
+of_each_page = each_page(PAGES.values())
+of_each_page_with_exercises = each_page(page for page in PAGES.values() if page.exercises)
 
 
 def ran(notebook):
@@ -56,22 +52,27 @@ def ran_whole(notebook, page):
     return prepare.merged(notebook, ran(prepare.prepared(notebook, no_figures, notebooks.solved_notebook(page))))
 
 
-@pytest.fixture(scope="session")
-def answers(page):
+@cache
+def answers_of(page):
     return reference.answers(page, ran(reference.notebook(page)))
 
 
-@pytest.fixture(scope="session")
-def solved(page):
+@cache
+def run_solved(page):
     return ran_whole(notebooks.solved_notebook(page), page)
 
 
-@pytest.fixture(scope="session")
-def blank(page):
+@cache
+def run_blank(page):
     notebook = notebooks.student_notebook(page)
     # These two look for the notebook's own file.
     notebook.cells = [cell for cell in notebook.cells if not re.search(r"\b(hand_in|write_pdf)\(", cell.source)]
     return ran_whole(notebook, page)
+
+
+@pytest.fixture
+def answers(page):
+    return answers_of(page)
 
 
 def errors(notebook):
@@ -98,7 +99,7 @@ def graded(page, f, parts, answers):
 
 
 @runs_notebooks
-@with_exercises
+@of_each_page_with_exercises
 def test_every_mutant_loses_marks_and_is_told_why(page, answers):
     silent = []
     for f in page.exercises:
@@ -110,7 +111,7 @@ def test_every_mutant_loses_marks_and_is_told_why(page, answers):
 
 
 @runs_notebooks
-@with_exercises
+@of_each_page_with_exercises
 def test_every_mutant_says_something_else(page, answers):
     for f in page.exercises:
         seen = [parts for _, parts in answers[f].mutants]
@@ -120,7 +121,7 @@ def test_every_mutant_says_something_else(page, answers):
 
 
 @runs_notebooks
-@with_exercises
+@of_each_page_with_exercises
 def test_every_variant_gets_full_marks(page, answers):
     for f in page.exercises:
         for position, parts in enumerate(answers[f].variants):
@@ -128,7 +129,7 @@ def test_every_variant_gets_full_marks(page, answers):
             assert verdict.verdict == "right", (f, page.variants(f)[position].source, verdict.message)
 
 
-@with_exercises
+@of_each_page_with_exercises
 def test_the_bank_is_large_enough(page):
     first = next(iter(page.exercises), None)
     for f in page.exercises:
@@ -137,29 +138,32 @@ def test_the_bank_is_large_enough(page):
 
 
 @runs_notebooks
-@with_exercises
-def test_the_solved_notebook_gets_all_and_the_blank_one_nothing(page, solved, blank, answers):
-    assert [(verdict.verdict, verdict.score) for verdict in verdicts(page, solved, answers)] == [
+@of_each_page_with_exercises
+def test_the_solved_notebook_gets_all_and_the_blank_one_nothing(page, answers):
+    assert [(verdict.verdict, verdict.score) for verdict in verdicts(page, run_solved(page), answers)] == [
         ("right", cell.points) for cell in page.checks.values()
     ]
-    assert [(verdict.verdict, verdict.score) for verdict in verdicts(page, blank, answers)] == [
+    assert [(verdict.verdict, verdict.score) for verdict in verdicts(page, run_blank(page), answers)] == [
         ("not answered", 0)
     ] * len(page.exercises)
 
 
 @runs_notebooks
-def test_every_cell_of_the_solved_notebook_runs_and_every_figure_is_drawn(page, solved):
-    notebook, _ = solved
+@of_each_page
+def test_every_cell_of_the_solved_notebook_runs_and_every_figure_is_drawn(page):
+    notebook, _ = run_solved(page)
     assert errors(notebook) == []
     assert_draws_every_figure(page, notebook)
 
 
 @runs_notebooks
-def test_the_students_notebook_runs_from_top_to_bottom_with_stubs_only(page, blank):
-    notebook, _ = blank
+@of_each_page
+def test_the_students_notebook_runs_from_top_to_bottom_with_stubs_only(page):
+    notebook, _ = run_blank(page)
     assert set(errors(notebook)) == {f"NotImplementedError: {f}: replace this line" for f in page.exercises}
 
 
+@of_each_page
 def test_what_is_handed_in_runs_as_the_solved_notebook_without_figures(page):
     release, solved = notebooks.student_notebook(page), notebooks.solved_notebook(page)
     handed_in = filled(release, {name: without_markers(cell.source) for name, cell in page.exercises.items()})
@@ -169,26 +173,31 @@ def test_what_is_handed_in_runs_as_the_solved_notebook_without_figures(page):
     assert [without_markers(cell.source) for cell in theirs.cells] == [without_markers(c.source) for c in ours.cells]
 
 
+@of_each_page
 def test_committed_notebooks_are_what_the_source_says(page):
     assert notebooks.differences(page) == ""
 
 
+@of_each_page
 def test_every_figure_has_its_expected_picture(page):
     assert [name for name in page.figures if not (DATA / "expected" / f"{page.name}-{name}.png").exists()] == []
 
 
+@of_each_page
 def test_every_figure_that_is_collected_is_saved_by_the_notebook_that_makes_it(page):
     for name in (cell.collects for cell in page.cells if cell.collects):
         origin, _, figure = name.partition("-")
         assert f'save_figure(figure, "{name}")' in PAGES[origin].figures[figure].source
 
 
+@of_each_page
 def test_every_figure_that_is_saved_is_collected(page):
     collected = {cell.collects for other in PAGES.values() for cell in other.cells}
     saved = [name for cell in page.cells for name in re.findall(r'save_figure\(figure, "(.*?)"\)', cell.source)]
     assert set(saved) <= collected
 
 
+@of_each_page
 def test_no_answer_stands_in_the_students_notebook(page):
     text = nbformat.writes(notebooks.student_notebook(page))
     for marker in ("BEGIN SOLUTION", "BEGIN HIDDEN TESTS", "emit(", "**Rubric", "**Model answer"):
@@ -197,6 +206,7 @@ def test_no_answer_stands_in_the_students_notebook(page):
 
 @runs_notebooks
 @pytest.mark.skipif("COURSE_ASSETS" not in os.environ, reason="COURSE_ASSETS is not set")
+@each_page(PAGES.values(), "{} on ImageNet")
 def test_the_solved_notebook_runs_on_imagenet(page, tmp_path):
     notebook = notebooks.solved_notebook(page)
     client = NotebookClient(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from helpers.course.run import sandbox
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    return unpacked(tmp_path_factory.mktemp("autograder"))
+    return shortened(unpacked(tmp_path_factory.mktemp("autograder")))
 
 
 def unpacked(base):
@@ -31,6 +32,15 @@ def unpacked(base):
         for entry in archive.infolist():
             target = Path(archive.extract(entry, base / "source"))
             target.chmod((entry.external_attr >> 16) & 0o777 or 0o644)
+    return base
+
+
+def shortened(base):
+    """Leave most known answers out of the page: they are run before anybody's is graded, and take their time."""
+    page = base / "source" / "solutions" / "01_saliency.py"
+    cells = re.split(r"(?m)^(?=# %%)", page.read_text("utf-8"))
+    bank = [cell for cell in cells if re.match(r"# %% (\[markdown\] mistakes|mutant|variant)=", cell)]
+    page.write_text("".join(cell for cell in cells if cell not in bank[1:]), "utf-8")
     return base
 
 
@@ -76,7 +86,7 @@ def container():
     if not Path(system).exists() or not all(sandbox.exposed([path]) for path in installed):
         pytest.skip("needs this version of Python, and its packages, where every user finds them")
     with tempfile.TemporaryDirectory() as folder:
-        base = unpacked(Path(folder))
+        base = shortened(unpacked(Path(folder)))
         base.chmod(0o755)
         subprocess.run([system, "-m", "venv", "--without-pip", base / "source" / ".venv"], check=True)
         (packages,) = base.glob("source/.venv/lib/python*/site-packages")
