@@ -1,6 +1,5 @@
 """A page's answers, run in this process: what its cells define, and what its hidden tests and judges say of them."""
 
-import ast
 from unittest import mock
 
 import torch
@@ -21,14 +20,6 @@ def executed(namespace, *sources):
 def cell_with(page, words):
     """Return the first cell of code with these words in it."""
     return next(cell for cell in page.cells if cell.kind == "code" and words in cell.source)
-
-
-def computed(namespace, figure):
-    """Run all of a figure's cell but its last expression, which draws; return `namespace`."""
-    tree = ast.parse(figure.source)
-    tree.body.pop()
-    exec(compile(tree, "<page>", "exec"), namespace)
-    return namespace
 
 
 def parts_of(page, f, namespace):

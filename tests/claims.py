@@ -5,38 +5,69 @@
 Names of the figure cell are printed where they are numbers, or tables of numbers. COURSE_MODEL chooses the network.
 """
 
+import ast
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from numbers import Number
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
+from helpers.course.pages.cells import Cell
 from helpers.course.pages.registry import page_of
 
 RUN = ("setup", "code", "exercise")
+BOOK = "picturebook"
 
 
-def after(page: str, *figures: str, model: str = "picturebook") -> dict[str, Any]:
-    """Return what a page's cells have named once its code, its reference answers and these figures were run.
+def run(page: str, figures: Collection[str], model: str) -> Iterator[tuple[Cell, list[Any], dict[str, Any]]]:
+    """Run a page's cells in this process, checks left out; yield each with what it shows and what is named by then.
 
     Args:
         page: its name, such as "03_fooling".
-        figures: figure cells to run, each at its place; checks and the other figures are left out.
+        figures: figure cells to run, each at its place; the others are left out.
         model: the network the page takes by default.
     """
     names: dict[str, Any] = {"__name__": page}
-    before = {name: os.environ.get(name) for name in ("COURSE_MODEL", "COURSE_FIGURES")}
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"COURSE_MODEL": model, "COURSE_FIGURES": folder}
-        try:
-            for cell in page_of(page).cells:
-                if cell.kind in RUN or (cell.kind == "figure" and cell.name in figures):
-                    exec(compile(cell.source, f"{page}:{cell.line}", "exec"), names)
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+    shown: list[Any] = []
+
+    def display(value: Any, **_: Any) -> SimpleNamespace:
+        shown.append(value)
+        return SimpleNamespace(update=shown.append)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(os.environ, {"COURSE_MODEL": model, "COURSE_FIGURES": folder}),
+        mock.patch("IPython.display.display", display),
+        mock.patch("helpers.plots.display", display),
+    ):
+        for cell in page_of(page).cells:
+            if cell.kind in RUN or (cell.kind == "figure" and cell.name in figures):
+                *lines, last = ast.parse(cell.source).body
+                where = f"{page}:{cell.line}"
+                if isinstance(last, ast.Expr):
+                    exec(compile(ast.Module(lines, []), where, "exec"), names)
+                    shown.append(eval(compile(ast.Expression(last.value), where, "eval"), names))
+                else:
+                    exec(compile(ast.Module([*lines, last], []), where, "exec"), names)
+                yield cell, [value for value in shown if value is not None], names
+                shown.clear()
+
+
+def after(page: str, *figures: str, model: str = BOOK) -> dict[str, Any]:
+    """Return what a page's cells have named once its code, its reference answers and these figures were run."""
+    *_, (_, _, names) = run(page, figures, model)
     return names
+
+
+@cache
+def states(page: str, model: str = BOOK) -> dict[str, tuple[list[Any], dict[str, Any]]]:
+    """Return what each figure of a page shows, and what is named right after it, from one run of all its cells."""
+    cells = run(page, page_of(page).figures, model)
+    return {cell.name: (shown, dict(names)) for cell, shown, names in cells if cell.kind == "figure"}
 
 
 def is_numbers(value: Any) -> bool:
@@ -62,7 +93,7 @@ def main() -> None:
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     page, figure = sys.argv[1:]
-    for name, value in after(page, figure, model=os.environ.get("COURSE_MODEL", "picturebook")).items():
+    for name, value in after(page, figure, model=os.environ.get("COURSE_MODEL", BOOK)).items():
         if is_numbers(value):
             print(f"{name}: {rounded(value)}")
 

@@ -1,35 +1,61 @@
-"""What the prose beside the figures says, measured again by the pages' own cells, on both networks.
+"""Every cell of the solved pages runs, and what the prose beside the figures says is true, on both networks.
 
-Minutes on a CPU, and photographs with SqueezeNet's weights are needed: skipped where COURSE_ASSETS is not set.
+A page is run once on each network, in this process, for all that is said of it. SqueezeNet needs its weights and
+photographs: it is left out where COURSE_ASSETS is not set.
 """
 
 import os
-from functools import cache
+from dataclasses import dataclass
 
 import pytest
 import torch
 
+from helpers import synthesis
+from helpers.course.pages import registry
 from helpers.spread import bootstrap
-from tests import claims
+from tests.claims import BOOK, states
 
-BOOK, SQUEEZENET = "picturebook", "squeezenet1_1"
-both_networks = pytest.mark.parametrize("model", [BOOK, SQUEEZENET])
-pytestmark = pytest.mark.skipif(not os.environ.get("COURSE_ASSETS"), reason="COURSE_ASSETS is not set")
-FIGURES = {
-    "01_saliency": ("labels", "doubt", "robust"),
-    "02_gradcam": ("classes", "energy", "completeness"),
-    "03_fooling": ("rounding", "attacks"),
-}
+SQUEEZENET = "squeezenet1_1"
+# Minutes, and on a busy machine several times as many.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-@cache
-def names(page, model=BOOK):
-    return claims.after(page, *FIGURES[page], model=model)
+@dataclass(frozen=True)
+class Run:
+    """A page on a network."""
+
+    page: str
+    model: str
+
+    def after(self, figure):
+        """Return what is named right after a figure."""
+        return states(self.page, self.model)[figure][1]
 
 
-@cache
-def names_after(page, figure):
-    return claims.after(page, figure)
+def of(*pages, on=(BOOK,)):
+    """Give a test every `run` of pages on networks. All tests of a run stay on one core, where it is made."""
+    params = []
+    for page, model in ((page, model) for page in pages for model in on):
+        missing = model == SQUEEZENET and not os.environ.get("COURSE_ASSETS")
+        marks = [pytest.mark.xdist_group(f"{page} on {model}")]
+        marks += [pytest.mark.skipif(missing, reason="COURSE_ASSETS is not set")]
+        params.append(pytest.param(Run(page, model), id=f"{page} on {model}", marks=marks))
+    return pytest.mark.parametrize("run", params)
+
+
+BOTH = (BOOK, SQUEEZENET)
+
+
+@of(*(name for name, page in registry.pages().items() if page.figures), on=BOTH)
+def test_every_cell_runs_and_every_figure_is_drawn(run, monkeypatch):
+    if run == Run("04_class_visualization", SQUEEZENET):
+        # A step takes a twentieth of a second, and there are ten thousand: here, the first of each drawing are enough.
+        offsets = synthesis.random_offsets
+        monkeypatch.setattr(synthesis, "random_offsets", lambda steps, *given: offsets(min(steps, 5), *given))
+    figures = states(run.page, run.model)
+    assert list(figures) == list(registry.page_of(run.page).figures)
+    for name, (shown, _) in figures.items():
+        assert shown and shown[-1]._repr_png_().startswith(b"\x89PNG"), name
 
 
 def mean(values):
@@ -39,8 +65,21 @@ def mean(values):
 # 01
 
 
-def test_edges_times_blob_beat_saliency_in_energy_and_come_close_in_iou():
-    results = names("01_saliency")["results"]
+@of("01_saliency")
+def test_saliency_is_far_above_chance_and_hits_the_object_most_often(run):
+    means = {
+        name: {measure: mean(values) for measure, values in result.items()}
+        for name, result in run.after("doubt")["results"].items()
+    }
+    for measure in ("pointing", "energy", "IoU"):
+        assert means["saliency"][measure] > 2 * means["noise"][measure]
+    for baseline in ("blob in the middle", "edges", "edges x blob"):
+        assert means["saliency"]["pointing"] > means[baseline]["pointing"]
+
+
+@of("01_saliency")
+def test_edges_times_blob_beat_saliency_in_energy_and_come_close_in_iou(run):
+    results = run.after("doubt")["results"]
     low, _ = bootstrap(results["edges x blob"]["energy"])
     _, high = bootstrap(results["saliency"]["energy"])
     assert low > high
@@ -48,79 +87,91 @@ def test_edges_times_blob_beat_saliency_in_energy_and_come_close_in_iou():
     assert all(0.7 < mean(results[name]["pointing"]) < 0.85 for name in ("blob in the middle", "edges"))
 
 
-def test_maps_of_the_robust_network_have_a_little_more_energy_on_the_object():
-    page = names("01_saliency")
+@of("01_saliency")
+def test_maps_of_the_robust_network_have_a_little_more_energy_on_the_object(run):
+    page = run.after("robust")
     found = {name: page["measures"](maps, page["trial"].masks) for name, maps in page["maps_of"].items()}
     assert 0 < mean(found["robust"]["energy"]) - mean(found["standard"]["energy"]) < 0.08
     assert 0 < mean(found["robust"]["IoU"]) - mean(found["standard"]["IoU"]) < 0.08
     assert bootstrap(found["standard"]["pointing"])[1] > bootstrap(found["robust"]["pointing"])[0], "no safe rank"
 
 
-@both_networks
-def test_absent_classes_have_maps_too_which_on_squeezenet_darken_with_the_rank(model):
-    page = names("01_saliency", model)
+@of("01_saliency", on=BOTH)
+def test_absent_classes_have_maps_too_which_on_squeezenet_darken_with_the_rank(run):
+    page = run.after("labels")
     for image in page["pictures"].images[[0, 4]]:
         order = page["labels_in_order"](image)
         asked = order[[0, 1, len(order) // 2, len(order) - 1]]
         maps = page["compute_saliency_maps"](image.expand(4, -1, -1, -1), asked, page["model"])
         best, second, middle, worst = maps.mean(dim=(1, 2)).tolist()
         assert second > 0.6 * best and middle > 0.4 * best
-        assert worst < 0.3 * best if model == SQUEEZENET else worst > 0.5 * best
+        assert worst < 0.3 * best if run.model == SQUEEZENET else worst > 0.5 * best
 
 
 # 02
 
 
-@both_networks
-def test_guided_backprop_errs_nowhere_at_the_last_relu_and_half_the_time_at_the_first(model):
-    page = names("02_gradcam", model)
+@of("02_gradcam", on=BOTH)
+def test_guided_backprop_errs_nowhere_at_the_last_relu_and_half_the_time_at_the_first(run):
+    page = run.after("gradcam")
     passed, dropped = page["wrongly_passed"], page["wrongly_dropped"]
-    last = 3 if model == SQUEEZENET else 1
+    last = 3 if run.model == SQUEEZENET else 1
     assert max(passed[:last] + dropped[:last]) == 0
     assert 0.05 < passed[last] < 0.15
     assert 0.45 < passed[-1] < 0.55
-    if model == BOOK:
+    if run.model == BOOK:
         assert [round(share, 3) for share in passed] == [0, 0.088, 0.202, 0.353, 0.443, 0.479, 0.505]
 
 
-@both_networks
-def test_guided_backprop_hardly_changes_with_the_class_and_the_gradient_does(model):
-    page = names("02_gradcam", model)
+@of("02_gradcam", on=BOTH)
+def test_guided_backprop_hardly_changes_with_the_class_and_the_gradient_does(run):
+    page = run.after("classes")
     found = {"guided_backprop": [], "score_gradient": []}
     for image, order in zip(page["pictures"].images[1:4], page["ranking"][1:4], strict=True):
         for method, values in found.items():
             values.append(page["correlation"](*page[method](image.expand(2, -1, -1, -1), order[:2], page["model"])))
     assert min(found["guided_backprop"]) > 0.975
-    low, high = (0.7, 0.9) if model == SQUEEZENET else (-0.6, -0.2)
+    low, high = (0.7, 0.9) if run.model == SQUEEZENET else (-0.6, -0.2)
     assert all(low < value < high for value in found["score_gradient"])
 
 
-def test_shares_of_the_energy_on_the_asked_object():
-    shares = names("02_gradcam")["shares"]
+@of("02_gradcam")
+def test_shares_of_the_energy_on_the_asked_object(run):
+    shares = run.after("energy")["shares"]
     assert bootstrap(shares["gradient"])[1] < 0.57 and mean(shares["gradient"]) > 0.5
     assert 0.64 < mean(shares["guided backprop"]) < 0.71
     assert mean(shares["Grad-CAM"]) > 0.98 and mean(shares["Guided Grad-CAM"]) > 0.99
 
 
-@both_networks
-def test_the_steps_that_completeness_takes(model):
-    page = names("02_gradcam", model)
-    steps = {BOOK: 16, SQUEEZENET: 64}[model]
+@of("02_gradcam")
+def test_the_map_moves_for_every_pair_of_objects(run):
+    page = run.after("energy")
+    for asked in (0, 1):
+        assert (page["share_on_asked"](page["methods"]["Grad-CAM"], page["pairs"], asked) > 0.5).all()
+
+
+@of("02_gradcam", on=BOTH)
+def test_the_steps_that_completeness_takes(run):
+    page = run.after("completeness")
+    steps = {BOOK: 16, SQUEEZENET: 64}[run.model]
     assert all(gaps[page["numbers"].index(steps)] < 0.02 for gaps in page["gaps"].values())
 
 
-def test_two_of_five_scenes_have_no_evidence_for_car():
-    page = names("02_gradcam")
+@of("02_gradcam")
+def test_two_of_five_scenes_have_no_evidence_for_car(run):
+    page = run.after("empty")
     cars = torch.full((5,), page["book"].classes.index("car"))
     maps = page["grad_cam"](page["scenes"].images, cars, page["book"], page["book"].cam_layer)
     assert [bool(values.any()) for values in maps].count(False) == 2
 
 
-def test_what_the_contest_shows_before_both_judges():
-    groups = names_after("02_gradcam", "contest")["groups"]
+@of("02_gradcam")
+def test_what_the_contest_shows_before_both_judges(run):
+    groups = run.after("contest")["groups"]
+    assert mean(groups["energy\non the object"]["true mask"]) == pytest.approx(1)
     for fill in ("grey", "white"):
         points = groups[f"drop where it points,\n{fill} windows"]
-        assert mean(points["true mask"]) < 0.55
+        assert mean(points["noise"]) < mean(points["blob in the middle"]) < mean(points["true mask"]) < 0.55
         ends = {name: bootstrap(values) for name, values in points.items()}
         best = ("guided backprop", "Guided Grad-CAM", "integrated gradients, grey", "integrated gradients, white")
         assert min(ends[name][1] for name in best) > max(ends[name][0] for name in best), "no safe rank"
@@ -131,12 +182,12 @@ def test_what_the_contest_shows_before_both_judges():
 # 03
 
 
-@both_networks
-def test_rounding_undoes_what_sits_on_the_border(model):
-    page = names("03_fooling", model)
+@of("03_fooling", on=BOTH)
+def test_rounding_undoes_what_sits_on_the_border(run):
+    page = run.after("rounding")
     shares = [dict(zip(page["bits"], values, strict=True)) for values in page["curves"].values()]
     lengths = [float(name.rpartition(" ")[2]) for name in page["curves"]]
-    if model == BOOK:
+    if run.model == BOOK:
         assert 0.3 < shares[0][4] < 0.7 and shares[1][4] >= 0.9 and shares[2][3] >= 0.9
         assert 0.05 < lengths[1] / lengths[0] - 1 < 0.15 and 0.4 < lengths[2] / lengths[0] - 1 < 0.65
     else:
@@ -144,8 +195,9 @@ def test_rounding_undoes_what_sits_on_the_border(model):
         assert lengths[2] / lengths[0] - 1 < 0.25
 
 
-def test_a_fifth_of_a_grey_level_fools_squeezenet_by_either_attack():
-    page = names("03_fooling", SQUEEZENET)
+@of("03_fooling", on=(SQUEEZENET,))
+def test_a_fifth_of_a_grey_level_fools_squeezenet_by_either_attack(run):
+    page = run.after("attacks")
     for name, _ in page["pairs"][:2]:
         image = page["picture_of"](name)
         label = page["predict"](image, page["model"])
@@ -154,8 +206,9 @@ def test_a_fifth_of_a_grey_level_fools_squeezenet_by_either_attack():
         assert all(page["predict"](attacked, page["model"]) != label for attacked in (one_step, ten_steps))
 
 
-def test_which_attacks_carry_over():
-    page = names_after("03_fooling", "transfer")
+@of("03_fooling")
+def test_which_attacks_carry_over(run):
+    page = run.after("transfer")
     book, scenes = page["book"], page["scenes"]
     right = {
         (attack.removeprefix("PGD on "), name): page["accuracy"](images, scenes.labels, network)
@@ -172,8 +225,9 @@ def test_which_attacks_carry_over():
     assert all(right[name, "robust"] == 1 for name in book if name != "robust")
 
 
-def test_trained_to_the_end_robustness_costs_no_accuracy_here():
-    page = names_after("03_fooling", "training")
+@of("03_fooling")
+def test_trained_to_the_end_robustness_costs_no_accuracy_here(run):
+    page = run.after("training")
     assert min(share for shares in page["learned"].values() for share in shares) > 0.97
     curves = {
         name: dict(zip(page["levels"], map(mean, zip(*runs, strict=True)), strict=True))
@@ -183,3 +237,59 @@ def test_trained_to_the_end_robustness_costs_no_accuracy_here():
     assert max(curve[0] for curve in curves.values()) - min(curve[0] for curve in curves.values()) < 0.03
     assert ordinary[8] < 0.05 and 0.5 < at_8[8] < 0.65 and at_8[16] < 0.1 and at_16[24] < 0.05
     assert at_16[8] > at_8[8] and at_16[12] > at_8[12] + 0.1
+
+
+# 04
+
+
+@of("04_class_visualization")
+def test_jitter_and_blur_lower_the_score(run):
+    page = run.after("moves")
+    model, start = page["model"], page["fresh"]()
+    for target in page["targets"]:
+        images = [page["draw"](target, model, start, **recipe) for recipe in page["recipes"].values()]
+        free, priced, shifted, blurred = (float(model(image)[0, target]) for image in images)
+        assert free > shifted > blurred and priced > shifted
+
+
+@of("04_class_visualization")
+def test_log_probability_draws_paler_and_is_as_sure(run):
+    page = run.after("objectives")
+    model, start = page["model"], page["fresh"]()
+    behind, l2_reg = page["objectives"]["log-probability"]
+    for target in page["targets"]:
+        bold, pale = page["draw"](target, model, start), page["draw"](target, behind, start, l2_reg=l2_reg)
+        assert float((pale - 0.5).norm()) < 0.5 * float((bold - 0.5).norm())
+        assert model(pale).softmax(dim=1)[0, target] > 0.98
+
+
+@of("04_class_visualization")
+def test_log_probability_holds_what_the_drawer_needs_and_less_of_what_others_need(run):
+    page = run.after("ten")
+    assert page["recognised"](page["by_log_probability"], page["book"]["robust"]) == 10
+    bold, pale = (page["recognised"](page[name], page["book"]["ViT"]) for name in ("by_score", "by_log_probability"))
+    assert pale < bold
+
+
+@of("04_class_visualization")
+def test_other_networks_recognise_what_the_robust_network_draws(run):
+    page = run.after("ten")
+    drawn = [page["by_score"], *(page["drawings"](page["robust"], seed=seed) for seed in (1, 2))]
+    for judge, least in (("ViT", 24), ("standard", 24), ("robust", 30)):
+        assert sum(page["recognised"](images, page["book"][judge]) for images in drawn) >= least, judge
+
+
+@of("04_class_visualization")
+def test_fragments_of_the_standard_network_are_named_by_others_and_those_of_the_transformer_are_not(run):
+    right = dict(name.split("\n") for name in run.after("networks")["names"])
+    right = {drawer: int(said.removesuffix(" of 20")) for drawer, said in right.items()}
+    assert right["standard"] >= 15 and right["ViT"] <= 8
+
+
+@of("04_class_visualization")
+def test_drawings_are_images_and_can_be_repeated(run):
+    page = run.after("moves")
+    image = page["draw"](7, page["model"], page["fresh"](), steps=20)
+    assert image.shape == (1, 3, 64, 64)
+    assert image.min() >= 0 and image.max() <= 1
+    assert torch.equal(image, page["draw"](7, page["model"], page["fresh"](), steps=20))

@@ -15,7 +15,7 @@ from helpers.checks.problems import tiny_batch
 from helpers.course.pages import registry
 from helpers.models import load_model
 from helpers.pictures import picture_book
-from tests.answering import cell_with, computed, executed, judged, linear_scorer, parts_of, relative
+from tests.answering import executed, judged, linear_scorer, parts_of, relative
 
 PAGE = registry.page_of("01_saliency")
 
@@ -239,30 +239,6 @@ def test_largest_piece_and_overlap():
 
 
 # What the prose says
-
-
-@pytest.fixture(scope="module")
-def doubt(answers):
-    """The scores behind the figure `doubt`, {map: {measure: mean}}."""
-    book = load_model("picturebook", device="cpu")
-    namespace = answers | {"graphcut": graphcut, "picture_book": picture_book, "book": book}
-    executed(namespace, cell_with(PAGE, "def measures("))
-    return computed(namespace, PAGE.figures["doubt"])["results"]
-
-
-def test_baselines_do_surprisingly_well(doubt):
-    saliency, edges_in_the_middle = doubt["saliency"], doubt["edges x blob"]
-    assert edges_in_the_middle["energy"] > saliency["energy"]
-    assert saliency["IoU"] > edges_in_the_middle["IoU"] > 0.85 * saliency["IoU"]
-    assert 0.65 < doubt["blob in the middle"]["pointing"] < 0.85
-    assert 0.65 < doubt["edges"]["pointing"] < 0.85
-
-
-def test_saliency_is_far_above_chance_and_hits_the_object_most_often(doubt):
-    for measure in ("pointing", "energy", "IoU"):
-        assert doubt["saliency"][measure] > 2 * doubt["noise"][measure]
-    for baseline in ("blob in the middle", "edges", "edges x blob"):
-        assert doubt["saliency"]["pointing"] > doubt[baseline]["pointing"]
 
 
 def test_graph_cut_finds_the_object_and_a_blob_is_a_fair_hint_too(answers):
