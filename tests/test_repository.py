@@ -32,6 +32,12 @@ def named(lines):
     return {normal(re.match(r"[\w.-]+", line)[0]) for line in lines}
 
 
+def test_the_tests_of_a_module_share_a_core(request):
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("all tests run in this process")
+    assert request.node.nodeid.endswith("@test_repository")
+
+
 # What is installed
 
 

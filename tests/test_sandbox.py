@@ -263,7 +263,7 @@ def run_probes(cells, outside):
         {name: what it said}, the name of the cell that ended the kernel, what was heard outside, and the aims.
     """
     (outside / "gradebook.db").write_text("marks")
-    abstract = f"course-probe-{next(numbers)}"
+    abstract = f"course-probe-{new_mark()}"
     listeners = {
         "tcp": (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
         "udp": (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),

@@ -40,22 +40,16 @@ def set_apart(plan: Plan) -> None:
     """Give the plan's user a folder, with copies of the plan's files, and put it in the plan in the place of /tmp.
 
     When this process ends, however it does, all that this user still runs ends too, and all its files are removed.
+    Until then the plan's control socket stays open.
     """
     place, user = tempfile.mkdtemp(prefix="course-"), plan["user"]
     ended, _kept_open = os.pipe()
-    if os.fork() == 0:
-        os.setsid()
-        os.dup2(ended, 0)
-        os.closerange(1, 1 << 16)
-        # Nobody writes: the end of the file comes when nobody is left who could. Until then root's, out of reach.
-        os.read(0, 1)
-        rights.become(user)
-        try:
-            with suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
-            remove_files_of(user, {"/tmp", "/var/tmp", "/dev/shm", str(Path(place).parent)})
-        finally:
-            os._exit(0)
+    # Nobody's child in here: a supervisor ends what descends from it.
+    if (between := os.fork()) == 0:
+        if os.fork() == 0:
+            sweep_up(user, ended, plan["control"], {"/tmp", "/var/tmp", "/dev/shm", str(Path(place).parent)})
+        os._exit(0)
+    os.waitpid(between, 0)
     os.close(ended)
     copies = {path: f"{place}/{Path(path).name}" for path in (*plan["files"], *plan["fonts"])}
     for path, copy in copies.items():
@@ -67,6 +61,23 @@ def set_apart(plan: Plan) -> None:
     plan["home"], plan["work"] = f"{place}/home", f"{place}/work"
     plan["scratch"] = ["/tmp", "/var/tmp", "/dev/shm", place]
     os.environ |= {"HOME": plan["home"], "TMPDIR": place}
+
+
+def sweep_up(user: int, ended: int, control: int | None, folders: set[str]) -> None:
+    """Once nobody holds the other end of the pipe `ended`, end all that a user runs and remove its files; then end."""
+    os.setsid()
+    os.dup2(ended, 0)
+    os.dup2(ended if control is None else control, 1)
+    os.closerange(2, 1 << 16)
+    # Nobody writes: the end of the file comes when nobody is left who could. Until then root's, out of reach.
+    os.read(0, 1)
+    rights.become(user)
+    try:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        remove_files_of(user, folders)
+    finally:
+        os._exit(0)
 
 
 def remove_files_of(user: int, folders: set[str]) -> None:

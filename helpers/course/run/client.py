@@ -190,7 +190,7 @@ class BoundedClient(NotebookClient):
         """Have the kernel park a copy; tell whether there is one."""
         assert self._jail is not None
         self._jail.expect()
-        async for message in self._replies("shell_channel", self._request("park_request", check=check), 10):
+        async for message in self._replies("shell_channel", self._send("shell_channel", "park_request", check=check), 10):
             if message["msg_type"] == "park_reply":
                 return message["content"]["status"] == "ok" and self._jail.keep(check)
         return False
@@ -198,12 +198,13 @@ class BoundedClient(NotebookClient):
     async def _answer(self, code: str) -> Heard:
         """Have the kernel itself answer a hidden half."""
         messages, size, how = [], 0, "stopped"
-        request = self._request("answer_request", code=plain(code))
+        request = self._send("shell_channel", "answer_request", code=plain(code))
         async for message in self._replies("iopub_channel", request, self._limits.cell):
             content = message["content"]
             if message["msg_type"] == "said":
                 messages.append(str(content.get("message")).encode())
                 size += len(messages[-1])
+                self._send("stdin_channel", "heard")
                 if size > self._limits.output:
                     how = "flooded"
                     break
@@ -216,11 +217,11 @@ class BoundedClient(NotebookClient):
             how = "answered"  # as far as it came
         return heard(messages, how, self._limits)
 
-    def _request(self, kind: str, **content: Any) -> str:
-        """Send the kernel a request of our own; return its number."""
+    def _send(self, channel: str, kind: str, **content: Any) -> str:
+        """Send the kernel a message of our own; return its number."""
         assert self.kc is not None
         message = self.kc.session.msg(kind, content)
-        self.kc.shell_channel.send(message)
+        getattr(self.kc, channel).send(message)
         return message["header"]["msg_id"]
 
     async def _replies(self, channel: str, request: str, seconds: float) -> Any:

@@ -63,8 +63,12 @@ class Jail:
         return heard(frames.split(data), answer["how"], limits)
 
     def close(self) -> None:
-        """End everything in the jail, which its supervisor does when nobody asks any more."""
-        self._control.close()
+        """End everything in the jail, which its supervisor does when nobody asks any more, and wait until it has."""
+        with self._control, suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
+            self._control.settimeout(PATIENCE)
+            while self._control.recv(1 << 16):  # what was not fetched
+                pass
         try:
             self.process.wait(1)
         except subprocess.TimeoutExpired:
