@@ -173,7 +173,7 @@ def test_what_ran_once_is_kept_by_content(tmp_path, monkeypatch):
 
 
 def test_a_run_that_was_stopped_for_time_is_nobodys_final_word(tmp_path, monkeypatch):
-    slow = new_notebook(cells=[new_code_cell("import time; time.sleep(30); print('done')", id="a")])
+    slow = new_notebook(cells=[new_code_cell("import time; time.sleep(12); print('done')", id="a")])
     calls, run = [], execute.run
 
     def counted(text, limits):

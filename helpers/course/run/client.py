@@ -190,7 +190,8 @@ class BoundedClient(NotebookClient):
         """Have the kernel park a copy; tell whether there is one."""
         assert self._jail is not None
         self._jail.expect()
-        async for message in self._replies("shell_channel", self._send("shell_channel", "park_request", check=check), 10):
+        request = self._send("shell_channel", "park_request", check=check)
+        async for message in self._replies("shell_channel", request, 10):
             if message["msg_type"] == "park_reply":
                 return message["content"]["status"] == "ok" and self._jail.keep(check)
         return False
