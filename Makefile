@@ -6,13 +6,14 @@ INTO ?= grading
 NOTEBOOK ?= notebooks/07_writeup.ipynb
 STUDENT ?=
 PAGE ?=
+BRANCH ?=
 BIN := .venv/bin
 READY := .venv/ready
 # A test for each core, and a core for each: torch would take them all for itself.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick page check notebooks figures models lab pdf grade verify gradescope bench clean
+.PHONY: help setup demo test quick page check notebooks figures models students lab pdf grade verify gradescope bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +55,9 @@ figures: $(READY) ## Draw the expected pictures in data/expected/
 
 models: $(READY) ## Train the picture-book networks that are not in data/models/ (resumes where it was stopped)
 	$(BIN)/python -m helpers.picturebook.training
+
+students: $(READY) ## Write the students' copy, without answers, to build/students (and the branch BRANCH)
+	$(BIN)/python -m helpers.course students $(if $(BRANCH),--branch "$(BRANCH)")
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -18,6 +18,7 @@ from nbgrader.preprocessors import (
 
 from helpers.course.marks.late import LatePenalty
 from helpers.course.marks.preprocessors import CompareWithReference, RepairSubmission, RunSubmission, SaveVerdicts
+from helpers.course.pages.terms import terms
 from helpers.course.release.notebooks import RELEASE_PREPROCESSORS
 from helpers.course.report.feedback import ClearHiddenHalves, ShowFigures, ShowVerdicts
 from helpers.course.report.harmless import NoScript
@@ -72,7 +73,7 @@ c.GradingPreprocessor.notebook_seconds = 300
 # Whether to run it where it cannot be isolated from this machine; `make grade UNSAFE=1` says so for one run.
 c.GradingPreprocessor.unsafe = False
 
-# What a day begun after the due date costs, as a share of the score, and what is forgiven.
+# What late work costs stands in course.toml.
 c.AssignLatePenalties.plugin_class = LatePenalty
-c.LatePenalty.per_day = 0.0
-c.LatePenalty.grace_minutes = 0.0
+c.LatePenalty.per_day = terms().per_day
+c.LatePenalty.grace_minutes = terms().grace_minutes

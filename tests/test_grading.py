@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime, timezone
 
 import pytest
 from nbgrader.api import Gradebook
@@ -12,6 +13,7 @@ from nbgrader.apps import NbGraderAPI
 from helpers import COURSE
 from helpers.course import grade
 from helpers.course.pages import registry
+from helpers.course.pages.terms import Terms
 from helpers.course.report import tables
 from tests.submissions import RIGHT, TOYS, filled, hand_in
 
@@ -88,6 +90,16 @@ def test_a_late_submission_loses_its_share_and_extra_time_gives_it_back(right, g
     (into / "extra_time.csv").write_text("student,assignment,hours\nada,01_toy,4\n")
     table = grade_class(tmp_path / "class", into)
     assert tables.total_scores(table)["ada", "01_toy"] == (6.0, 9.0, 1)
+
+
+def test_a_due_date_of_the_course_counts_in_the_gradebook(right, grade_class, tmp_path, monkeypatch):
+    hand_in(right, tmp_path / "class" / "ada", "01_toy")
+    (tmp_path / "class" / "ada" / "01_toy" / "timestamp.txt").write_text("2026-03-02 12:00:00 UTC")
+    due = {"01_toy": datetime(2026, 3, 2, 9, tzinfo=timezone.utc)}
+    monkeypatch.setattr(grade, "terms", lambda: Terms("A course", "https://example.org", "main", due=due))
+    grade_class(tmp_path / "class", tmp_path / "grading")
+    with Gradebook(f"sqlite:///{tmp_path}/grading/gradebook.db") as gradebook:
+        assert gradebook.find_submission("01_toy", "ada").total_seconds_late == 3 * 3600
 
 
 def test_a_missing_folder_ends_with_one_sentence():

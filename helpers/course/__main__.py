@@ -12,6 +12,7 @@ from pathlib import Path
 from helpers import COURSE
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
+from helpers.course.pages.terms import MalformedTerms
 
 
 def pages() -> Iterable[Page]:
@@ -52,6 +53,27 @@ def figures(_: Namespace) -> None:
         drawn += [path for page in pages() for path in figures.draw(page, folder, DEFAULT)]
     for path in drawn:
         print(f"drew {os.path.relpath(path)}")
+
+
+def students(options: Namespace) -> None:
+    """Write the students' copy: a folder, a zip of it and, with --branch, the next commit of a branch to push."""
+    from helpers.course.pages.terms import terms
+    from helpers.course.release import students
+
+    folder = Path(options.into).absolute()
+    try:
+        count = len(students.write(folder))
+        commit = students.committed(folder, options.branch) if options.branch else None
+    except (students.NotReleased, registry.MalformedPages) as error:
+        sys.exit(str(error))
+    print(f"wrote {count} files to {os.path.relpath(folder)} and {os.path.relpath(students.zipped(folder))}")
+    if commit:
+        print(f"the branch {options.branch} is at {commit[:10]}; push it: git push ADDRESS {options.branch}:main")
+    if not terms().is_placed:
+        print(
+            f"Colab badges and set-up cells still point to {terms().repository}, where nothing is. Put the address of "
+            "the students' copy in course.toml, run `make notebooks`, then this again."
+        )
 
 
 def grade(options: Namespace) -> None:
@@ -136,9 +158,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line and run one command."""
     parser = argparse.ArgumentParser(prog="python -m helpers.course", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (notebooks, check, figures, grade, verify, gradescope, demo):
+    for command in (notebooks, check, figures, students, grade, verify, gradescope, demo):
         sub = commands.add_parser(command.__name__, help=command.__doc__)
         sub.set_defaults(run=command)
+        if command is students:
+            sub.add_argument("--into", default="build/students", help="a new or empty folder (default: build/students)")
+            sub.add_argument("--branch", help="a branch of this repository that holds nothing but students' copies")
         if command is gradescope:
             sub.add_argument("assignment", help="such as 01_saliency")
         if command is verify:
@@ -149,7 +174,10 @@ def main(arguments: list[str] | None = None) -> None:
             sub.add_argument("--workers", type=int, help="notebooks run at once (default: one per core)")
             sub.add_argument("--unsafe", action="store_true", help="grade even where students' code cannot be isolated")
     options = parser.parse_args(arguments)
-    options.run(options)
+    try:
+        options.run(options)
+    except MalformedTerms as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

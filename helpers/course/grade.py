@@ -26,6 +26,7 @@ from helpers.course.marks import recorded, reference
 from helpers.course.marks.place import Place
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
+from helpers.course.pages.terms import terms
 from helpers.course.release import notebooks
 from helpers.course.report import tables
 from helpers.course.run import finished, prepare, sandbox
@@ -155,6 +156,10 @@ def release(page: Page, folder: Path, config: Config) -> None:
             f"{page.path}: nbgrader cannot take this assignment into {folder}/gradebook.db: {error}. Once submissions "
             "are graded, its graded cells can be changed but not added, removed or renamed. Grade into a new folder."
         ) from error
+    if due := terms().due.get(page.name):
+        with Gradebook(f"sqlite:///{folder}/gradebook.db", config.CourseDirectory.course_id) as gradebook:
+            # nbgrader keeps times in UTC, without saying so.
+            gradebook.update_or_create_assignment(page.name, duedate=due.replace(tzinfo=None))
 
 
 def convert(converter: type[BaseConverter], assignment: str, student: str, config: Config) -> None:

@@ -1,6 +1,6 @@
-"""What a late submission costs, as a plugin of nbgrader's; `nbgrader_config.py` sets the numbers.
+"""What a late submission costs, as a plugin of nbgrader's; course.toml sets the numbers and due dates.
 
-Due dates are set in formgrader. Extra time of a student stands in `extra_time.csv` in the grading folder, a table with
+Extra time of a student stands in `extra_time.csv` in the grading folder, a table with
 the columns student, assignment and hours.
 """
 

@@ -33,7 +33,16 @@ exec "$PYTHON" -m helpers.course.platforms.gradescope "${1:-/autograder}"
 """
 
 # What grading needs; the networks come along, since a submission loads them.
-NEEDED = ("pyproject.toml", "constraints.txt", "nbgrader_config.py", "README.md", "LICENSE", "helpers", "data")
+NEEDED = (
+    "pyproject.toml",
+    "constraints.txt",
+    "course.toml",
+    "nbgrader_config.py",
+    "README.md",
+    "LICENSE",
+    "helpers",
+    "data",
+)
 
 
 def build(assignment: str, path: Path) -> Path:

@@ -11,7 +11,6 @@ import copy
 import difflib
 import json
 import os
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,9 @@ from nbgrader.preprocessors import ClearSolutions as NbgraderClearSolutions
 from PIL import Image
 from traitlets import Unicode
 
-from helpers import COURSE, DATA, toml
+from helpers import DATA
 from helpers.course.pages.cells import HEADING, NOT_SHIPPED, Cell, Page, hashed_id
+from helpers.course.pages.terms import terms
 from helpers.course.release import handout
 from helpers.handin.assignment import NOT_ANSWERED
 from helpers.words import counted
@@ -113,9 +113,7 @@ def _built(page: Page) -> dict[Path, bytes]:
     texts = {
         course / "notebooks" / f"{page.name}.ipynb": nbformat.writes(student) + "\n",
         page.path.with_suffix(".ipynb"): nbformat.writes(solved_notebook(page)) + "\n",
-        course / "data" / "released" / f"{page.name}.json": (
-            handout.assignment(page, student, _settings()["name"]).as_json()
-        ),
+        course / "data" / "released" / f"{page.name}.json": (handout.assignment(page, student, terms().name).as_json()),
     }
     return {path: text.encode() for path, text in texts.items()}
 
@@ -146,15 +144,9 @@ def _nbgrader(
     return metadata | {"task": False} | ({"points": points} if grade else {})
 
 
-@cache
-def _settings() -> dict:
-    """[tool.course] of pyproject.toml."""
-    return toml.read(COURSE / "pyproject.toml")["tool"]["course"]
-
-
 def _opening(page: Page) -> list[NotebookNode]:
     """Colab badge, title, and the set-up cell that finds the course, or brings it to a machine without it."""
-    address, branch = _settings()["repository"].removesuffix(".git"), _settings()["branch"]
+    address, branch = terms().repository.removesuffix(".git"), terms().branch
     folder = address.rsplit("/", 1)[-1]
     badge = (
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
