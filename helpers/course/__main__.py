@@ -98,7 +98,7 @@ def gradescope(options: Namespace) -> None:
 
     try:
         path = gradescope.build(options.assignment, COURSE / "build" / f"gradescope-{options.assignment}.zip")
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, RuntimeError) as error:
         sys.exit(str(error))
     print(f"wrote {path.relative_to(COURSE)}; upload it as the autograder of the assignment")
 

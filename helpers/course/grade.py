@@ -254,5 +254,6 @@ def record(submission: Submission, folder: Path, config: Config) -> None:
         convert(Autograde, submission.assignment, submission.student, config)
         convert(GenerateFeedback, submission.assignment, submission.student, config)
     except (NbGraderException, SystemExit) as error:
+        submission.failed = True
         submission.refused = f"nbgrader could not grade it ({error}); see {folder / 'grading.log'}"
         shutil.rmtree(folder / "feedback" / submission.student / submission.assignment, ignore_errors=True)

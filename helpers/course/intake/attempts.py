@@ -54,6 +54,7 @@ class Attempt:
 class Submission:
     """One notebook of one student, repaired, with a line for each repair; or the reason why it cannot be graded.
 
+    failed: whether what kept it from being graded is a failure of the grader's
     attempts: all that the student handed in for this assignment, the one that counts last
     time: when that one was handed in, in UTC, where the platform says so
     """
@@ -64,6 +65,7 @@ class Submission:
     notebook: NotebookNode | None = None
     repairs: list[str] = field(default_factory=list)
     refused: str = ""
+    failed: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     time: datetime | None = None
 

@@ -26,10 +26,13 @@ class LatePenalty(BasePlugin):
         """Return the points to take off, or None where nothing is; nbgrader keeps them between 0 and the score."""
         given = extra_hours(coursedir(self.parent.db_url) / "extra_time.csv")
         extra = given.get((student_id, self.parent.assignment_id), 0.0)
-        late = total_seconds_late - self.grace_minutes * MINUTE - extra * HOUR
-        if late <= 0 or self.per_day == 0:
-            return None
-        return score * min(1.0, self.per_day * math.ceil(late / DAY))
+        return lost(score, total_seconds_late - extra * HOUR, self.per_day, self.grace_minutes) or None
+
+
+def lost(score: float, seconds_late: float, per_day: float, grace_minutes: float) -> float:
+    """Return the points that work loses which is handed in so many seconds late: a share for each day begun."""
+    days = math.ceil(max(0.0, seconds_late - grace_minutes * MINUTE) / DAY)
+    return score * min(1.0, per_day * days)
 
 
 def extra_hours(path: Path) -> dict[tuple[str, str], float]:

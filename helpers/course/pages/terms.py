@@ -12,8 +12,10 @@ from helpers.course.pages import registry
 from helpers.words import counted
 
 FILE = COURSE / "course.toml"
-KEYS: dict[str, type | tuple[type, ...]] = {"name": str, "repository": str, "branch": str, "late": dict, "due": dict}
+KEYS = {"name": str, "repository": str, "branch": str, "late": dict, "due": dict, "gradescope": dict}
 LATE = ("per_day", "grace_minutes")
+SHOWN = ("show_scores", "show_messages")
+WHEN = ("visible", "after_due_date", "after_published", "hidden")  # Gradescope's words
 PLACEHOLDER = "your-organisation"
 
 
@@ -26,7 +28,8 @@ class Terms:
     """The name of the course, where its students' copy is, and when work is due.
 
     `per_day` is the share of the score that a day begun after the due date costs, from 0 to 1; `grace_minutes` after it
-    cost nothing; `due` holds times with a zone, by assignment.
+    cost nothing; `due` holds times with a zone, by assignment. On Gradescope students see scores and messages from when
+    `show_scores` and `show_messages` say, in that platform's words.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Terms:
     per_day: float = 0.0
     grace_minutes: float = 0.0
     due: Mapping[str, datetime] = field(default_factory=dict)
+    show_scores: str = "visible"
+    show_messages: str = "visible"
 
     @property
     def is_placed(self) -> bool:
@@ -53,10 +58,11 @@ def terms(path: Path = FILE) -> Terms:
         found = toml.read(path)
     except (ValueError, FileNotFoundError) as error:
         raise MalformedTerms(str(error)) from None
-    if wrong := [*_wrong(found), *_wrong_late(found.get("late", {})), *_wrong_due(found.get("due", {}))]:
+    late, due, shown = (found.get(key, {}) for key in ("late", "due", "gradescope"))
+    if wrong := [*_wrong(found), *_wrong_late(late), *_wrong_due(due), *_wrong_shown(shown)]:
         raise MalformedTerms("\n".join([f"{path}: {counted(len(wrong), 'problem')}", *(f"  {line}" for line in wrong)]))
-    due = {assignment: time.astimezone(timezone.utc) for assignment, time in found.get("due", {}).items()}
-    return Terms(found["name"], found["repository"], found["branch"], **found.get("late", {}), due=due)
+    due = {assignment: time.astimezone(timezone.utc) for assignment, time in due.items()}
+    return Terms(found["name"], found["repository"], found["branch"], **late, due=due, **shown)
 
 
 def _wrong(found: Mapping[str, Any]) -> list[str]:
@@ -91,4 +97,14 @@ def _wrong_due(due: Any) -> list[str]:
             wrong.append(f"due.{assignment}: unknown; wanted one of {', '.join(known)}")
         if not isinstance(time, datetime) or time.tzinfo is None:
             wrong.append(f"due.{assignment}: found {time}; wanted a time with its zone: 2027-03-01T23:59:00+01:00")
+    return wrong
+
+
+def _wrong_shown(shown: Any) -> list[str]:
+    if not isinstance(shown, dict):
+        return []
+    wrong = [f"gradescope.{key}: unknown; wanted {' or '.join(SHOWN)}" for key in shown if key not in SHOWN]
+    for key in SHOWN:
+        if shown.get(key, WHEN[0]) not in WHEN:
+            wrong.append(f"gradescope.{key}: found {shown[key]!r}; wanted one of {', '.join(WHEN)}")
     return wrong

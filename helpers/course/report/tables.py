@@ -13,6 +13,8 @@ from helpers.course.intake.attempts import Submission
 from helpers.course.marks.place import Place
 
 Row = dict[str, str]
+# Handed in, but without marks: not gradable as it is, or not graded for a failure that is not the student's.
+UNGRADED = ("refused", "failed")
 COLUMNS = ("student", "assignment", "question", "score", "max_score", "verdict", "message")
 
 
@@ -25,13 +27,14 @@ def rows(folder: Path, submissions: Iterable[Submission]) -> list[Row]:
     with Gradebook(f"sqlite:///{folder.absolute()}/gradebook.db") as gradebook:
         for submission in submissions:
             if submission.refused:
-                result.append(_refused(submission, submission.refused))
+                result.append(_ungraded(submission, submission.refused))
                 continue
             try:
                 place = (submission.assignment, submission.assignment, submission.student)
                 notebook = gradebook.find_submission_notebook(*place)
             except MissingEntry:
-                result.append(_refused(submission, "nbgrader did not take it; see grading.log"))
+                submission.failed = True
+                result.append(_ungraded(submission, "nbgrader did not take it; see grading.log"))
             else:
                 result += _graded(folder, submission, notebook)
     return result
@@ -68,8 +71,8 @@ def _repairs(notes: Iterable[str], questions: Sequence[str]) -> dict[str, list[s
     return result
 
 
-def _refused(submission: Submission, reason: str) -> Row:
-    return _row(submission, "", "", "", "refused", reason)
+def _ungraded(submission: Submission, reason: str) -> Row:
+    return _row(submission, "", "", "", UNGRADED[submission.failed], reason)
 
 
 def _row(submission: Submission, question: str, score: str, max_score: str, verdict: str, message: str) -> Row:
@@ -103,7 +106,7 @@ def write(folder: Path, table: Sequence[Row]) -> tuple[Path, Path]:
     with totals.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["student", "assignment", "score", "max_score", "to_be_marked"])
-        refused = {(row["student"], row["assignment"]) for row in table if row["verdict"] == "refused"}
+        refused = {(row["student"], row["assignment"]) for row in table if row["verdict"] in UNGRADED}
         for (student, assignment), total in total_scores(table).items():
             # No mark rather than none of none: nothing of it was graded.
             shown = ("", "", "") if (student, assignment) in refused else total
@@ -132,8 +135,8 @@ def printed(table: Sequence[Row], width: int = 100) -> str:
     totals, lines = total_scores(table), []
     for (student, assignment), (score, most, left) in totals.items():
         mine = [row for row in table if (row["student"], row["assignment"]) == (student, assignment)]
-        if mine[0]["verdict"] == "refused":
-            lines.append(f"{student:<12} {assignment}  refused")
+        if mine[0]["verdict"] in UNGRADED:
+            lines.append(f"{student:<12} {assignment}  {mine[0]['verdict']}")
             lines += [line for row in mine for line in _wrapped(row["message"], width)]
             continue
         waiting = f", {left} to be marked by hand" if left else ""
