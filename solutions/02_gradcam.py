@@ -539,9 +539,14 @@ def grad_cam(images, labels, model, layer):
     """
     ### BEGIN SOLUTION
     outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+
+    def start_here(module, inputs, output):
+        outputs.append(output.detach().requires_grad_())  # nothing below the layer needs a gradient
+        return outputs[-1].clone()  # what comes next may work in place
+
+    handle = layer.register_forward_hook(start_here)
     try:
-        scores = model(images.detach().clone().requires_grad_())
+        scores = model(images.detach())
     finally:
         handle.remove()
     own = scores.gather(1, labels[:, None])
@@ -1997,14 +2002,20 @@ def guided_backprop(images, labels, model):
 # You always look at model.cam_layer. Use the layer that was passed in.
 # ~ `model.cam_layer` in place of the argument
 #
-# = scores = model(images.detach().clone().requires_grad_())
-# + scores = model(images)
+# = outputs.append(output.detach().requires_grad_())  # nothing below the layer needs a gradient
+# = return outputs[-1].clone()  # what comes next may work in place
+# + outputs.append(output)
 # With a frozen network nothing requires a gradient, and you get an error. Give the model pixels that require one:
 # images.detach().clone().requires_grad_().
 # ~ nothing requires a gradient
 #
 # = handle.remove()
 # + pass
+# = outputs.append(output.detach().requires_grad_())  # nothing below the layer needs a gradient
+# = return outputs[-1].clone()  # what comes next may work in place
+# + outputs.append(output)
+# = scores = model(images.detach())
+# + scores = model(images.detach().clone().requires_grad_())
 # Your maps are right, but your hook is still in the layer: it keeps every later output in memory. Remove the handle
 # in a finally clause.
 # ~ never removed
@@ -2040,9 +2051,14 @@ def guided_backprop(images, labels, model):
 # Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum.
 # ~ a mean over the batch of 3
 #
-# + outputs[0].retain_grad()
 # + own.sum().backward()
 # + gradient = outputs[0].grad
+# = outputs.append(output.detach().requires_grad_())  # nothing below the layer needs a gradient
+# = return outputs[-1].clone()  # what comes next may work in place
+# + outputs.append(output)
+# + output.retain_grad()
+# = scores = model(images.detach())
+# + scores = model(images.detach().clone().requires_grad_())
 # Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
 # layer's output alone: torch.autograd.grad(total, output).
 # ~ inputs=[pixels]
@@ -2272,7 +2288,11 @@ def grad_cam(images, labels, model, layer):
 # +     return (grad_input[0].clamp(min=0),)
 # + relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
 # + handles = [relu.register_full_backward_hook(pass_positive) for relu in relus]
-# + maps = grad_cam(images, labels, model, layer)
+# + outputs = []
+# + handles.append(layer.register_forward_hook(lambda module, inputs, output: outputs.append(output)))
+# + own = model(images.detach().clone().requires_grad_()).gather(1, labels[:, None])
+# + (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + maps = (gradient.mean(dim=(2, 3), keepdim=True) * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + for handle in handles:
 # +     handle.remove()
 # You compute Grad-CAM while the guided rule is still in the model. Its weights are means of the plain gradient: put
