@@ -10,6 +10,7 @@ from functools import cache
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell
 
 from helpers import DATA
 from helpers.course.demo import filled
@@ -41,6 +42,10 @@ of_each_page = each_page(PAGES.values())
 of_each_page_with_exercises = each_page(page for page in PAGES.values() if page.exercises)
 
 
+# Put at the end of a notebook: torchvision takes seconds to import.
+IMPORTED = new_code_cell("import sys\nprint('torchvision' in sys.modules)")
+
+
 def ran(notebook):
     return nbformat.reads(execute.run(nbformat.writes(notebook), LIMITS), as_version=4)
 
@@ -54,6 +59,7 @@ def answers_of(page):
 def run_solved(page):
     release = notebooks.student_notebook(page)
     handed_in = filled(release, {name: without_markers(cell.source) for name, cell in page.exercises.items()})
+    handed_in.cells.append(IMPORTED)
     repaired, notes = repair(handed_in, release)
     assert notes == []
     return prepare.merged(repaired, ran(prepare.prepared(repaired, release, notebooks.solved_notebook(page))))
@@ -64,6 +70,7 @@ def run_blank(page):
     notebook, all_figures = notebooks.student_notebook(page), nbformat.v4.new_notebook()
     # These two look for the notebook's own file.
     notebook.cells = [cell for cell in notebook.cells if not re.search(r"\b(hand_in|write_pdf)\(", cell.source)]
+    notebook.cells.append(IMPORTED)
     return prepare.merged(notebook, ran(prepare.prepared(notebook, all_figures, notebooks.solved_notebook(page))))
 
 
@@ -150,6 +157,14 @@ def test_the_solved_notebook_runs_from_top_to_bottom(page):
 def test_the_students_notebook_runs_from_top_to_bottom_with_stubs_only(page):
     notebook, _ = run_blank(page)
     assert set(errors(notebook)) == {f"NotImplementedError: {f}: replace this line" for f in page.exercises}
+
+
+@runs_notebooks
+@of_each_page_with_exercises
+def test_no_kernel_imports_torchvision_for_the_picture_book(page):
+    """Neither the answers and hidden halves nor the figures do."""
+    for notebook, _ in (run_solved(page), run_blank(page)):
+        assert [output.text for output in notebook.cells[-1].outputs] == ["False\n"]
 
 
 @of_each_page
