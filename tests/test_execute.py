@@ -59,6 +59,32 @@ def test_a_cell_that_ends_the_kernel_costs_only_itself(fatal, name):
     assert cells[1].outputs[-1].ename == name
 
 
+KILL = "import os, signal, subprocess, threading, time\n"
+LATE = "subprocess.Popen(['sh', '-c', f'sleep 0.5; kill -{} {os.getpid()}'])"
+
+
+@pytest.mark.parametrize(
+    ("before", "how", "who"),
+    [
+        ("signal.alarm(1)", "of the signal SIGALRM", "an alarm"),
+        ("signal.setitimer(signal.ITIMER_REAL, 0.5)", "of the signal SIGALRM", "an alarm"),
+        (LATE.replace("{}", "KILL", 1), "of the signal SIGKILL", "something"),
+        (LATE.replace("{}", "SEGV", 1), "of the signal SIGSEGV", "something"),
+        ("signal.signal(signal.SIGALRM, lambda *_: os._exit(3)); signal.alarm(1)", "with exit status 3", "something"),
+    ],
+)
+@pytest.mark.parametrize("jailed", [True, False])
+def test_a_cell_in_which_the_kernel_died_of_an_earlier_ones_doing_is_not_blamed(before, how, who, jailed, monkeypatch):
+    if not jailed:
+        monkeypatch.setattr("helpers.course.run.sandbox.tier", lambda: "none")
+        monkeypatch.setattr("helpers.course.run.sandbox.SUPERVISED", False)
+    cells = ran(KILL + before, "for _ in range(30):\n    time.sleep(0.1)", limits=Limits(5, 60, restarts=0))
+    assert text(cells[1]) == (
+        f"the kernel died while this cell ran, {how}; it may have been ended by this cell, or by {who} that a cell "
+        "before it had started"
+    )
+
+
 def test_the_seconds_of_a_notebook_end():
     cells = ran("import time; time.sleep(3)", "print('late')", limits=Limits(5, 2))
     assert [error(cell) for cell in cells] == ["Stopped", "NotRun"] and "2 seconds" in text(cells[1])
