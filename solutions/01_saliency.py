@@ -75,7 +75,7 @@ for name, row, prediction in zip(pictures.names, probabilities, predictions):
 #
 # The gradient **is** the weight row, whatever the image. Below, an "image" of four pixels, and two classes.
 
-# %%
+# %% example
 image = torch.tensor([0.2, 0.9, 0.5, 0.0])
 weights = torch.tensor([[2.0, -1.0, 0.0, 1.0], [0.0, 3.0, -4.0, 0.5]])
 bias = torch.tensor([0.1, -0.3])
@@ -96,7 +96,7 @@ for label in (0, 1):
 #
 # How small is small? Walk from the first picture along its gradient, and compare the score with this prediction.
 
-# %%
+# %% example
 image, label = pictures.images[:1], predictions[0]
 pixels = image.clone().requires_grad_()
 score = model(pixels)[0, label]
@@ -125,7 +125,7 @@ for length in (0.001, 0.01, 0.1, 1.0, 10.0):
 # **BatchNorm in training mode does not**: it subtracts the mean of the batch, so the score of one image depends on all
 # the others. The next cell measures the leak: how far does the score of image 0 depend on the pixels of image 1?
 
-# %%
+# %% example
 torch.manual_seed(0)
 mixed = nn.Sequential(
     nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 4)
@@ -155,7 +155,7 @@ for mode in ("eval", "train"):
 # One more tool. `gather` picks one number per row, the score of each image's own label. Indexing with `scores[:, labels]`
 # looks alike and does something else.
 
-# %%
+# %% example
 scores = torch.tensor([[10.0, 11.0, 12.0], [20.0, 21.0, 22.0]])
 labels = torch.tensor([2, 0])
 print("gather:           ", scores.gather(1, labels[:, None]).tolist())
@@ -282,7 +282,7 @@ save_figure(figure, "01_saliency-maps")
 # **Predict first:** does the map of a class that is not in the picture light up somewhere else, or nowhere?
 
 
-# %%
+# %% example
 def labels_in_order(image):
     """Return the labels of all classes, the one with the largest score first."""
     with torch.no_grad():
@@ -700,7 +700,7 @@ plots.panels(
 # find the object from the map (paper, section 3.2, weakly supervised localisation). To measure how well, you need to know the
 # truth. The picture book is drawn, and its masks are exact, so this section always uses it.
 
-# %%
+# %% example
 book = load_model("picturebook", device="cpu")
 scenes = picture_book(40, seed=7)
 print(f"{len(scenes)} scenes; the object covers {scenes.masks.float().mean():.0%} of a picture on average")
@@ -907,7 +907,7 @@ plots.bars(
 # Captum is the attribution library of PyTorch. Its `Saliency` returns $|g|$ with all three channels, so the channel maximum
 # is left to you. An independent implementation that agrees is worth more than a nice picture.
 
-# %%
+# %% example
 try:
     from captum.attr import Saliency
 except ImportError:
@@ -994,7 +994,7 @@ if own:
 #
 # **Predict first:** by how much will the saliency map win?
 
-# %%
+# %% example
 trial = picture_book(100, seed=8)
 
 

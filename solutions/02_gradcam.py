@@ -97,7 +97,7 @@ def score_gradient(images, labels, model):
 #
 # Inputs and gradients of a module come as **tuples**, since a module may have several. Watch a network of four layers:
 
-# %%
+# %% example
 torch.manual_seed(0)
 toy = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Sigmoid(), nn.Flatten(), nn.Linear(4 * 5 * 6, 2))
 
@@ -122,7 +122,7 @@ for handle in handles:
 # registers it at every call and forgets it.
 
 
-# %%
+# %% example
 def double(module, grad_input, grad_output):
     return (2 * grad_input[0],)
 
@@ -186,7 +186,7 @@ print("the scores are as they were:", torch.equal(toy(image), before))
 # change of the image is described by it. Remember this when you see the picture. By hand, for a single layer of six
 # neurons:
 
-# %%
+# %% example
 inputs = torch.tensor([1.0, 2.0, -1.0, -3.0, 0.5, 4.0])
 arriving = torch.tensor([2.0, -1.0, 3.0, -2.0, -5.0, 1.0])
 active, positive = inputs > 0, arriving > 0
@@ -321,7 +321,7 @@ emit("a second call, everything left as found", twice_and_left_as_found)
 # input.
 
 
-# %%
+# %% example
 class OpenReLU(nn.Module):
     """The values of a ReLU, behind a gate that is open whatever the input is."""
 
@@ -405,7 +405,7 @@ plots.panels(rows, heads=["picture", "guided, best", "guided, second", "gradient
 # **Predict first:** what stands in the row of the last ReLU? And in that of the first?
 
 
-# %%
+# %% example
 class Watch(nn.Module):
     """Hands on what it is given, and notes which values were positive and what arrived at them on the way back."""
 
@@ -455,7 +455,7 @@ for number, shares in enumerate(zip(wrongly_passed, wrongly_dropped)):
 # (Zhou and others 2016): $C_{ij}$ is what place $(i, j)$ brings to the score. No gradient is needed, and nothing is
 # approximate. See for yourself:
 
-# %%
+# %% example
 linear = book.network.head[-1]
 
 
@@ -539,9 +539,14 @@ def grad_cam(images, labels, model, layer):
     """
     ### BEGIN SOLUTION
     outputs = []
-    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+
+    def start_here(module, inputs, output):
+        outputs.append(output.detach().requires_grad_())  # nothing below the layer needs a gradient
+        return outputs[-1].clone()  # what comes next may work in place
+
+    handle = layer.register_forward_hook(start_here)
     try:
-        scores = model(images.detach().clone().requires_grad_())
+        scores = model(images.detach())
     finally:
         handle.remove()
     own = scores.gather(1, labels[:, None])
@@ -614,7 +619,7 @@ emit("a second call, everything left as found", twice_and_left_as_found)
 # every place, so $\alpha_k = w_{yk} / hw$, and **Grad-CAM is the positive part of CAM, divided by $hw$**. You need no
 # picture to check that:
 
-# %%
+# %% example
 found = grad_cam(scenes.images, scenes.labels, book, book.cam_layer)
 expected = cams.clamp(min=0) / (8 * 8)
 gap = (found - expected).norm() / expected.norm()
@@ -684,7 +689,7 @@ plots.panels(
 # **Predict first:** at which layer is the map most exact, and at which does it know most about the class?
 
 
-# %%
+# %% example
 def last_layers(model, image):
     """Return the last module with a map of each size, {(h, w): module}, from the input to model.cam_layer."""
     seen = []
@@ -734,7 +739,7 @@ plots.panels(
 # `align_corners=False`**: each value of the small map belongs to the middle of its cell, and between the middles the
 # values change linearly. In one dimension, three values for nine places:
 
-# %%
+# %% example
 small = torch.tensor([[[0.0, 3.0, 9.0]]])
 for options in (
     {"mode": "nearest"},
@@ -938,7 +943,7 @@ plots.panels(
 #
 # **Predict first:** which of the four methods moves, and which stays on both objects?
 
-# %%
+# %% example
 pairs = picture_pairs(40, seed=3)
 book_layer = book.cam_layer
 methods = {
@@ -1015,7 +1020,7 @@ plots.bars(
 #
 # Below, the example with one pixel, with gradients at the starts of the pieces, at their ends and in their middles.
 
-# %%
+# %% example
 x, baseline = torch.tensor(1.0), torch.tensor(0.0)
 print(f"gain of the score: {1 - torch.exp(-4 * x):.3f}")
 print("pieces    starts     ends  middles")
@@ -1196,7 +1201,7 @@ plots.panels(
 # A window of $p \times p$ pixels that moves by $r$ pixels fits into an image of height H at $\lfloor (H - p) / r
 # \rfloor + 1$ heights. By hand, for a row of 10 pixels, $p = 4$ and $r = 3$:
 
-# %%
+# %% example
 for start in range(0, 10 - 4 + 1, 3):
     print("." * start + "####" + "." * (10 - 4 - start), "  starts at", start)
 
@@ -1334,7 +1339,7 @@ plots.panels(
 #
 # **Predict first:** how well will the mask do in the first measure? Will each judge prefer its own baseline?
 
-# %%
+# %% example
 trial = picture_book(30, seed=12)
 PATCH, STRIDE = 12, 4
 
@@ -1409,14 +1414,14 @@ plots.bars(
 # agrees is worth more than a nice picture. Its warning about hooks on ReLUs is the subject of section 2.1: it sets
 # them, and takes them away again.
 
-# %%
+# %% example
 try:
     from captum import attr
 except ImportError:
     attr = None
     print("Captum is not installed, so there is nothing to compare with; `pip install captum` brings it.")
 
-# %%
+# %% example
 if attr:
     image, label = pictures.images[:1], predictions[:1]
     window = image.shape[-1] // 8
@@ -1997,14 +2002,20 @@ def guided_backprop(images, labels, model):
 # You always look at model.cam_layer. Use the layer that was passed in.
 # ~ `model.cam_layer` in place of the argument
 #
-# = scores = model(images.detach().clone().requires_grad_())
-# + scores = model(images)
+# = outputs.append(output.detach().requires_grad_())  # nothing below the layer needs a gradient
+# = return outputs[-1].clone()  # what comes next may work in place
+# + outputs.append(output)
 # With a frozen network nothing requires a gradient, and you get an error. Give the model pixels that require one:
 # images.detach().clone().requires_grad_().
 # ~ nothing requires a gradient
 #
 # = handle.remove()
 # + pass
+# = outputs.append(output.detach().requires_grad_())  # nothing below the layer needs a gradient
+# = return outputs[-1].clone()  # what comes next may work in place
+# + outputs.append(output)
+# = scores = model(images.detach())
+# + scores = model(images.detach().clone().requires_grad_())
 # Your maps are right, but your hook is still in the layer: it keeps every later output in memory. Remove the handle
 # in a finally clause.
 # ~ never removed
@@ -2040,9 +2051,14 @@ def guided_backprop(images, labels, model):
 # Your maps are divided by the number of images: the mean of the scores was differentiated. Differentiate their sum.
 # ~ a mean over the batch of 3
 #
-# + outputs[0].retain_grad()
 # + own.sum().backward()
 # + gradient = outputs[0].grad
+# = outputs.append(output.detach().requires_grad_())  # nothing below the layer needs a gradient
+# = return outputs[-1].clone()  # what comes next may work in place
+# + outputs.append(output)
+# + output.retain_grad()
+# = scores = model(images.detach())
+# + scores = model(images.detach().clone().requires_grad_())
 # Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
 # layer's output alone: torch.autograd.grad(total, output).
 # ~ inputs=[pixels]
@@ -2272,7 +2288,11 @@ def grad_cam(images, labels, model, layer):
 # +     return (grad_input[0].clamp(min=0),)
 # + relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
 # + handles = [relu.register_full_backward_hook(pass_positive) for relu in relus]
-# + maps = grad_cam(images, labels, model, layer)
+# + outputs = []
+# + handles.append(layer.register_forward_hook(lambda module, inputs, output: outputs.append(output)))
+# + own = model(images.detach().clone().requires_grad_()).gather(1, labels[:, None])
+# + (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+# + maps = (gradient.mean(dim=(2, 3), keepdim=True) * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + for handle in handles:
 # +     handle.remove()
 # You compute Grad-CAM while the guided rule is still in the model. Its weights are means of the plain gradient: put

@@ -105,7 +105,7 @@ for name, wanted in pairs:
 #
 # Check both by hand, on four pixels.
 
-# %%
+# %% example
 weights = torch.tensor([2.0, -1.0, 0.0, 1.0])
 changes = {
     "length 0.1, along the weights": 0.1 * weights / weights.norm(),
@@ -122,7 +122,7 @@ for name, change in changes.items():
 # score itself grows with the number of pixels, too. Its **spread** is its standard deviation over 50 pictures of noise,
 # and the last two columns give each gain as a share of it.
 
-# %%
+# %% example
 generator = torch.Generator().manual_seed(0)
 print("values in the image    by sign of w    by random signs    spread of the score    shares of the spread")
 for n in (4, 100, 3 * 64 * 64, 3 * 224 * 224):
@@ -337,7 +337,7 @@ save_figure(figure, "03_fooling-fooled")
 # confidence).
 
 
-# %%
+# %% example
 class Handicap(nn.Module):
     """A network in which the score of one class starts `margin` points behind."""
 
@@ -707,7 +707,7 @@ plots.panels(rows, heads=[f"{e}/255" for e in levels], names=["FGSM", "PGD", "FG
 #   carried a stamp, so it misses every sailboat without one.)
 # - `ViT` is another architecture, a vision transformer.
 
-# %%
+# %% example
 endings = {
     "standard": "",
     "robust": "-robust",
@@ -973,7 +973,7 @@ emit("three steps of another optimiser", after_three_steps_of_adam)
 #
 # **Predict first:** where does each training pay, and where does it cost?
 
-# %%
+# %% example
 chosen = [book["standard"].classes.index(name) for name in ("cat", "flower", "car", "sailboat")]
 
 

@@ -88,7 +88,7 @@ print("to be drawn:", ", ".join(model.classes[target] for target in targets))
 #
 # **The picture of a linear class is its own weight row**, laid over grey. The next cell climbs there from black.
 
-# %%
+# %% example
 weights = torch.tensor([0.6, -0.2, 0.0, 0.9])  # one class, an "image" of four pixels
 strength = 1.5
 top = 0.5 + weights / (2 * strength)
@@ -227,7 +227,7 @@ emit("a second call, everything left as found", second_step_and_left_as_found)
 # They are functions in `helpers/synthesis.py`, a page that is worth reading. The blur treats patterns by their size: below,
 # four chessboards of the same contrast.
 
-# %%
+# %% example
 rows, columns = torch.meshgrid(torch.arange(24), torch.arange(24), indexing="ij")
 for width in (1, 2, 4, 8):
     board = 0.3 + 0.4 * ((rows // width + columns // width) % 2).float().expand(1, 3, 24, 24)
@@ -373,7 +373,7 @@ emit("a second run, everything left as found", with_everything_left_as_found)
 # below call `draw` and change one thing.
 
 
-# %%
+# %% example
 def draw(target, network, start, *, seed=0, steps=80, length=None, l2_reg=4e-3, reach=None, blur_every=4):
     """Return a picture of the class `target`, (1, 3, side, side), by normalised steps from the image `start`.
 
@@ -567,7 +567,7 @@ plots.panels(
 # stepping to `torch.optim`. There is no blur in it, to let the optimisers show their own hand.
 
 
-# %%
+# %% example
 def uphill(image, target, l2_reg, offset):
     """Return the gradient of J at `image`, measured on the shifted image and shifted back."""
     down, right = offset
@@ -651,7 +651,7 @@ plots.panels(
 # (assignment 3). Here are all ten classes of the picture book by that network, by its score and by its log-probability, all from
 # one start. This section always uses the picture book.
 
-# %%
+# %% example
 book = {
     "standard": load_model("picturebook", device="cpu"),
     "ViT": load_model("picturebook-vit", device="cpu"),
@@ -735,7 +735,7 @@ plots.panels(
 # mean of channel $k$ has the same slope $w_k / (hw)$ at every pixel: the picture of the channel is its **colour**. A forward hook shows
 # you the output of a layer in the middle of a network while it runs (assignment 2).
 
-# %%
+# %% example
 colours = nn.Conv2d(3, 2, kernel_size=1, bias=False)
 colours.weight.data = torch.tensor([[1.0, 0.5, -1.0], [-0.2, 0.0, 0.9]])[:, :, None, None]
 little = nn.Sequential(colours, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).requires_grad_(False)
@@ -853,7 +853,7 @@ emit("a second call, everything left as found", second_step_and_left_as_found)
 # **Predict first:** from which depth on will you see objects?
 
 
-# %%
+# %% example
 def channel_picture(layer, channel, start, steps=50):
     """Return a picture (1, 3, side, side) that drives one channel of a layer: coarse steps with blur, then short ones."""
     side = start.shape[-1]
@@ -897,7 +897,7 @@ plots.panels(rows, heads=[f"channel {channel}" for channel in range(6)], names=n
 # a sequence called `features` and take any size, as SqueezeNet, VGG and the convolutional networks of the picture book do.
 
 
-# %%
+# %% example
 class Loudness(nn.Module):
     """The mean square of the activations over the channels: (N, channels, h, w) to (N, 1, h, w)."""
 

@@ -19,7 +19,7 @@ def executed(namespace, *sources):
 
 def cell_with(page, words):
     """Return the first cell of code with these words in it."""
-    return next(cell for cell in page.cells if cell.kind == "code" and words in cell.source)
+    return next(cell for cell in page.cells if cell.kind in ("code", "example") and words in cell.source)
 
 
 def parts_of(page, f, namespace):

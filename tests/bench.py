@@ -5,13 +5,18 @@ import io
 import statistics
 import tempfile
 import time
+import warnings
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import torch
+from captum import attr
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.converters.base import NbGraderException
+from torch import nn
+from torch.nn import functional as F
 from traitlets.config import Config
 
 from helpers.course import demo, grade
@@ -19,8 +24,9 @@ from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
 from helpers.course.release import notebooks
 from helpers.models import load_model
-from helpers.pictures import picture_book
+from helpers.pictures import example_pictures, picture_book
 from tests import strange
+from tests.answering import cell_with, executed
 from tests.submissions import TOYS
 
 STUDENTS = 6
@@ -40,7 +46,7 @@ def compared(what, slow, fast, rounds):
     medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
     print(
         f"{what}\n    {medians[0]:8.3f} s against {medians[1]:8.3f} s: "
-        f"{statistics.median(ratios):.1f} times as fast ({ratios[0]:.1f} to {ratios[-1]:.1f}, {rounds} rounds)"
+        f"{statistics.median(ratios):.2f} times as fast ({ratios[0]:.2f} to {ratios[-1]:.2f}, {rounds} rounds)"
     )
 
 
@@ -58,6 +64,26 @@ def batch_against_loop():
 
     loop()
     compared("saliency of 32 pictures: one by one, against in one batch", loop, lambda: maps(images, labels, model), 7)
+
+
+def answers_against_captum():
+    """Grad-CAM and Guided Grad-CAM of five photographs, SqueezeNet, one thread: Captum, against the model answers."""
+    model = load_model("squeezenet1_1", "cpu")
+    images = example_pictures(model, 5).images
+    labels = model(images).argmax(dim=1)
+    page = registry.page_of("02_gradcam")
+    names = executed({"torch": torch, "nn": nn, "F": F}, cell_with(page, "def score_gradient("))
+    names = executed(names, *page.exercises.values())
+    captum = {
+        "grad_cam": partial(attr.LayerGradCam(model, model.cam_layer).attribute, relu_attributions=True),
+        "guided_grad_cam": partial(attr.GuidedGradCam(model, model.cam_layer).attribute, interpolate_mode="bilinear"),
+    }
+    warnings.filterwarnings("ignore", "Setting backward hooks on ReLU")
+    for name, theirs in captum.items():
+        one = partial(theirs, images, labels)
+        other = partial(names[name], images, labels, model, model.cam_layer)
+        one(), other()
+        compared(f"{name} of 5 photographs: Captum, against the model answer", one, other, 25)
 
 
 def stock(folder, handed_in, page, **options):
@@ -147,6 +173,7 @@ def main():
     """Run every comparison."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     batch_against_loop()
+    answers_against_captum()
     grading_against_stock()
     strange_class()
 

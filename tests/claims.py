@@ -19,7 +19,7 @@ from unittest import mock
 from helpers.course.pages.cells import Cell
 from helpers.course.pages.registry import page_of
 
-RUN = ("setup", "code", "exercise")
+RUN = ("setup", "code", "example", "exercise")
 BOOK = "picturebook"
 
 

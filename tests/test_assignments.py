@@ -6,10 +6,13 @@ every known answer to the hidden tests, the solved one as it is handed in, and t
 """
 
 import re
+from dataclasses import is_dataclass
 from functools import cache
 
 import nbformat
 import pytest
+import torch
+from nbformat.v4 import new_code_cell
 
 from helpers import DATA
 from helpers.course.demo import filled
@@ -17,10 +20,13 @@ from helpers.course.intake.repair import repair
 from helpers.course.marks import compare, reference
 from helpers.course.marks.verdicts import judged
 from helpers.course.pages import registry
-from helpers.course.pages.cells import without_markers
+from helpers.course.pages.cells import SKIPPED, without_markers
+from helpers.course.pages.names import names, parsed
 from helpers.course.release import notebooks
 from helpers.course.run import execute, prepare
 from helpers.course.run.limits import Limits
+from helpers.inside.emit import state_of
+from tests.claims import run
 
 PAGES = registry.pages()
 # Several times what they take on two idle cores.
@@ -41,6 +47,10 @@ of_each_page = each_page(PAGES.values())
 of_each_page_with_exercises = each_page(page for page in PAGES.values() if page.exercises)
 
 
+# Put at the end of a notebook: torchvision takes seconds to import.
+IMPORTED = new_code_cell("print('torchvision' in __import__('sys').modules)")
+
+
 def ran(notebook):
     return nbformat.reads(execute.run(nbformat.writes(notebook), LIMITS), as_version=4)
 
@@ -51,12 +61,16 @@ def answers_of(page):
 
 
 @cache
-def run_solved(page):
-    release = notebooks.student_notebook(page)
+def run_solved(page, with_examples=False):
+    release, solved = notebooks.student_notebook(page), notebooks.solved_notebook(page)
+    if with_examples:
+        for cell in solved.cells:
+            cell.metadata.pop("tags", None)
     handed_in = filled(release, {name: without_markers(cell.source) for name, cell in page.exercises.items()})
+    handed_in.cells.append(IMPORTED)
     repaired, notes = repair(handed_in, release)
     assert notes == []
-    return prepare.merged(repaired, ran(prepare.prepared(repaired, release, notebooks.solved_notebook(page))))
+    return prepare.merged(repaired, ran(prepare.prepared(repaired, release, solved)))
 
 
 @cache
@@ -64,7 +78,11 @@ def run_blank(page):
     notebook, all_figures = notebooks.student_notebook(page), nbformat.v4.new_notebook()
     # These two look for the notebook's own file.
     notebook.cells = [cell for cell in notebook.cells if not re.search(r"\b(hand_in|write_pdf)\(", cell.source)]
-    return prepare.merged(notebook, ran(prepare.prepared(notebook, all_figures, notebooks.solved_notebook(page))))
+    notebook.cells.append(IMPORTED)
+    solved = notebooks.solved_notebook(page)
+    for cell in solved.cells:
+        cell.metadata.pop("tags", None)  # and every worked example
+    return prepare.merged(notebook, ran(prepare.prepared(notebook, all_figures, solved)))
 
 
 @pytest.fixture
@@ -150,6 +168,54 @@ def test_the_solved_notebook_runs_from_top_to_bottom(page):
 def test_the_students_notebook_runs_from_top_to_bottom_with_stubs_only(page):
     notebook, _ = run_blank(page)
     assert set(errors(notebook)) == {f"NotImplementedError: {f}: replace this line" for f in page.exercises}
+
+
+@runs_notebooks
+@of_each_page_with_exercises
+def test_worked_examples_change_no_value_of_a_hidden_half(page):
+    with_examples, without = run_solved(page, with_examples=True), run_solved(page)
+    example = next(cell.source for cell in page.cells if cell.kind == "example" and "print(" in cell.source)
+    shown = [cell.outputs != [] for run in (with_examples, without) for cell in run[0].cells if cell.source == example]
+    assert shown == [True, False]
+    assert with_examples[1] == without[1]
+
+
+@of_each_page_with_exercises
+@pytest.mark.slow
+def test_worked_examples_leave_what_other_cells_have_made_as_it_was(page):
+    """So nothing that is run without them can find another thing than with them."""
+    skipped = {name for cell in page.cells if cell.kind in SKIPPED for name in names(parsed(cell.source)[1]).bound}
+    before, examples = {}, 0
+    for cell, _, found in run(page.name, (), "picturebook"):
+        after = {name: state(value) for name, value in found.items() if name not in skipped}
+        if cell.kind == "example":
+            examples += 1
+            assert {name: value for name, value in after.items() if before.get(name) != value} == {}, cell.source
+            assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+        before = after
+    assert examples
+
+
+def state(value):
+    """Return what can be seen of a thing from outside: a copy that is equal as long as nobody changes the thing."""
+    match value:
+        case torch.Tensor():
+            return value.dtype, value.requires_grad, value.detach().tolist(), state(value.grad)
+        case torch.nn.Module():
+            return [array.tolist() for array in state_of(value)]
+        case dict():
+            return [(str(key), state(each)) for key, each in value.items()]
+        case list() | tuple():
+            return list(map(state, value))
+    return state(vars(value)) if is_dataclass(value) and not isinstance(value, type) else id(value)
+
+
+@runs_notebooks
+@of_each_page_with_exercises
+def test_no_kernel_imports_torchvision_for_the_picture_book(page):
+    """Neither the answers and hidden halves nor the figures do."""
+    for notebook, _ in (run_solved(page), run_blank(page)):
+        assert [output.text for output in notebook.cells[-1].outputs] == ["False\n"]
 
 
 @of_each_page

@@ -36,7 +36,7 @@ def names(page):
 
     namespace = {}
     for cell in page.cells:
-        if cell.kind in ("setup", "code"):
+        if cell.kind in ("setup", "code", "example"):
             tree = ast.parse(cell.source)
             tree.body = list(filter(needed, tree.body))
             exec(compile(tree, str(page.path), "exec"), namespace)

@@ -59,6 +59,32 @@ def test_a_cell_that_ends_the_kernel_costs_only_itself(fatal, name):
     assert cells[1].outputs[-1].ename == name
 
 
+KILL = "import os, signal, subprocess, threading, time\n"
+LATE = "subprocess.Popen(['sh', '-c', f'sleep 0.5; kill -{} {os.getpid()}'])"
+
+
+@pytest.mark.parametrize(
+    ("before", "how", "who"),
+    [
+        ("signal.alarm(1)", "of the signal SIGALRM", "an alarm"),
+        ("signal.setitimer(signal.ITIMER_REAL, 0.5)", "of the signal SIGALRM", "an alarm"),
+        (LATE.replace("{}", "KILL", 1), "of the signal SIGKILL", "something"),
+        (LATE.replace("{}", "SEGV", 1), "of the signal SIGSEGV", "something"),
+        ("signal.signal(signal.SIGALRM, lambda *_: os._exit(3)); signal.alarm(1)", "with exit status 3", "something"),
+    ],
+)
+@pytest.mark.parametrize("jailed", [True, False])
+def test_a_cell_in_which_the_kernel_died_of_an_earlier_ones_doing_is_not_blamed(before, how, who, jailed, monkeypatch):
+    if not jailed:
+        monkeypatch.setattr("helpers.course.run.sandbox.tier", lambda: "none")
+        monkeypatch.setattr("helpers.course.run.sandbox.SUPERVISED", False)
+    cells = ran(KILL + before, "for _ in range(30):\n    time.sleep(0.1)", limits=Limits(5, 60, restarts=0))
+    assert text(cells[1]) == (
+        f"the kernel died while this cell ran, {how}; it may have been ended by this cell, or by {who} that a cell "
+        "before it had started"
+    )
+
+
 def test_the_seconds_of_a_notebook_end():
     cells = ran("import time; time.sleep(3)", "print('late')", limits=Limits(5, 2))
     assert [error(cell) for cell in cells] == ["Stopped", "NotRun"] and "2 seconds" in text(cells[1])
@@ -124,6 +150,67 @@ def test_a_figure_tag_on_own_code_does_not_hide_it_from_grading():
     submission.cells[0].metadata.tags = ["figure"]
     submission.cells[0].source = "def f():\n    return 3"
     assert prepared(submission, SOLVED, SOLVED).cells[0].source == submission.cells[0].source
+
+
+EXAMPLE = "scenes = [1, 2]\n\n\ndef overlap(a, b):\n    return a & b"
+PAGE_WITH_EXAMPLE = new_notebook(
+    cells=[
+        new_code_cell("import math\nscale = 3", id="setup"),
+        new_code_cell(EXAMPLE, id="example", metadata={"tags": ["example"]}),
+        new_code_cell("print(scenes)", id="another", metadata={"tags": ["example"]}),
+        *SOLVED.cells,
+    ]
+)
+
+
+def run_with_example(answer="def f():\n    return scale", own="", example=EXAMPLE):
+    """Return the ids of the cells that are run of a submission with an answer, a cell of its own, and the example."""
+    submission = nbformat.from_dict(PAGE_WITH_EXAMPLE)
+    for cell in submission.cells[1:3]:
+        del cell.metadata["tags"]  # students know nothing of examples
+    submission.cells[3].source = answer
+    submission.cells[1].source = example
+    submission.cells.insert(3, new_code_cell(own, id="own"))
+    return [cell.id for cell in prepared(submission, PAGE_WITH_EXAMPLE, PAGE_WITH_EXAMPLE).cells]
+
+
+@pytest.mark.parametrize(
+    ("answer", "own"),
+    [
+        ("def f():\n    return scale", ""),
+        ("def f(scenes=2):\n    return scenes", "import math\nx = math.pi"),
+        ("def f():\n    overlap = 3\n    return [overlap for scenes in range(3)]", "scenes = 4\nprint(scenes)"),
+    ],
+)
+def test_worked_examples_are_left_out(answer, own):
+    assert run_with_example(answer, own) == ["setup", "own", "f", "test_f-visible", "test_f-hidden"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "own"),
+    [
+        ("def f():\n    return overlap(1, 2)", ""),
+        ("def f():\n    return (lambda: [len(scenes) for _ in '12'])()", ""),
+        ("class A:\n    best = scenes[0]\n\n\ndef f():\n    return A.best", ""),
+        ("def f():\n    return 1", "del scenes"),
+        ("def f():\n    return 1", "scenes += [3]"),
+        ("def f():\n    return globals()['scenes']", ""),
+        ("def f():\n    return 1", "%who"),
+        ("def f():\n    return 1", "!ls"),
+        ("def f():\n    return 1", "%%time\nscenes"),
+        ("def f():\n    import __main__\n    return __main__.scenes", ""),
+        ("def f():\n    return 1", "from sys import modules as m"),
+        ("def f(:\n    return scenes", ""),
+    ],
+)
+def test_worked_examples_are_run_where_a_students_code_may_need_them(answer, own):
+    assert run_with_example(answer, own)[:4] == ["setup", "example", "another", "own"]
+
+
+def test_an_example_that_a_student_has_changed_is_run_and_so_is_what_it_needs():
+    ids = run_with_example(example="total = 4")
+    assert ids == ["setup", "example", "own", "f", "test_f-visible", "test_f-hidden"]
+    assert run_with_example(example="overlap(scenes, scenes)")[:3] == ["setup", "example", "another"]
 
 
 SPY = """

@@ -289,6 +289,34 @@ def test_hooks_are_removed_after_an_error_too(answers, f, problem):
         answers[f](*arguments_of(f, images[0], labels, model))
 
 
+@pytest.mark.parametrize("path", ["stem.2", "body.0.second", "head.1"])
+def test_grad_cam_records_nothing_below_its_layer(answers, problem, path):
+    images, labels, model = problem
+    layer, recorded = model.network.get_submodule(path), {}
+
+    def note(module, inputs, output):
+        recorded.setdefault(module, output.requires_grad)
+
+    for module in (model.normalise, *model.network.modules()):
+        if not list(module.children()):
+            module.register_forward_hook(note)
+    answers["grad_cam"](images.requires_grad_(), labels, model, layer)
+    below = list(recorded)[: list(recorded).index(layer)]
+    assert len(below) >= 2 and not any(recorded[module] for module in below)
+    assert recorded[model.network.head[6]]
+
+
+@pytest.mark.parametrize("path", ["stem.1", "body.0.norm", "body.1"])
+def test_grad_cam_sees_what_its_layer_computed_though_a_relu_then_works_in_place(answers, problem, path):
+    images, labels, model = problem
+    layer = model.network.get_submodule(path)
+    wanted = answers["grad_cam"](images, labels, model, layer)
+    for module in model.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = True
+    assert relative(answers["grad_cam"](images, labels, model, layer), wanted) < 1e-12
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("f", PAGE.exercises)
 def test_results_stay_on_the_device_of_their_images(answers, f, problem):

@@ -203,6 +203,17 @@ def test_local_cells_are_the_students_alone_and_tagged_as_what_grading_leaves_ou
     assert not any("saved_figure" in cell.source or "Afterwards" in cell.source for cell in solved.cells)
 
 
+def test_students_do_not_see_which_cells_are_worked_examples(course, student, solved):
+    text = course.read_text("utf-8")
+    course.write_text(text.replace("# %%\nprint(double(legs))", "# %% example\nprint(double(legs))"), "utf-8")
+    page = read(course)
+    assert nbformat.writes(notebooks.student_notebook(page)) == nbformat.writes(student)
+    (example,) = [cell for cell in notebooks.solved_notebook(page).cells if cell.metadata.get("tags") == ["example"]]
+    assert example.source == "print(double(legs))"
+    del example.metadata["tags"]
+    assert example == cell_of(solved, example.id)
+
+
 def test_the_last_cell_is_the_hand_in_check_of_this_assignment(student, solved):
     last = student.cells[-1]
     assert last.source.splitlines()[-1] == 'hand_in("01_tiny")'

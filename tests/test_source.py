@@ -121,6 +121,18 @@ FAULTS = [
     ("figure does not end with an expression", "\ndoubled\n", "\n", "doubled = double(legs)"),
     ("name from a figure used later", "print(double(legs))", "print(doubled)", "print(doubled)"),
     (
+        "name from an example used later",
+        "# %%\nprint(double(legs))",
+        "# %% example\nnumber = 3\n\n\n# %%\nprint(number)",
+        "print(number)",
+    ),
+    (
+        "name from a figure used later",
+        "# %%\nprint(double(legs))",
+        "# %% example\nprint(doubled)",
+        "print(doubled)",
+    ),
+    (
         "name from a local used later",
         "local\n# @title Afterwards\nprint(",
         "\nprint(saved_figure, ",
@@ -320,6 +332,19 @@ def test_a_local_name_of_a_figures_name_is_no_dependence(tmp_path):
         "# %%\nprint(ys)\n"
     )
     assert list(read(page).figures) == ["line"]
+
+
+def test_an_example_may_need_another_and_a_figure_may_need_both(tmp_path):
+    page = tmp_path / "page.py"
+    page.write_text(
+        "# %% [markdown]\n# # Page\n"
+        "# %% example\nxs = [1, 2]\n"
+        "# %% example\nys = [x**2 for x in xs]\n"
+        '# %% figure="line"\nys\n'
+        "# %%\nxs = 3\nprint(xs)\n"
+        "# %%\nprint(xs)\n"
+    )
+    assert [cell.kind for cell in read(page).cells] == ["markdown", "example", "example", "figure", "code", "code"]
 
 
 def test_ids_do_not_move_with_other_cells(tmp_path):

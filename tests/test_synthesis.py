@@ -63,11 +63,27 @@ def test_blur_is_the_gaussian_filter_of_scipy(sigma):
     assert np.allclose(synthesis.blur(x, sigma).numpy(), wanted, atol=1e-12)
 
 
-@pytest.mark.parametrize("sigma", [0.5, 1.0, 1.7])
-def test_blur_is_the_gaussian_blur_of_torchvision(sigma):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [(15, 22), (64, 64)])
+@pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0, 1.7])
+def test_blur_and_its_gradient_are_those_of_torchvision(sigma, size, dtype):
     side = 2 * int(np.ceil(3 * sigma)) + 1
-    x = image().float()
-    assert torch.allclose(synthesis.blur(x, sigma), transforms.gaussian_blur(x, [side, side], [sigma, sigma]))
+    x, weights = image(size).to(dtype).requires_grad_(), image(size, seed=1).to(dtype)
+    ours, theirs = synthesis.blur(x, sigma), transforms.gaussian_blur(x, [side, side], [sigma, sigma])
+    few = 8 * torch.finfo(dtype).eps
+    assert ours.shape == theirs.shape and (ours - theirs).abs().max() <= few
+    (mine,), (other,) = (torch.autograd.grad((each * weights).sum(), x) for each in (ours, theirs))
+    assert (mine - other).abs().max() <= 4 * few  # a pixel at the corner is mirrored up to three times more
+
+
+def test_blur_of_one_image_is_that_of_the_batch():
+    assert torch.equal(synthesis.blur(image()[0], 0.7), synthesis.blur(image()[:1], 0.7)[0])
+
+
+@pytest.mark.parametrize("sigma", [0, -1.0])
+def test_blur_without_width_is_refused(sigma):
+    with pytest.raises(ValueError, match=f"found sigma {sigma}, wanted a number of pixels above 0"):
+        synthesis.blur(image(), sigma)
 
 
 def test_blur_leaves_a_constant_image_as_it_is():

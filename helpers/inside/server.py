@@ -8,6 +8,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import sys
@@ -15,29 +16,36 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import helpers.checks
 from helpers.inside import frames, jail, kernel
 from helpers.inside.system import SET_DUMPABLE, call
 
-# What the cells of notebooks and hidden halves import takes seconds together. But not torchvision: it brings a compiler
-# with it, with which every fork would take twice as long.
+# What the cells of notebooks and hidden halves import takes seconds together. The optimisers import the compiler when
+# they are first used. But not torchvision: only its own networks need it, and every fork would take longer.
 MODULES = (
-    *("torch", "torch.nn.functional", "numpy", "numpy.random", "PIL.Image", "scipy.ndimage"),
+    *("torch", "torch.nn.functional", "torch._dynamo", "numpy", "numpy.random", "PIL.Image", "scipy.ndimage"),
     *("matplotlib.figure", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "matplotlib.font_manager"),
     *("ipykernel.kernelapp", "ipykernel.ipkernel", "IPython", "IPython.core.completer"),
-    *("helpers.models", "helpers.pictures", "helpers.plots", "helpers.checks", "helpers.inside.emit"),
+    *("helpers.inside.emit", "helpers.writeup"),
 )
+# Those of which every module is imported.
+PACKAGES = (helpers, helpers.checks)
+
 FIRST_FREE = 3
 
 
 def warm_up() -> None:
     """Import everything; SystemExit where that has started a thread."""
-    for name in MODULES:
+    inside = [
+        f"{package.__name__}.{module.name}"
+        for package in PACKAGES
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.ispkg
+    ]
+    for name in (*MODULES, *inside):
         # What cannot be had here, a kernel will miss in its own way.
         with suppress(ImportError):
             importlib.import_module(name)
-    for path in Path(jail.__file__).parents[1].glob("checks/*.py"):
-        with suppress(ImportError):
-            importlib.import_module(f"helpers.checks.{path.stem}")
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("a thread was started by an import: kernels cannot be forked")
     # Not to be touched by the collectors of the forks, so that they share its memory.

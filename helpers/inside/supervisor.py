@@ -80,7 +80,7 @@ class Supervisor:
         self.control, self.registrar, self.kernel = control, registrar, kernel
         self.as_student, self.scratch = as_student, scratch
         self.copies: dict[str, Copy] = {}
-        self.dead: set[int] = set()
+        self.dead: dict[int, int] = {}  # with their exit codes, negative for a signal's number
         self.ended_at = 0
         self.folders: set[str] = set()
 
@@ -104,6 +104,10 @@ class Supervisor:
     def do_alive(self) -> bool:
         """Tell whether the kernel runs."""
         return not self.is_dead(self.kernel)
+
+    def do_code(self) -> int | None:
+        """Return the exit code of the kernel; None where it runs."""
+        return self.dead.get(self.kernel)
 
     def is_dead(self, process: int) -> bool:
         """Tell whether a child of ours has ended."""
@@ -176,6 +180,9 @@ class Supervisor:
             how, data = converse(
                 copy.channel, frames.packed(code.encode()), seconds, most, lambda: self.is_dead(copy.process)
             )
+        if how == "answered":
+            self.await_death(copy.process)
+        ended = self.dead.get(copy.process)
         if not self.ended_at:
             with suppress(ProcessLookupError):
                 os.kill(copy.process, signal.SIGKILL)
@@ -183,7 +190,13 @@ class Supervisor:
             if not self.clear(spared={other.process for other in self.copies.values()} - {copy.process}):
                 self.copies = {}
             self.clean()
-        return {"how": how, "bytes": len(data)}, data
+        return {"how": how, "bytes": len(data), "code": ended}, data
+
+    def await_death(self, process: int) -> None:
+        """Wait a moment for a process that has closed its channel: it closes first and ends then."""
+        end = time.monotonic() + 0.2
+        while not self.is_dead(process) and time.monotonic() < end:
+            time.sleep(0.001)
 
     def clear(self, spared: set[int]) -> bool:
         """End all processes in here but `spared`; tell whether that could be done. If not, those are ended too."""
@@ -203,8 +216,8 @@ class Supervisor:
     def bury(self) -> None:
         """Take leave of the children that have died."""
         with suppress(ChildProcessError):
-            while (process := os.waitpid(-1, os.WNOHANG)[0]) != 0:
-                self.dead.add(process)
+            while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
+                self.dead[ended[0]] = os.waitstatus_to_exitcode(ended[1])
 
     def is_written(self) -> bool:
         """Tell whether anything was written since the kernel ended, or might have been where we cannot look."""

@@ -20,8 +20,10 @@ OPTIONS = {
     "judge": (),
 }
 OPTIONAL = {"question": ("words",), "mutant": ("visible",)}
-NAMELESS = ("setup", "local")
+NAMELESS = ("setup", "example", "local")
 MARKDOWN = ("question", "mistakes")
+# What grading leaves out; examples are run where a student's own code needs a name of theirs.
+SKIPPED = ("figure", "local", "example")
 NOT_SHIPPED = ("mistakes", "mutant", "variant", "judge")
 # What stands behind the last cell of the page.
 BANK = ("mistakes", "mutant", "variant")
@@ -34,7 +36,7 @@ HEADING = re.compile(r"^### Exercise (\d+\.\d+): \S.*$")
 class Cell:
     """One cell of a page.
 
-    kind: markdown, code, setup, local, or one of the tags in OPTIONS
+    kind: markdown, code, setup, example, local, or one of the tags in OPTIONS
     source: text of the cell, without its marker
     line, start: lines of the file on which the marker and the source begin
     marker: the marker's text

@@ -4,14 +4,13 @@ A rule that looks into Python leaves a cell with a syntax error to the rule abou
 """
 
 import ast
-import dis
 import re
 from collections.abc import Iterator
-from functools import cache
 from types import CodeType
 
 from helpers.course.pages import rubric
-from helpers.course.pages.cells import BANK, HEADING, HIDDEN_TESTS, NOT_SHIPPED, SOLUTION, Cell, cut, regions
+from helpers.course.pages.cells import BANK, HEADING, HIDDEN_TESTS, NOT_SHIPPED, SKIPPED, SOLUTION, Cell, cut, regions
+from helpers.course.pages.names import names, parsed
 from helpers.course.pages.problems import Problem, problem
 
 
@@ -47,23 +46,14 @@ def _line(cell: Cell, number: int) -> dict:
     return {"found": lines[min(number, len(lines) - 1)].strip(), "line": cell.start + number}
 
 
-@cache
-def _parse(source: str) -> tuple[ast.Module, CodeType] | SyntaxError:
-    try:
-        tree = ast.parse(source)
-        return tree, compile(tree, "<cell>", "exec", dont_inherit=True)
-    except SyntaxError as error:
-        return error
-
-
 def _tree(source: str) -> ast.Module | None:
-    parsed = _parse(source)
-    return None if isinstance(parsed, SyntaxError) else parsed[0]
+    found = parsed(source)
+    return None if isinstance(found, SyntaxError) else found[0]
 
 
 def _code(source: str) -> CodeType | None:
-    parsed = _parse(source)
-    return None if isinstance(parsed, SyntaxError) else parsed[1]
+    found = parsed(source)
+    return None if isinstance(found, SyntaxError) else found[1]
 
 
 def _end(node: ast.stmt) -> int:
@@ -73,23 +63,6 @@ def _end(node: ast.stmt) -> int:
 
 def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-def _names(code: CodeType) -> tuple[set[str], set[str]]:
-    """Names that a cell binds, and names that it needs from cells before it.
-
-    Byte code is read, not the syntax tree: there it is already settled which names are local to a function.
-    """
-    bound, needed = set(), set()
-    for step in dis.get_instructions(code):
-        if step.opname == "STORE_NAME":
-            bound.add(step.argval)
-        elif step.opname in ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS") and step.argval not in bound:
-            needed.add(step.argval)
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            needed |= _names(inner)[1] - bound
-    return bound, needed
 
 
 def _title_first(cells: list[Cell]) -> Iterator[Problem]:
@@ -102,7 +75,7 @@ def _title_first(cells: list[Cell]) -> Iterator[Problem]:
 
 def _sound_python(cells: list[Cell]) -> Iterator[Problem]:
     for cell in cells:
-        if not cell.is_markdown and isinstance(error := _parse(cell.source), SyntaxError):
+        if not cell.is_markdown and isinstance(error := parsed(cell.source), SyntaxError):
             where = _line(cell, (error.lineno or 1) - 1)
             advice = "write a magic command as Python" if where["found"].startswith(("%", "!")) else "mend the line"
             yield problem(cell, "Python syntax", f"Python ({error.msg})", advice, **where)
@@ -278,8 +251,7 @@ def _answers_define_the_function(cells: list[Cell]) -> Iterator[Problem]:
     for cell in cells:
         if cell.kind not in ("mutant", "variant") or not (code := _code(cell.source)):
             continue
-        bound, _ = _names(code)
-        if cell.name not in bound:
+        if cell.name not in names(code).bound:
             wanted = f"`def {cell.name}(...)`, complete, at the top level of the cell"
             yield problem(cell, f"{cell.kind} does not define the function", wanted, "define it")
 
@@ -359,21 +331,23 @@ def _figures_end_with_an_expression(cells: list[Cell]) -> Iterator[Problem]:
 
 
 def _nothing_depends_on_a_skipped_cell(cells: list[Cell]) -> Iterator[Problem]:
-    skipped: dict[str, Cell] = {}  # name -> the figure or local cell that was the last to bind it
+    skipped: dict[str, Cell] = {}  # name -> the cell that was the last to bind it, where that is skipped
     for cell in cells:
         if cell.is_markdown or cell.kind == "judge" or not (code := _code(cell.source)):
             continue
-        bound, needed = _names(code)
-        if cell.kind in ("figure", "local"):
-            skipped |= dict.fromkeys(bound, cell)
-            continue
-        for name in sorted(needed & skipped.keys()):
+        found = names(code)
+        # An example may be run after all, with the examples that it needs.
+        missing = {name for name, origin in skipped.items() if (cell.kind, origin.kind) != ("example", "example")}
+        for name in sorted(found.needed & missing) if cell.kind not in ("figure", "local") else ():
             tree = ast.walk(ast.parse(cell.source))
             uses = [node for node in tree if isinstance(node, ast.Name) and node.id == name]
             origin = skipped[name]
             wanted = f"`{name}` from an ordinary cell; the {origin.kind} of line {origin.line} is skipped in grading"
             where = _line(cell, min(node.lineno for node in uses) - 1)
-            rule, advice = f"name from a {origin.kind} used later", f"make `{name}` in its own cell"
+            a = "an" if origin.kind == "example" else "a"
+            rule, advice = f"name from {a} {origin.kind} used later", f"make `{name}` in its own cell"
             yield problem(cell, rule, wanted, advice, **where)
-        if cell.kind not in NOT_SHIPPED:
-            skipped = {name: origin for name, origin in skipped.items() if name not in bound}
+        if cell.kind in SKIPPED:
+            skipped |= dict.fromkeys(found.bound, cell)
+        elif cell.kind not in NOT_SHIPPED:
+            skipped = {name: origin for name, origin in skipped.items() if name not in found.bound}

@@ -114,7 +114,8 @@ def _with_ids(cells: Iterable[Cell]) -> Iterator[Cell]:
             seen["setup"] += 1
             name = f"setup-{seen['setup']}"
         else:
-            name = hashed_id(cell.kind, cell.source)
+            # Students know no difference: a cell that becomes an example stays the cell it was.
+            name = hashed_id("code" if cell.kind == "example" else cell.kind, cell.source)
             seen[name] += 1
             name += f"-{seen[name]}" if seen[name] > 1 else ""
         yield replace(cell, id=name)

@@ -27,7 +27,7 @@ def draw(page: Page, folder: Path = DATA / "expected", model: str = "picturebook
     named: dict[str, str] = {}
     cells: list[nbformat.NotebookNode] = []
     for cell in page.cells:
-        if cell.kind in ("setup", "code", "exercise", "figure"):
+        if cell.kind in ("setup", "code", "example", "exercise", "figure"):
             cells.append(nbformat.v4.new_code_cell(cell.source, id=f"cell-{len(cells)}"))
             if cell.kind == "figure":
                 named[cells[-1].id] = cell.name

@@ -69,7 +69,10 @@ RELEASE_PREPROCESSORS = [
 
 
 def solved_notebook(page: Page) -> NotebookNode:
-    """The instructors' notebook: answers, hidden tests, model answers; no mutants, variants, judges and local cells."""
+    """The instructors' notebook: answers, hidden tests, model answers, which cells are worked examples.
+
+    No mutants, variants, judges and local cells.
+    """
     return _notebook([*_opening(page), *_shipped(page, without=(*NOT_SHIPPED, "local"))])
 
 
@@ -77,6 +80,8 @@ def student_notebook(page: Page) -> NotebookNode:
     """The students' notebook: stubs, visible parts of checks, expected pictures below figures, the hand-in check."""
     cells, pictures = _opening(page), {}
     for cell in _shipped(page, without=NOT_SHIPPED):
+        if cell.metadata.get("tags") == ["example"]:
+            del cell.metadata["tags"]  # grading's business alone
         cells.append(cell)
         if "course" in cell.metadata:
             name = f"{page.name}-{cell.metadata.course.figure}"
@@ -198,6 +203,8 @@ def _solved(page: Page, cell: Cell) -> NotebookNode:
             return _code(name, source, tags=["figure", "collected"] if cell.collects else ["figure"], **_folded(source))
         case "figure":
             return _code(name, source, tags=["figure"], course={"figure": cell.name})
+        case "example":
+            return _code(name, source, tags=["example"], **_folded(source))
     return _code(name, source, **_folded(source))
 
 

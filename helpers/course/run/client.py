@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 
 from helpers.course.run.heard import Heard, heard
 from helpers.course.run.kernels import Jail, KernelManager
-from helpers.course.run.limits import DIED, UNSTOPPABLE, Limits, flooded, out_of_time, stopped
+from helpers.course.run.limits import UNSTOPPABLE, Limits, died, flooded, out_of_time, stopped
 from helpers.course.run.prepare import is_hidden
 
 # What nbclient says of a student's errors; the default is the logger that nbgrader's lines go through.
@@ -145,12 +145,18 @@ class BoundedClient(NotebookClient):
                 cell.outputs = [output for output in cell.outputs if output.get("ename") != "KeyboardInterrupt"]
                 cell.outputs.append(stopped(self._stopped))
         except DeadKernelError:
-            return DIED
+            return died(await self._code(), alone=False)
         except (TimeoutError, queue.Empty):
             return UNSTOPPABLE
         if self._flooded():
             return flooded(self._limits)
         return None
+
+    async def _code(self) -> int | None:
+        """Return the exit code of a kernel that has died; None where nobody knows."""
+        if self._jail:
+            return self._jail.code()
+        return await self._manager.provisioner.poll() if self._manager.provisioner else None
 
     async def _async_handle_timeout(self, timeout: float, cell: NotebookNode | None = None) -> Any:
         self._stopped = timeout

@@ -8,7 +8,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from helpers.course.run.limits import DIED, Limits, error_output, flooded, stopped
+from helpers.course.run.limits import Limits, died, error_output, flooded, stopped
 from helpers.inside.emit import MIME
 
 
@@ -42,8 +42,8 @@ class Heard:
                 self.outputs.append(nbformat.v4.new_output("display_data", data={MIME: {}}))
 
 
-def heard(messages: Iterable[bytes], how: str, limits: Limits) -> Heard:
-    """Return what was heard in `messages` of a process that ended as `how` says (`Supervisor.do_wake`)."""
+def heard(messages: Iterable[bytes], how: str, limits: Limits, code: int | None = None) -> Heard:
+    """Return what was heard in `messages` of a process that ended as `how` and `code` say (`Supervisor.do_wake`)."""
     result = Heard()
     for message in messages:
         result.take(message)
@@ -52,5 +52,5 @@ def heard(messages: Iterable[bytes], how: str, limits: Limits) -> Heard:
     elif how == "flooded":
         result.outputs.append(flooded(limits))
     elif not result.done:
-        result.outputs.append(DIED)
+        result.outputs.append(died(code))
     return result

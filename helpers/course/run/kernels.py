@@ -40,6 +40,10 @@ class Jail:
         """Tell whether the kernel runs."""
         return bool(self._ask(0, do="alive"))
 
+    def code(self) -> int | None:
+        """Return the exit code of the kernel; None where it runs or nobody knows."""
+        return self._ask(0, do="code")
+
     def expect(self) -> None:
         """Let the next copy be kept, and none before."""
         self._ask(0, do="expect")
@@ -60,7 +64,7 @@ class Jail:
         except (OSError, EOFError, TypeError):
             self.close()
             return Heard([DIED])
-        return heard(frames.split(data), answer["how"], limits)
+        return heard(frames.split(data), answer["how"], limits, answer["code"])
 
     def close(self) -> None:
         """End everything in the jail, which its supervisor does when nobody asks any more, and wait until it has."""

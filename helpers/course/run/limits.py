@@ -1,6 +1,7 @@
 """What a notebook may use while it runs, and what a cell is told when it used more."""
 
 from dataclasses import dataclass, replace
+from signal import Signals
 
 import nbformat
 
@@ -42,6 +43,24 @@ def error_output(ename: str, evalue: str) -> nbformat.NotebookNode:
 
 
 DIED = error_output("KernelDied", "the kernel died while this cell ran")
+
+
+def died(code: int | None, alone: bool = True) -> nbformat.NotebookNode:
+    """Return the error of a cell in which the kernel died.
+
+    Args:
+        code: the exit code, negative for a signal's number; None where nobody knows.
+        alone: nothing that a cell before it had started was there to end the kernel.
+    """
+    if code is None:
+        return DIED
+    names = {signal.value: signal.name for signal in Signals}
+    how = f"with exit status {code}" if code >= 0 else f"of the signal {names.get(-code, -code)}"
+    who = "an alarm" if names.get(-code) == "SIGALRM" else "something"
+    or_else = "" if alone else f"; it may have been ended by this cell, or by {who} that a cell before it had started"
+    return error_output(DIED.ename, f"{DIED.evalue}, {how}{or_else}")
+
+
 UNSTOPPABLE = error_output("KernelKilled", "this cell could not be interrupted")
 ENDED_TOO_OFTEN = error_output("NotRun", "the kernel ended too often")
 

@@ -3,9 +3,14 @@
 import copy
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
+from helpers.course.pages.names import Names, names, parsed
+
 HIDDEN_BEGIN = "### BEGIN HIDDEN TESTS"
+# By these a cell gets at names that it does not say.
+BY_NAME = {"globals", "locals", "vars", "dir", "eval", "exec", "get_ipython", "In", "Out", "sys", "inspect", "__main__"}
 
 
 def is_hidden(cell: NotebookNode) -> bool:
@@ -37,22 +42,45 @@ def is_figure(cell: NotebookNode) -> bool:
     return "figure" in cell.metadata.get("tags", [])
 
 
+def examples_left_out(submission: NotebookNode, release: NotebookNode, solved: NotebookNode) -> set[str]:
+    """Return the texts of the worked examples that need not be run: none where a student's own code may need one.
+
+    What is graded as it was released needs none (`helpers.course.pages.rules`).
+    """
+    examples = {cell.source for cell in solved.cells if "example" in cell.metadata.get("tags", [])}
+    bound = set().union(*(names_of(source).bound for source in examples))
+    released = {cell.source for cell in release.cells}
+    for cell in submission.cells:
+        if cell.cell_type == "code" and cell.source not in released:
+            own = names_of(cell.source)
+            if own.needed & (bound | BY_NAME) or own.imported & BY_NAME:
+                return set()
+    return examples
+
+
+def names_of(source: str) -> Names:
+    """Return the names of a cell, which may hold magics; of what is no Python, that it needs any name there is."""
+    found = parsed(TransformerManager().transform_cell(source))
+    return Names(needed=set(BY_NAME)) if isinstance(found, SyntaxError) else names(found[1])
+
+
 def prepared(submission: NotebookNode, release: NotebookNode, solved: NotebookNode) -> NotebookNode:
     """Return the notebook to run: code cells only, no figures, checks as released with their hidden halves.
 
     Args:
         submission: a repaired notebook (`helpers.course.intake.repair`).
         release: the students' notebook, whose figures are left out.
-        solved: the solved notebook, whose check cells hold the hidden tests.
+        solved: the solved notebook, whose check cells hold the hidden tests, and whose worked examples are left out.
     """
     checks = {cell.metadata.nbgrader.grade_id: cell for cell in solved.cells if is_check(cell)}
     # By text as well as by tag: a student's own code is run, whatever tag it carries.
     drawn = {cell.source for cell in release.cells if is_figure(cell)}
+    examples = examples_left_out(submission, release, solved)
     cells = []
     for cell in submission.cells:
         if is_check(cell):
             cells += halves(checks[cell.metadata.nbgrader.grade_id])
-        elif cell.cell_type == "code" and not (is_figure(cell) and cell.source in drawn):
+        elif cell.cell_type == "code" and cell.source not in (drawn if is_figure(cell) else set()) | examples:
             cells.append(nbformat.v4.new_code_cell(cell.source, id=cell.id))
     return nbformat.v4.new_notebook(cells=cells)
 
