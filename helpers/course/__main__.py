@@ -124,6 +124,7 @@ def print_places(folder: str | Path) -> None:
     # Formgrader shows no course that lies outside the folder JupyterLab serves.
     root = f" --ServerApp.root_dir={folder.parent}" if folder.is_absolute() else ""
     print(
+        f"\nThe class on one page    {folder / 'report.html'}"
         f"\nOne row per graded cell  {folder / 'grades.csv'}"
         f"\nOne row per student      {folder / 'totals.csv'}"
         f"\nFeedback pages           {folder / 'feedback'}/<student>/<assignment>/<assignment>.html"

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -28,7 +28,7 @@ from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import terms
 from helpers.course.release import notebooks
-from helpers.course.report import tables
+from helpers.course.report import drawn, overview, tables
 from helpers.course.run import finished, prepare, sandbox
 from helpers.course.run.limits import Limits
 
@@ -83,7 +83,23 @@ def grade(
         record_everything(accepted, runs, folder, config)
     table = tables.rows(folder, submissions)
     tables.write(folder, table)
+    report(table, pages, folder, config, workers)
     return table
+
+
+def report(
+    table: Sequence[tables.Row], pages: Mapping[str, Page], folder: Path, config: Config, workers: int | None
+) -> None:
+    """Write the class report; the pictures in it are drawn once and kept."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_the_grader) as executor:
+        pictures = drawn.pictures(pages.values(), table, folder / "runs", executor, limits_of(config))
+    overview.write(folder, table, pages, terms().name, sandbox.described(sandbox.tier()), pictures)
+
+
+def limits_of(config: Config) -> Limits:
+    """Return what a student's notebook may use."""
+    settings = config.GradingPreprocessor
+    return Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
 
 
 def nbgrader_config(folder: Path) -> Config:
@@ -202,8 +218,7 @@ def run_everything(
         for item in accepted
         if item.notebook
     ]
-    settings = config.GradingPreprocessor
-    limits = Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
+    limits = limits_of(config)
     # Spawned, not forked: the parent holds threads and an open log.
     spawn = get_context("spawn")
     with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=end_with_the_grader) as executor:

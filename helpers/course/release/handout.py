@@ -25,6 +25,14 @@ def assignment(page: Page, student: NotebookNode, course: str) -> Assignment:
     return Assignment(page.name, page.title, course, tuple(cells))
 
 
+def titles(page: Page, student: NotebookNode) -> dict[str, str]:
+    """Return {grade id: title} of the checks and questions of a page: the headings of their exercises, or their own."""
+    found = {f"test_{name}": exercise.heading.lstrip("# ") for name, exercise in page.exercises.items()}
+    items = [item for item in _counting(page, student) if item.kind in ("check", "question")]
+    # Their points have a column of their own.
+    return {item.id: re.sub(r" \(\d+ points?\)$", "", found.get(item.id, item.title)) for item in items}
+
+
 def _counting(page: Page, student: NotebookNode) -> list[Item]:
     """Return the cells that count."""
     sources = {cell.metadata.nbgrader.grade_id: cell.source for cell in student.cells if "nbgrader" in cell.metadata}
