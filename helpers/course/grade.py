@@ -4,10 +4,11 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import nbformat
@@ -23,6 +24,7 @@ from helpers import COURSE
 from helpers.course.intake import collect
 from helpers.course.intake.attempts import Submission
 from helpers.course.marks import recorded, reference
+from helpers.course.marks.guard import back_up, one_grader, require_writable
 from helpers.course.marks.place import Place
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
@@ -58,6 +60,8 @@ def grade(
     Raises:
         FileNotFoundError: there is nothing at `handed_in`, or a page is not there.
         registry.MalformedPages: a page is malformed.
+        guard.CannotGrade: another grader is at work in `folder`, or its gradebook is damaged.
+        OSError: the disk is full or read-only; what was finished before is kept.
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,8 @@ def grade(
     config.GradingPreprocessor.unsafe = unsafe
     if cell_seconds:
         config.GradingPreprocessor.cell_seconds = cell_seconds
-    with logged(folder / "grading.log"):
+    with one_grader(folder), logged(folder / "grading.log"):
+        back_up(folder / "gradebook.db")
         submissions = collect.collect(handed_in, releases, config)
         accepted = [submission for submission in submissions if not submission.refused]
         for submission in accepted:
@@ -97,6 +102,8 @@ def nbgrader_config(folder: Path) -> Config:
 def logged(path: Path) -> Iterator[None]:
     """Send what nbgrader logs and warns of to a file instead of the terminal."""
     handler = logging.FileHandler(path, encoding="utf-8")
+    # On a full disk, each line that cannot be written would be a traceback in the terminal.
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = [logging.getLogger(name) for name in ("traitlets", "py.warnings")]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
@@ -152,6 +159,7 @@ def release(page: Page, folder: Path, config: Config) -> None:
     try:
         convert(GenerateAssignment, page.name, ".", config)
     except NbGraderException as error:
+        require_writable(folder)
         raise SystemExit(
             f"{page.path}: nbgrader cannot take this assignment into {folder}/gradebook.db: {error}. Once submissions "
             "are graded, its graded cells can be changed but not added, removed or renamed. Grade into a new folder."
@@ -207,8 +215,15 @@ def run_everything(
     # Spawned, not forked: the parent holds threads and an open log.
     spawn = get_context("spawn")
     with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=end_with_the_grader) as executor:
-        for _ in finished.run_all([*references.values(), *prepared], folder / "runs", executor, limits):
-            pass
+        try:
+            for _ in finished.run_all([*references.values(), *prepared], folder / "runs", executor, limits):
+                pass
+        except BaseException:
+            # Ctrl-C or a full disk: what is still running would be lost anyway, and takes minutes.
+            executor.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.terminate()
+            raise
     known = {name: finished.key(notebook) for name, notebook in references.items()}
     return [
         {"reference": known[item.assignment], "submission": finished.key(notebook)}
@@ -217,7 +232,9 @@ def run_everything(
 
 
 def end_with_the_grader() -> None:
-    """Let this worker end when the grader is killed: it would wait for work for ever."""
+    """Let this worker end when the grader is killed: it would wait for work for ever. Ctrl-C is the grader's to tell."""
+    # Not ignored: the kernels that it starts would ignore it, too.
+    signal.signal(signal.SIGINT, lambda *_: None)
 
     grader = parent_process()
     assert grader
@@ -254,6 +271,7 @@ def record(submission: Submission, folder: Path, config: Config) -> None:
         convert(Autograde, submission.assignment, submission.student, config)
         convert(GenerateFeedback, submission.assignment, submission.student, config)
     except (NbGraderException, SystemExit) as error:
+        require_writable(folder)
         submission.failed = True
         submission.refused = f"nbgrader could not grade it ({error}); see {folder / 'grading.log'}"
         shutil.rmtree(folder / "feedback" / submission.student / submission.assignment, ignore_errors=True)
