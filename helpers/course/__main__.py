@@ -103,8 +103,8 @@ def grade(options: Namespace) -> None:
     except KeyboardInterrupt:
         runs, pages = (len(list(Path(options.into).glob(kept))) for kept in ("runs/*.ipynb", "recorded/*/*.txt"))
         print(
-            f"\nStopped. {options.into} keeps {counted(runs, 'finished run')} and {counted(pages, 'recorded notebook')}; "
-            "the same command goes on from there.",
+            f"\nStopped. {options.into} keeps {counted(runs, 'finished run')} and "
+            f"{counted(pages, 'recorded notebook')}; the same command goes on from there.",
             file=sys.stderr,
         )
         sys.exit(130)

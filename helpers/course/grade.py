@@ -222,7 +222,7 @@ def run_everything(
             # Ctrl-C or a full disk: what is still running would be lost anyway, and takes minutes.
             executor.shutdown(wait=False, cancel_futures=True)
             for worker in active_children():
-                worker.terminate()
+                worker.kill()  # nbclient takes a gentler signal for itself, and the worker goes on
             raise
     known = {name: finished.key(notebook) for name, notebook in references.items()}
     return [
@@ -232,7 +232,7 @@ def run_everything(
 
 
 def end_with_the_grader() -> None:
-    """Let this worker end when the grader is killed: it would wait for work for ever. Ctrl-C is the grader's to tell."""
+    """Let this worker end when the grader is killed: it would wait for work for ever. Ctrl-C is the grader's."""
     # Not ignored: the kernels that it starts would ignore it, too.
     signal.signal(signal.SIGINT, lambda *_: None)
 

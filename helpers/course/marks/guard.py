@@ -59,8 +59,8 @@ def back_up(gradebook: Path) -> None:
             kept = f"the last copy of it is {copies[-1].name}" if copies else "there is no copy of it"
             raise CannotGrade(
                 f"{gradebook} is damaged ({' '.join(found.split())[:100]}); {kept}. Nothing was changed: move the "
-                "damaged file away, put a copy in its place where there is one, and grade again. Marks by hand that are in no "
-                "copy have to be given again."
+                "damaged file away, put a copy in its place if there is one, and grade again. Marks by hand that are "
+                "in no copy have to be given again."
             )
         partial.unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(partial)) as copy:
