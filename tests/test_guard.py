@@ -40,5 +40,5 @@ def test_a_damaged_gradebook_is_left_alone_and_its_copy_is_named(tmp_path, start
 
 
 def test_a_folder_that_can_be_written_to_is_writable(tmp_path):
-    guard.require_writable(tmp_path)
+    guard.require_writable(tmp_path, after=ValueError())
     assert not list(tmp_path.iterdir())

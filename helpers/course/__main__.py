@@ -81,7 +81,7 @@ def grade(options: Namespace) -> None:
     """Grade a folder or a zip of submissions."""
     from helpers.course.grade import grade
     from helpers.course.intake import collect
-    from helpers.course.marks import guard
+    from helpers.course.marks import guard, ledger
     from helpers.course.report import tables
     from helpers.course.run import sandbox
 
@@ -93,13 +93,15 @@ def grade(options: Namespace) -> None:
         collect.IntakeError,
         sandbox.NoIsolation,
         guard.CannotGrade,
+        ledger.LedgerError,
     ) as error:
         sys.exit(str(error))
-    except OSError as error:
-        if error.errno not in guard.DISK:
+    except Exception as error:
+        failure = error if isinstance(error, PermissionError) else guard.disk_failure(error)
+        if failure is None:
             raise
-        where = error.filename or options.into
-        sys.exit(f"{where}: {error.strerror}. What was finished before is kept; grade again when it can be written.")
+        where = failure.filename or options.into
+        sys.exit(f"{where}: {failure.strerror}. What was finished before is kept; grade again when it can be written.")
     except KeyboardInterrupt:
         runs, pages = (len(list(Path(options.into).glob(kept))) for kept in ("runs/*.ipynb", "recorded/*/*.txt"))
         print(

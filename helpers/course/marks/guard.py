@@ -11,9 +11,17 @@ from datetime import date
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import DBAPIError
 
-# The errors of a disk that is full or cannot be written to.
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+# The errors of a disk that is full or cannot be written to, as the system and as SQLite say them.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+SQLITE = {
+    "disk is full": errno.ENOSPC,
+    "readonly database": errno.EROFS,
+    "disk I/O error": errno.EIO,
+    "unable to open database file": errno.EACCES,
+    "database is locked": errno.EBUSY,
+}
 BACKUPS = 7  # days on which it was graded
 
 
@@ -70,8 +78,26 @@ def back_up(gradebook: Path) -> None:
         old.unlink()
 
 
-def require_writable(folder: Path) -> None:
-    """Raise the OSError that keeps a course folder from being written to, if one does: a full disk, for instance."""
+def disk_failure(error: BaseException | None) -> OSError | None:
+    """Return the failure of the disk that an error came of, which is no notebook's; None where it came of none."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK:
+            return error
+        if isinstance(error, DBAPIError):
+            for words, number in SQLITE.items():
+                if words in str(error.orig):
+                    return OSError(number, os.strerror(number), "gradebook.db")
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def require_writable(folder: Path, after: BaseException) -> None:
+    """Raise the OSError that keeps a course folder from being written to, if one does: a full disk, for instance.
+
+    `after` is the error that asks for it, and may be that one, or have come of it.
+    """
+    if failure := disk_failure(after):
+        raise failure
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(1 << 18))
         file.flush()
