@@ -201,6 +201,9 @@ def main(arguments: list[str] | None = None) -> None:
         options.run(options)
     except MalformedTerms as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

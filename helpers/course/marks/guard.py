@@ -62,7 +62,11 @@ def back_up(gradebook: Path) -> None:
         try:
             found = source.execute("PRAGMA integrity_check").fetchone()[0]
         except sqlite3.DatabaseError as error:
+            if disk_failure(error):
+                raise
             found = str(error)
+        if not gradebook.stat().st_size:  # which is sound, to SQLite
+            found = "it is empty"
         if found != "ok":
             kept = f"the last copy of it is {copies[-1].name}" if copies else "there is no copy of it"
             raise CannotGrade(
@@ -70,10 +74,12 @@ def back_up(gradebook: Path) -> None:
                 "damaged file away, put a copy in its place if there is one, and grade again. Marks by hand that are "
                 "in no copy have to be given again."
             )
-        partial.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(partial)) as copy:
-            source.backup(copy)
-    partial.replace(target)
+        try:
+            with contextlib.closing(sqlite3.connect(partial)) as copy:
+                source.backup(copy)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
     for old in sorted({*copies, target})[:-BACKUPS]:
         old.unlink()
 
@@ -83,9 +89,9 @@ def disk_failure(error: BaseException | None) -> OSError | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK:
             return error
-        if isinstance(error, DBAPIError):
+        if isinstance(error, (DBAPIError, sqlite3.Error)):
             for words, number in SQLITE.items():
-                if words in str(error.orig):
+                if words in str(error):
                     return OSError(number, os.strerror(number), "gradebook.db")
         error = error.__cause__ or error.__context__
     return None
