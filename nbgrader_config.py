@@ -7,7 +7,6 @@ from pathlib import Path
 from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
 from nbgrader.preprocessors import (
     AssignLatePenalties,
-    CheckCellMetadata,
     DeduplicateIds,
     GetGrades,
     IgnorePattern,
@@ -23,6 +22,7 @@ from helpers.course.release.notebooks import RELEASE_PREPROCESSORS
 from helpers.course.report.feedback import ClearHiddenHalves, ShowFigures, ShowVerdicts
 from helpers.course.report.harmless import NoScript
 from helpers.course.report.marking import ShowMarks, ShowRubrics
+from helpers.course.report.pages import FeedbackExporter
 
 c = get_config()  # noqa: F821 (nbgrader provides it)
 
@@ -37,12 +37,12 @@ c.CourseDirectory.root = str(GRADING)
 # Stubs and answer cells in the release are the same as in notebooks/.
 c.GenerateAssignment.preprocessors = RELEASE_PREPROCESSORS
 
+# nbgrader's CheckCellMetadata is not among them: all metadata are the release's, which was checked when it was built.
 c.Autograde.sanitize_preprocessors = [
     RepairSubmission,
     DeduplicateIds,
     OverwriteKernelspec,
     OverwriteCells,
-    CheckCellMetadata,
 ]
 c.Autograde.autograde_preprocessors = [
     RunSubmission,
@@ -55,14 +55,17 @@ c.Autograde.autograde_preprocessors = [
     LimitOutput,
     SaveVerdicts,
     AssignLatePenalties,
-    CheckCellMetadata,
 ]
+c.GenerateFeedback.exporter_class = FeedbackExporter
 c.GenerateFeedback.preprocessors = [
     GetGrades,
     ShowMarks,
     ClearHiddenHalves,
     CSSHTMLHeaderPreprocessor,
 ]
+
+# A notebook is validated when all preprocessors have been through it, not after each.
+c.Exporter.optimistic_validation = True
 
 # The page on which formgrader shows a submission: model answers and rubrics below the written answers.
 c.HTMLExporter.preprocessors = [ShowRubrics]

@@ -1,6 +1,7 @@
 """From a folder of submissions to gradebook, tables and feedback pages."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -124,6 +125,21 @@ def recorded(monkeypatch):
 
     monkeypatch.setattr(grade, "record", record)
     return students
+
+
+def test_a_line_before_the_run_says_how_much_is_new(right, tmp_path, capsys):
+    hand_in(right, tmp_path / "class", "ada")
+    into, paths = tmp_path / "grading", [TOYS / "01_toy.py"]
+
+    def said():
+        grade.grade(tmp_path / "class", into, workers=1, page_paths=paths, unsafe=True)
+        return capsys.readouterr().err.splitlines()[0]
+
+    assert said().startswith("1 notebook, 1 of them new, and 1 solved notebook to compare with. How long that takes")
+    assert said() == "1 notebook, none of them new."
+    hand_in(filled(registry.read(paths[0]), RIGHT | {"half": "def half(x):\n    return x"}), tmp_path / "class", "ada")
+    hand_in(right, tmp_path / "class", "bob")  # as ada's was
+    assert re.fullmatch(r"2 notebooks, 1 of them new: about \d+ seconds?, as runs took here before\.", said())
 
 
 def test_only_what_changed_is_recorded_again(toys, right, grade_class, tmp_path, recorded):

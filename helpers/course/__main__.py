@@ -13,6 +13,7 @@ from helpers import COURSE
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import MalformedTerms
+from helpers.words import counted
 
 
 def pages() -> Iterable[Page]:
@@ -80,13 +81,35 @@ def grade(options: Namespace) -> None:
     """Grade a folder or a zip of submissions."""
     from helpers.course.grade import grade
     from helpers.course.intake import collect
+    from helpers.course.marks import guard, ledger
     from helpers.course.report import tables
     from helpers.course.run import sandbox
 
     try:
         table = grade(options.submissions, options.into, workers=options.workers, unsafe=options.unsafe)
-    except (FileNotFoundError, registry.MalformedPages, collect.IntakeError, sandbox.NoIsolation) as error:
+    except (
+        FileNotFoundError,
+        registry.MalformedPages,
+        collect.IntakeError,
+        sandbox.NoIsolation,
+        guard.CannotGrade,
+        ledger.LedgerError,
+    ) as error:
         sys.exit(str(error))
+    except Exception as error:
+        failure = error if isinstance(error, PermissionError) else guard.disk_failure(error)
+        if failure is None:
+            raise
+        where = failure.filename or options.into
+        sys.exit(f"{where}: {failure.strerror}. What was finished before is kept; grade again when it can be written.")
+    except KeyboardInterrupt:
+        runs, pages = (len(list(Path(options.into).glob(kept))) for kept in ("runs/*.ipynb", "recorded/*/*.txt"))
+        print(
+            f"\nStopped. {options.into} keeps {counted(runs, 'finished run')} and "
+            f"{counted(pages, 'recorded notebook')}; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        sys.exit(130)
     print(tables.printed(table))
     print(f"\n{sandbox.described(sandbox.tier())}")
     print_places(options.into)
@@ -179,6 +202,9 @@ def main(arguments: list[str] | None = None) -> None:
         options.run(options)
     except MalformedTerms as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

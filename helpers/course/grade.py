@@ -4,11 +4,11 @@ import contextlib
 import logging
 import os
 import shutil
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -20,17 +20,21 @@ from tqdm.auto import tqdm
 from traitlets.config import Config, PyFileConfigLoader
 
 from helpers import COURSE
+from helpers.course import whole
 from helpers.course.intake import collect
 from helpers.course.intake.attempts import Submission
-from helpers.course.marks import recorded, reference
-from helpers.course.marks.place import Place
+from helpers.course.marks import ledger, recorded, reference
+from helpers.course.marks.gradebook import one_engine
+from helpers.course.marks.guard import back_up, one_grader, require_writable
+from helpers.course.marks.place import Place, released, solved
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import terms
-from helpers.course.release import notebooks
 from helpers.course.report import drawn, overview, tables
 from helpers.course.run import finished, prepare, sandbox
+from helpers.course.run.forecast import Forecast
 from helpers.course.run.limits import Limits
+from helpers.course.run.pool import pool
 
 
 def grade(
@@ -58,11 +62,13 @@ def grade(
     Raises:
         FileNotFoundError: there is nothing at `handed_in`, or a page is not there.
         registry.MalformedPages: a page is malformed.
+        guard.CannotGrade: another grader is at work in `folder`, or its gradebook is damaged.
+        OSError: the disk is full or read-only; what was finished before is kept.
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     pages = registry.pages(page_paths or registry.paths(folder).values())
-    releases = {name: notebooks.student_notebook(page) for name, page in pages.items()}
+    releases = {name: released(page) for name, page in pages.items()}
     if not unsafe:
         sandbox.require(handed_in, folder, *(page.path for page in pages.values()))
     registry.remember(pages.values(), folder)
@@ -70,7 +76,9 @@ def grade(
     config.GradingPreprocessor.unsafe = unsafe
     if cell_seconds:
         config.GradingPreprocessor.cell_seconds = cell_seconds
-    with logged(folder / "grading.log"):
+    with one_grader(folder), logged(folder / "grading.log"), one_engine():
+        back_up(folder / "gradebook.db")
+        ledger.require_whole(folder / "ledger.jsonl")
         submissions = collect.collect(handed_in, releases, config)
         accepted = [submission for submission in submissions if not submission.refused]
         for submission in accepted:
@@ -81,9 +89,9 @@ def grade(
             release(pages[name], folder, config)
         runs = run_everything(accepted, [pages[name] for name in handled], releases, folder, config, workers)
         record_everything(accepted, runs, folder, config)
-    table = tables.rows(folder, submissions)
-    tables.write(folder, table)
-    report(table, pages, folder, config, workers)
+        table = tables.rows(folder, submissions)
+        tables.write(folder, table)
+        report(table, pages, folder, config, workers)
     return table
 
 
@@ -91,7 +99,7 @@ def report(
     table: Sequence[tables.Row], pages: Mapping[str, Page], folder: Path, config: Config, workers: int | None
 ) -> None:
     """Write the class report; the pictures in it are drawn once and kept."""
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_the_grader) as executor:
+    with pool(workers) as executor:
         pictures = drawn.pictures(pages.values(), table, folder / "runs", executor, limits_of(config))
     overview.write(folder, table, pages, terms().name, sandbox.described(sandbox.tier()), pictures)
 
@@ -113,6 +121,8 @@ def nbgrader_config(folder: Path) -> Config:
 def logged(path: Path) -> Iterator[None]:
     """Send what nbgrader logs and warns of to a file instead of the terminal."""
     handler = logging.FileHandler(path, encoding="utf-8")
+    # On a full disk, each line that cannot be written would be a traceback in the terminal.
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = [logging.getLogger(name) for name in ("traitlets", "py.warnings")]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
@@ -141,15 +151,14 @@ def keep(submission: Submission, folder: Path) -> None:
         if repairs.exists():
             submission.repairs = list(dict.fromkeys([*repairs.read_text("utf-8").splitlines(), *submission.repairs]))
     else:
-        (place / "attempts").mkdir(parents=True, exist_ok=True)
         for name, data in filter(None, (attempt.original() for attempt in submission.attempts)):
-            (place / "attempts" / name).write_bytes(data)
-        stamp.unlink(missing_ok=True)
+            whole.write(place / "attempts" / name, data)
         if submission.time:
-            stamp.write_text(f"{submission.time:%Y-%m-%d %H:%M:%S} UTC\n", "utf-8")
-    nbformat.write(submission.notebook, notebook)
-    repairs.parent.mkdir(parents=True, exist_ok=True)
-    repairs.write_text("".join(f"{line}\n" for line in submission.repairs), "utf-8")
+            whole.write(stamp, f"{submission.time:%Y-%m-%d %H:%M:%S} UTC\n")
+        else:
+            stamp.unlink(missing_ok=True)
+    whole.write(notebook, nbformat.writes(submission.notebook) + "\n")
+    whole.write(repairs, "".join(f"{line}\n" for line in submission.repairs))
 
 
 def log_intake(submissions: Iterable[Submission]) -> None:
@@ -162,12 +171,11 @@ def log_intake(submissions: Iterable[Submission]) -> None:
 
 def release(page: Page, folder: Path, config: Config) -> None:
     """Tell the gradebook about an assignment; nbgrader's generate_assignment on the solved notebook."""
-    place = folder / "source" / page.name
-    place.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebooks.solved_notebook(page), place / f"{page.name}.ipynb")
+    whole.write(folder / "source" / page.name / f"{page.name}.ipynb", nbformat.writes(solved(page)))
     try:
         convert(GenerateAssignment, page.name, ".", config)
     except NbGraderException as error:
+        require_writable(folder, after=error)
         raise SystemExit(
             f"{page.path}: nbgrader cannot take this assignment into {folder}/gradebook.db: {error}. Once submissions "
             "are graded, its graded cells can be changed but not added, removed or renamed. Grade into a new folder."
@@ -191,11 +199,30 @@ def convert(converter: type[BaseConverter], assignment: str, student: str, confi
         app.assignments, app.notebooks = {place: [f"{place}/{assignment}.ipynb"]}, []
 
     app.init_notebooks = this_one
+    failures: list[Exception] = []
+    for step in ("init_assignment", "convert_single_notebook"):
+        setattr(app, step, noting(getattr(app, step), failures))
     before = Path.cwd()
     try:
         app.start()
+    except NbGraderException as error:
+        # nbgrader logs what went wrong, and does not say it.
+        raise error from next(iter(failures), None)
     finally:
         os.chdir(before)
+
+
+def noting(step: Callable[..., None], failures: list[Exception]) -> Callable[..., None]:
+    """Return `step` as a function that also puts what it raises into `failures`."""
+
+    def noted(*arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except Exception as failure:
+            failures.append(failure)
+            raise
+
+    return noted
 
 
 def run_everything(
@@ -211,37 +238,31 @@ def run_everything(
     Returns:
         For each submission the keys of the finished runs that its marks come from (`recorded.key`).
     """
-    solved = {page.name: notebooks.solved_notebook(page) for page in pages}
+    answered = {page.name: solved(page) for page in pages}
     references = {page.name: reference.notebook(page) for page in pages}
     prepared = [
-        prepare.prepared(item.notebook, releases[item.assignment], solved[item.assignment])
+        prepare.prepared(item.notebook, releases[item.assignment], answered[item.assignment])
         for item in accepted
         if item.notebook
     ]
     limits = limits_of(config)
-    # Spawned, not forked: the parent holds threads and an open log.
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=end_with_the_grader) as executor:
-        for _ in finished.run_all([*references.values(), *prepared], folder / "runs", executor, limits):
-            pass
     known = {name: finished.key(notebook) for name, notebook in references.items()}
-    return [
-        {"reference": known[item.assignment], "submission": finished.key(notebook)}
-        for item, notebook in zip(accepted, prepared, strict=True)
-    ]
-
-
-def end_with_the_grader() -> None:
-    """Let this worker end when the grader is killed: it would wait for work for ever."""
-
-    grader = parent_process()
-    assert grader
-
-    def watch() -> None:
-        grader.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    keys = [finished.key(notebook) for notebook in prepared]
+    workers = workers or os.cpu_count() or 1
+    kinds = {key: f"{name}, solved" for name, key in known.items()}
+    kinds |= {key: item.assignment for key, item in zip(keys, accepted, strict=True)}
+    new = {key: kind for key, kind in kinds.items() if not (folder / "runs" / f"{key}.ipynb").exists()}
+    forecast = Forecast(folder / "seconds.json")
+    mine = Counter(new[key] for key in dict.fromkeys(keys) if key in new)
+    print(forecast.line(len(accepted), mine, Counter(new.values()) - mine, workers), file=sys.stderr)
+    with pool(workers) as executor:
+        try:
+            for name, run in finished.run_all([*references.values(), *prepared], folder / "runs", executor, limits):
+                if name in new:
+                    forecast.note(new[name], run.metadata["took"])
+        finally:
+            forecast.write()
+    return [{"reference": known[item.assignment], "submission": key} for item, key in zip(accepted, keys, strict=True)]
 
 
 def record_everything(
@@ -269,6 +290,7 @@ def record(submission: Submission, folder: Path, config: Config) -> None:
         convert(Autograde, submission.assignment, submission.student, config)
         convert(GenerateFeedback, submission.assignment, submission.student, config)
     except (NbGraderException, SystemExit) as error:
+        require_writable(folder, after=error)
         submission.failed = True
         submission.refused = f"nbgrader could not grade it ({error}); see {folder / 'grading.log'}"
         shutil.rmtree(folder / "feedback" / submission.student / submission.assignment, ignore_errors=True)

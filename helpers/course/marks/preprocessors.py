@@ -10,20 +10,22 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from nbgrader.api import Grade, Gradebook
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 from traitlets import Bool, Integer
 
+from helpers.course import whole
 from helpers.course.intake import pictures
 from helpers.course.intake.repair import repair
 from helpers.course.marks import ledger, reference
+from helpers.course.marks.compare import Verdict
 from helpers.course.marks.place import Place
 from helpers.course.marks.reference import Answers
 from helpers.course.marks.verdicts import explained, judged
-from helpers.course.release import notebooks
 from helpers.course.run import finished, prepare
 from helpers.course.run.limits import Limits
 from helpers.course.run.prepare import is_check
@@ -39,7 +41,7 @@ class RepairSubmission(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Repair the notebook; each repair is a line in the log and, with those of intake, on the feedback page."""
         place = Place.of(resources)
-        nb, notes = repair(nb, notebooks.student_notebook(place.page))
+        nb, notes = repair(nb, place.release)
         for note in notes:
             self.log.warning("%s: %s", place.student, note)
         kept = place.file("repairs", ".txt")
@@ -79,9 +81,8 @@ class RunSubmission(GradingPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Run the notebook, figures left out; what its hidden halves said goes into `resources`."""
         place = Place.of(resources)
-        release = notebooks.student_notebook(place.page)
-        executed = self.run(prepare.prepared(nb, release, notebooks.solved_notebook(place.page)), place)
-        handed_in, figures = nb, pictures.figures(release)
+        executed = self.run(prepare.prepared(nb, place.release, place.solved), place)
+        handed_in, figures = nb, pictures.figures(place.release)
         nb, resources["hidden"] = prepare.merged(nb, executed)
         for cell, before in zip(nb.cells, handed_in.cells, strict=True):
             if pictures.figure_of(cell) in figures:
@@ -113,9 +114,8 @@ class CompareWithReference(GradingPreprocessor):
         ]
         resources["verdicts"] = {verdict.question: verdict for verdict in found}
         isolation = {"isolation": resources["isolation"]}
-        path = place.file("verdicts", ".json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([asdict(verdict) | isolation for verdict in found], indent=1), "utf-8")
+        said = json.dumps([asdict(verdict) | isolation for verdict in found], indent=1)
+        whole.write(place.file("verdicts", ".json"), said)
         entry = {
             "student": place.student,
             "assignment": place.assignment,
@@ -129,7 +129,7 @@ class CompareWithReference(GradingPreprocessor):
         return nb, resources
 
 
-class SaveVerdicts(SaveAutoGrades):
+class SaveVerdicts(NbGraderPreprocessor):
     """Takes the place of nbgrader's SaveAutoGrades, and keeps marks: what is as it was marked is not marked again.
 
     nbgrader asks for a second look at everything marked whenever it is graded again. Here it is asked for where the
@@ -138,37 +138,55 @@ class SaveVerdicts(SaveAutoGrades):
     """
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
-        """Save the scores of all cells, and which texts they were given for."""
-        path = Place.of(resources).file("marked", ".json")
-        self._texts = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        nb, resources = super().preprocess(nb, resources)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self._texts, indent=1), "utf-8")
+        """Save the scores of all cells, in one transaction, and which texts they were given for."""
+        about, kept = resources["nbgrader"], Place.of(resources).file("marked", ".json")
+        texts = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+        with Gradebook(about["db_url"]) as gradebook:
+            recorded = gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
+            grades = {grade.name: grade for grade in recorded.grades}
+            comments = {comment.name: comment for comment in recorded.comments}
+            for cell in nb.cells:
+                name = cell.metadata.get("nbgrader", {}).get("grade_id")
+                if is_grade(cell) and name in resources["verdicts"]:
+                    save_verdict(grades[name], resources["verdicts"][name])
+                elif is_grade(cell):
+                    texts[name] = save_answer(cell, grades[name], texts.get(name))
+                if is_solution(cell) or is_task(cell):
+                    unchanged = cell.metadata.nbgrader.get("checksum") == compute_checksum(cell)
+                    comments[name].auto_comment = "No response." if unchanged and not is_task(cell) else None
+            gradebook.db.commit()
+        whole.write(kept, json.dumps(texts, indent=1))
         return nb, resources
 
-    def _add_score(self, cell: NotebookNode, resources: dict) -> None:
-        name = cell.metadata.nbgrader.grade_id
-        recorded = self.gradebook.find_grade(name, self.notebook_id, self.assignment_id, self.student_id)
-        waited, score = recorded.needs_manual_grade, recorded.auto_score
-        verdict = resources["verdicts"].get(name)
-        if verdict is None:
-            super()._add_score(cell, resources)
-            self._keep_mark(cell, recorded, waited)
-            if recorded.manual_score is None and cell.source.strip() in ("", NOT_ANSWERED):
-                recorded.auto_score, recorded.needs_manual_grade = 0.0, False
-        else:
-            recorded.auto_score = verdict.score
-            recorded.needs_manual_grade = recorded.manual_score is not None and (waited or score != verdict.score)
-        self.gradebook.db.commit()
 
-    def _keep_mark(self, cell: NotebookNode, recorded: Any, waited: bool) -> None:
-        now, before = text_hash(cell), self._texts.get(recorded.name)
-        marked = None
-        if recorded.manual_score is not None and before:
-            # A mark that waited for a second look was given for an earlier text than the last one.
-            marked = before["marked"] if waited else before["graded"]
-            recorded.needs_manual_grade = marked != now
-        self._texts[recorded.name] = {"graded": now, "marked": marked}
+def save_verdict(recorded: Grade, verdict: Verdict) -> None:
+    """Put the verdict on a check into its grade."""
+    changed = recorded.auto_score != verdict.score
+    recorded.auto_score = verdict.score
+    recorded.needs_manual_grade = recorded.manual_score is not None and (recorded.needs_manual_grade or changed)
+
+
+def save_answer(cell: NotebookNode, recorded: Grade, before: dict[str, str | None] | None) -> dict[str, str | None]:
+    """Put a written answer into its grade.
+
+    Args:
+        cell: the answer.
+        recorded: its grade.
+        before: what this function returned when it was graded last, if it was.
+
+    Returns:
+        The hashes of the text that is graded now, and of the one that the mark was given for.
+    """
+    waited, now, marked = recorded.needs_manual_grade, text_hash(cell), None
+    recorded.auto_score, _ = determine_grade(cell)
+    recorded.needs_manual_grade = recorded.manual_score is not None or recorded.auto_score is None
+    if recorded.manual_score is not None and before:
+        # A mark that waited for a second look was given for an earlier text than the last one.
+        marked = before["marked"] if waited else before["graded"]
+        recorded.needs_manual_grade = marked != now
+    if recorded.manual_score is None and cell.source.strip() in ("", NOT_ANSWERED):
+        recorded.auto_score, recorded.needs_manual_grade = 0.0, False
+    return {"graded": now, "marked": marked}
 
 
 def text_hash(cell: NotebookNode) -> str:

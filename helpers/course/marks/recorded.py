@@ -13,6 +13,7 @@ from pathlib import Path
 from nbgrader.api import Gradebook, MissingEntry
 from traitlets.config import Config
 
+from helpers.course import whole
 from helpers.course.marks.late import extra_hours
 from helpers.course.marks.place import Place
 from helpers.course.run import finished
@@ -40,8 +41,7 @@ def is_recorded(place: Place, runs: Mapping[str, str], gradebook: Gradebook, con
 
 def keep(place: Place, runs: Mapping[str, str], gradebook: Gradebook, config: Config) -> None:
     """Keep what a submission was recorded from; as `is_recorded`."""
-    _record(place).parent.mkdir(parents=True, exist_ok=True)
-    _record(place).write_text(key(place, runs, gradebook, config), "utf-8")
+    whole.write(_record(place), key(place, runs, gradebook, config))
 
 
 def forget(place: Place) -> None:

@@ -1,6 +1,7 @@
 """What the reference solution, the mutants and the variants say to the hidden tests: one run for all of them."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import nbformat
@@ -9,7 +10,7 @@ from nbformat import NotebookNode
 from helpers.course.marks import compare
 from helpers.course.marks.compare import Judge, Part
 from helpers.course.pages.cells import Page
-from helpers.course.run.prepare import HIDDEN_BEGIN
+from helpers.course.run.prepare import HIDDEN_BEGIN, code_cell
 
 
 @dataclass
@@ -21,17 +22,17 @@ class Answers:
     variants: list[list[Part]] = field(default_factory=list)
 
 
+@cache
 def notebook(page: Page) -> NotebookNode:
     """Return a notebook that puts every known answer of `page` to the hidden tests, one after the other.
 
     The solved page without figures; each check is reduced to its hidden half and repeated for each mutant and
-    variant, after which the solution is put back.
+    variant, after which the solution is put back. Built once for each process: not to be changed.
     """
     cells: list[NotebookNode] = []
 
     def add(source: str, **course: str) -> None:
-        metadata = {"course": course} if course else {}
-        cells.append(nbformat.v4.new_code_cell(source, id=f"cell-{len(cells)}", metadata=metadata))
+        cells.append(code_cell(f"cell-{len(cells)}", source, **({"course": course} if course else {})))
 
     for cell in page.cells:
         if cell.kind in ("setup", "code", "exercise"):

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from helpers import COURSE
+from helpers.course import whole
 from helpers.course.pages import source
 from helpers.course.pages.cells import Page
 
@@ -80,7 +81,7 @@ def remember(pages: Iterable[Page], folder: Path) -> None:
     kept = _remembered(folder) | {page.name: page.path for page in pages}
     kept = {name: path for name, path in kept.items() if path.parent != SOLUTIONS}
     if kept:
-        _record(folder).write_text(json.dumps({name: str(path) for name, path in kept.items()}, indent=1), "utf-8")
+        whole.write(_record(folder), json.dumps({name: str(path) for name, path in kept.items()}, indent=1))
     else:
         _record(folder).unlink(missing_ok=True)
 

@@ -12,7 +12,6 @@ from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 from helpers.course.intake import pictures
 from helpers.course.marks.compare import Verdict
 from helpers.course.marks.place import Place
-from helpers.course.release import notebooks
 from helpers.course.run.prepare import is_check
 
 COLOURS = {"right": "success", "partly right": "warning", "not answered": "info"}
@@ -57,7 +56,7 @@ class ShowFigures(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Go through the collected figures of the release."""
-        release = notebooks.student_notebook(Place.of(resources).page)
+        release = Place.of(resources).release
         figures = pictures.figures(release)
         for cell in nb.cells:
             if (figure := pictures.figure_of(cell)) in figures:

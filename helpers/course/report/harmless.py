@@ -1,6 +1,7 @@
 """What makes a student's text harmless: markers and other students read it in their browsers."""
 
 import re
+from functools import lru_cache
 from html.parser import HTMLParser
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -8,7 +9,6 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from helpers.course.marks.place import Place
-from helpers.course.release import notebooks
 
 SAFE = {"text/plain", "image/png", "image/jpeg"}
 
@@ -18,7 +18,7 @@ class NoScript(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Keep text and images of outputs; show HTML in a student's own text as text."""
-        released = {cell.source for cell in notebooks.student_notebook(Place.of(resources).page).cells}
+        released = {cell.source for cell in Place.of(resources).release.cells}
         for cell in nb.cells:
             for output in cell.get("outputs", []):
                 for kind in [kind for kind in output.get("data", {}) if kind not in SAFE]:
@@ -48,14 +48,24 @@ def _safe(attachment: dict[str, str]) -> dict[str, str]:
 
 def is_harmless(cell: NotebookNode) -> bool:
     """Tell whether a Markdown cell can be rendered, and nothing in the page it becomes runs anything."""
-    renderer = IPythonRenderer(escape=False, attachments=cell.get("attachments", {}))
+    attachments = cell.get("attachments", {})
+    return _runs_nothing(cell.source, attachments) if attachments else _text_runs_nothing(cell.source)
+
+
+def _runs_nothing(source: str, attachments: dict[str, dict[str, str]]) -> bool:
+    renderer = IPythonRenderer(escape=False, attachments=attachments)
     try:
         finder = _Finder()
-        finder.feed(MarkdownWithMath(renderer=renderer).render(cell.source))
+        finder.feed(MarkdownWithMath(renderer=renderer).render(source))
     except Exception:
         # An attachment that is not there, a list a thousand levels deep: one such cell stops a whole page.
         return False
     return not finder.found
+
+
+@lru_cache(1000)  # most texts of a page are the same for a whole class
+def _text_runs_nothing(source: str) -> bool:
+    return _runs_nothing(source, {})
 
 
 def as_text(source: str) -> str:

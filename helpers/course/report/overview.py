@@ -11,6 +11,7 @@ from urllib.parse import quote
 import jinja2
 import nbformat
 
+from helpers.course import whole
 from helpers.course.pages.cells import Page
 from helpers.course.release import handout, notebooks
 from helpers.course.report import alike, drawn
@@ -66,7 +67,7 @@ def write(
         "key": KEY,
     }
     path = folder / "report.html"
-    path.write_text(environment.from_string(TEMPLATE.read_text("utf-8")).render(shown), "utf-8")
+    whole.write(path, environment.from_string(TEMPLATE.read_text("utf-8")).render(shown))
     return path
 
 

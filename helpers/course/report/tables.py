@@ -1,6 +1,7 @@
 """From the gradebook and the verdicts to tables: one row per graded cell, and one total per student for an LMS."""
 
 import csv
+import io
 import json
 import re
 import textwrap
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
 
+from helpers.course import whole
 from helpers.course.intake.attempts import Submission
 from helpers.course.marks.place import Place
 
@@ -99,18 +101,19 @@ def _verdict(grade: Grade, verdict: Mapping[str, str] | None, comment: str | Non
 def write(folder: Path, table: Sequence[Row]) -> tuple[Path, Path]:
     """Write grades.csv (a row per graded cell) and totals.csv (a row per student); return their paths."""
     grades, totals = folder / "grades.csv", folder / "totals.csv"
-    with grades.open("w", newline="", encoding="utf-8") as file:
-        by_column = csv.DictWriter(file, COLUMNS)
-        by_column.writeheader()
-        by_column.writerows({key: _harmless(value) for key, value in row.items()} for row in table)
-    with totals.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["student", "assignment", "score", "max_score", "to_be_marked"])
-        refused = {(row["student"], row["assignment"]) for row in table if row["verdict"] in UNGRADED}
-        for (student, assignment), total in total_scores(table).items():
-            # No mark rather than none of none: nothing of it was graded.
-            shown = ("", "", "") if (student, assignment) in refused else total
-            writer.writerow([_harmless(student), _harmless(assignment), *shown])
+    by_cell, by_student = io.StringIO(), io.StringIO()
+    by_column = csv.DictWriter(by_cell, COLUMNS)
+    by_column.writeheader()
+    by_column.writerows({key: _harmless(value) for key, value in row.items()} for row in table)
+    writer = csv.writer(by_student)
+    writer.writerow(["student", "assignment", "score", "max_score", "to_be_marked"])
+    refused = {(row["student"], row["assignment"]) for row in table if row["verdict"] in UNGRADED}
+    for (student, assignment), total in total_scores(table).items():
+        # No mark rather than none of none: nothing of it was graded.
+        shown = ("", "", "") if (student, assignment) in refused else total
+        writer.writerow([_harmless(student), _harmless(assignment), *shown])
+    whole.write(grades, by_cell.getvalue())
+    whole.write(totals, by_student.getvalue())
     return grades, totals
 
 

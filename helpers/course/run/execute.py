@@ -9,6 +9,7 @@ replays the cells before the check and answers it itself.
 import copy
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,7 @@ def run(notebook_json: str, limits: Limits) -> str:
     Text in, text out, so that any executor can carry it. An error stays in its cell. A cell that runs too long is
     interrupted. Where a cell ends the kernel, the notebook is run again in a fresh one without that cell.
     """
+    start = time.monotonic()
     notebook = nbformat.reads(notebook_json, as_version=4)
     if is_reference(notebook):
         outputs = reference_outputs(notebook.cells, limits)
@@ -61,6 +63,7 @@ def run(notebook_json: str, limits: Limits) -> str:
     for cell in notebook.cells:
         cell.outputs = outputs.get(cell.id, [ENDED_TOO_OFTEN])
     notebook.metadata["isolation"] = sandbox.tier()
+    notebook.metadata["took"] = time.monotonic() - start
     return nbformat.writes(notebook)
 
 

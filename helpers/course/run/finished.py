@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
 from helpers import COURSE
+from helpers.course import whole
 from helpers.course.run import execute, sandbox
 from helpers.course.run.limits import Limits, is_stopped
 
@@ -59,9 +60,7 @@ class Kept:
         finished, stopped = self.folder / f"{name}.ipynb", self.folder / f"{name}.stopped"
         if is_stopped(notebook):
             notebook.metadata["seconds"] = [limits.cell, limits.notebook]
-        partial = self.folder / f"{name}.part"
-        partial.write_text(nbformat.writes(notebook), "utf-8")
-        partial.replace(stopped if is_stopped(notebook) else finished)
+        whole.write(stopped if is_stopped(notebook) else finished, nbformat.writes(notebook))
         if finished.exists():
             stopped.unlink(missing_ok=True)
 
