@@ -23,6 +23,7 @@ from helpers.course.report.feedback import ClearHiddenHalves, ShowFigures, ShowV
 from helpers.course.report.harmless import NoScript
 from helpers.course.report.marking import ShowMarks, ShowRubrics
 from helpers.course.report.pages import FeedbackExporter
+from helpers.course.report.summary import ShowSummary
 
 c = get_config()  # noqa: F821 (nbgrader provides it)
 
@@ -60,6 +61,7 @@ c.GenerateFeedback.exporter_class = FeedbackExporter
 c.GenerateFeedback.preprocessors = [
     GetGrades,
     ShowMarks,
+    ShowSummary,
     ClearHiddenHalves,
     CSSHTMLHeaderPreprocessor,
 ]

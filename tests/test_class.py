@@ -9,10 +9,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from html import escape
 
 import nbformat
 import psutil
 import pytest
+from bs4 import BeautifulSoup
 
 from helpers import COURSE
 from helpers.course import grade
@@ -122,6 +124,27 @@ def test_no_page_a_student_gets_shows_a_hidden_test_or_runs_a_script(graded):
 def test_a_page_names_the_mistake(graded):
     page = (graded[0] / "feedback" / "squared" / "01_toy" / "01_toy.html").read_text("utf-8")
     assert "You squared x. Multiply it by two." in page
+
+
+def test_a_page_opens_with_each_question_and_counts_nothing_that_waits(graded):
+    page = BeautifulSoup(
+        (graded[0] / "feedback" / "half-wrong" / "01_toy" / "01_toy.html").read_text("utf-8"), "html.parser"
+    )
+    summary = page.select_one(".course-summary")
+    lines = [[cell.get_text() for cell in line.find_all("td")] for line in summary.find_all("tr")[1:]]
+    assert [line[1:3] for line in lines] == [["4 of 4", "right"], ["0 of 2", "wrong"], [" of 3", "to be marked"]]
+    assert summary.b.get_text() == "4 of 6 points; 3 more wait to be marked."
+    assert {link["href"].removeprefix("#") for link in summary.find_all("a")} <= {
+        a.get("name") for a in page.find_all("a")
+    }
+
+
+def test_the_report_of_the_class_names_whoever_needs_a_human(graded):
+    text = (graded[0] / "report.html").read_text("utf-8")
+    refused = [name for name, (_, double, _, _) in CLASS.items() if double is None]
+    stopped = {row["student"] for row in graded[1] if row["verdict"] == "stopped"}
+    assert refused and stopped and all(escape(name) in text for name in (*refused, *stopped))
+    assert "<script" not in text
 
 
 def test_every_verdict_is_in_the_record_with_what_it_was_given_for(graded):

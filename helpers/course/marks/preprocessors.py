@@ -54,7 +54,7 @@ class RepairSubmission(NbGraderPreprocessor):
 def listed(notes: Iterable[str]) -> NotebookNode:
     """Return the lines about repairs as a cell for the feedback page; nothing in them is markup."""
     lines = [re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", note) for note in notes]
-    text = "\n".join(["**Put right before grading**\n", *(f"- {line}" for line in lines)])
+    text = "\n".join(["## Put right before grading\n", *(f"- {line}" for line in lines)])
     return nbformat.v4.new_markdown_cell(text, id="repairs")
 
 

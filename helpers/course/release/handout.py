@@ -41,7 +41,7 @@ def _counting(page: Page, student: NotebookNode) -> list[Item]:
     figures: list[str] = []
     for cell in page.cells:
         if cell.kind == "markdown":
-            text, figures = _from_last_heading(prose.get(cell.id, "")), []
+            text, figures = from_last_heading(prose.get(cell.id, "")), []
         elif cell.collects:
             figures.append(cell.collects)
         elif cell.kind in ("setup", "exercise", "check", "question"):
@@ -65,7 +65,7 @@ def _item(cell: Cell, source: str, text: str, figures: list[str]) -> Item:
     )
 
 
-def _from_last_heading(text: str) -> str:
+def from_last_heading(text: str) -> str:
     """Return a Markdown text from its last heading on; the whole where there is none."""
     starts = [match.start() for match in re.finditer(r"^#{2,6} ", text, re.MULTILINE)]
     return text[starts[-1] :] if starts else text

@@ -52,7 +52,7 @@ def _graded(folder: Path, submission: Submission, notebook: SubmittedNotebook) -
     result = []
     for grade in sorted(notebook.grades, key=lambda grade: order[grade.name]):
         score = "" if grade.needs_manual_grade and grade.manual_score is None else _number(grade.score)
-        verdict, message = _verdict(grade, verdicts.get(grade.name), comments.get(grade.name))
+        verdict, message = verdict_of(grade, verdicts.get(grade.name), comments.get(grade.name))
         # What concerns no graded cell stands in the first row.
         notes = repairs.pop("", []) + repairs.get(grade.name, [])
         message = "\n".join(filter(None, [message, *(f"({note})" for note in notes)]))
@@ -86,7 +86,8 @@ def _number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _verdict(grade: Grade, verdict: Mapping[str, str] | None, comment: str | None) -> tuple[str, str]:
+def verdict_of(grade: Grade, verdict: Mapping[str, str] | None, comment: str | None) -> tuple[str, str]:
+    """Return the verdict on a graded cell and what to say of it; `verdict` is what was found where it was compared."""
     if grade.manual_score is not None:
         if grade.needs_manual_grade:
             return "to be marked", "it has changed since it was marked; look at it again in formgrader"
