@@ -6,6 +6,7 @@ INTO ?= grading
 NOTEBOOK ?= notebooks/07_writeup.ipynb
 STUDENT ?=
 PAGE ?=
+BENCH ?=
 BRANCH ?=
 BIN := .venv/bin
 READY := .venv/ready
@@ -75,8 +76,8 @@ verify: $(READY) ## Tell whether the ledger in INTO=grading is as it was written
 gradescope: $(READY) ## Write an autograder zip for ASSIGNMENT=01_saliency to build/
 	$(BIN)/python -m helpers.course gradescope $(ASSIGNMENT)
 
-bench: $(READY) ## Measure speed as ratios, side by side
-	$(BIN)/python -m tests.bench
+bench: $(READY) ## Measure speed as ratios, side by side (BENCH="sizes --sizes 5 20 60" for a part of it)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench $(BENCH)
 
 clean: ## Remove .venv and everything in build/ (marks in grading/ stay)
 	rm -rf .venv build *.egg-info

@@ -241,7 +241,12 @@ def started(handed_in, into):
     command = [sys.executable, "-m", "helpers.course", "grade", handed_in, "--into", into, "--workers", "1", "--unsafe"]
     environment = os.environ | {"PYTHONPATH": str(COURSE)}
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=environment, cwd=COURSE, start_new_session=True, **pipes)
+    return subprocess.Popen(command, env=environment, cwd=COURSE, start_new_session=True, preexec_fn=heeding, **pipes)
+
+
+def heeding():
+    """Heed Ctrl-C, which what runs in the background does not, nor what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.kernel

@@ -1,6 +1,7 @@
 """From a submission to the notebook that is run, and back: hidden halves in, what they said out."""
 
 import copy
+from functools import lru_cache
 from typing import Any
 
 import nbformat
@@ -59,6 +60,7 @@ def examples_left_out(submission: NotebookNode, release: NotebookNode, solved: N
     return examples
 
 
+@lru_cache(1000)  # most cells of a class are the same
 def names_of(source: str) -> Names:
     """Return the names of a cell, which may hold magics; of what is no Python, that it needs any name there is."""
     found = parsed(TransformerManager().transform_cell(source))
