@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
@@ -29,8 +29,9 @@ from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import terms
 from helpers.course.release import notebooks
 from helpers.course.report import drawn, overview, tables
-from helpers.course.run import finished, prepare, sandbox
+from helpers.course.run import cluster, finished, prepare, sandbox, shards
 from helpers.course.run.limits import Limits
+from helpers.course.run.shards import Shard
 
 
 def grade(
@@ -41,6 +42,8 @@ def grade(
     page_paths: Iterable[str | Path] | None = None,
     cell_seconds: int | None = None,
     unsafe: bool = False,
+    dask: str | None = None,
+    merge: bool = False,
 ) -> list[tables.Row]:
     """Grade a folder of submissions into nbgrader's course folder `folder`.
 
@@ -51,6 +54,8 @@ def grade(
         page_paths: the sources of the assignments; default all in solutions/ and those `folder` was graded with.
         cell_seconds: how long one cell may run; default as in nbgrader_config.py.
         unsafe: grade even where this machine cannot isolate a student's code; sandbox.NoIsolation otherwise.
+        dask: the address of a Dask scheduler on whose workers notebooks run, in the place of processes here.
+        merge: run no submission: every run was made before, in shares (`run_shard`).
 
     Returns:
         The rows of grades.csv.
@@ -58,28 +63,24 @@ def grade(
     Raises:
         FileNotFoundError: there is nothing at `handed_in`, or a page is not there.
         registry.MalformedPages: a page is malformed.
+        cluster.ClusterError: the cluster is not there, or its workers are not as this machine is.
+        shards.ShardError: runs are missing that were to be merged.
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    pages = registry.pages(page_paths or registry.paths(folder).values())
-    releases = {name: notebooks.student_notebook(page) for name, page in pages.items()}
-    if not unsafe:
-        sandbox.require(handed_in, folder, *(page.path for page in pages.values()))
+    pages, releases, config = opened(handed_in, folder, page_paths, cell_seconds, unsafe)
     registry.remember(pages.values(), folder)
-    config = nbgrader_config(folder)
-    config.GradingPreprocessor.unsafe = unsafe
-    if cell_seconds:
-        config.GradingPreprocessor.cell_seconds = cell_seconds
     with logged(folder / "grading.log"):
-        submissions = collect.collect(handed_in, releases, config)
-        accepted = [submission for submission in submissions if not submission.refused]
-        for submission in accepted:
-            keep(submission, folder)
-        log_intake(submissions)
-        handled = sorted({submission.assignment for submission in accepted})
-        for name in handled:
-            release(pages[name], folder, config)
-        runs = run_everything(accepted, [pages[name] for name in handled], releases, folder, config, workers)
+        with contextlib.nullcontext() if merge else executor_on(workers, dask) as executor:
+            submissions = collect.collect(handed_in, releases, config)
+            accepted = [submission for submission in submissions if not submission.refused]
+            for submission in accepted:
+                keep(submission, folder)
+            log_intake(submissions)
+            handled = sorted({submission.assignment for submission in accepted})
+            for name in handled:
+                release(pages[name], folder, config)
+            runs = run_everything(accepted, [pages[name] for name in handled], releases, folder, config, executor)
         record_everything(accepted, runs, folder, config)
     table = tables.rows(folder, submissions)
     tables.write(folder, table)
@@ -91,7 +92,7 @@ def report(
     table: Sequence[tables.Row], pages: Mapping[str, Page], folder: Path, config: Config, workers: int | None
 ) -> None:
     """Write the class report; the pictures in it are drawn once and kept."""
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_the_grader) as executor:
+    with executor_on(workers) as executor:
         pictures = drawn.pictures(pages.values(), table, folder / "runs", executor, limits_of(config))
     overview.write(folder, table, pages, terms().name, sandbox.described(sandbox.tier()), pictures)
 
@@ -100,6 +101,60 @@ def limits_of(config: Config) -> Limits:
     """Return what a student's notebook may use."""
     settings = config.GradingPreprocessor
     return Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
+
+
+def run_shard(
+    handed_in: str | Path,
+    folder: str | Path,
+    shard: Shard,
+    *,
+    workers: int | None = None,
+    page_paths: Iterable[str | Path] | None = None,
+    cell_seconds: int | None = None,
+    unsafe: bool = False,
+) -> tuple[int, int]:
+    """Run one share of a class for `grade(..., merge=True)`; nothing but the folder's runs/ is written to.
+
+    Arguments are those of `grade`, and so is what is raised. Every share needs all submissions, and the same ones.
+
+    Returns:
+        How many runs of the share are there now, and how many it has: fewer are there where some could not be made.
+    """
+    folder = Path(folder).absolute()
+    runs = folder / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    pages, releases, config = opened(handed_in, folder, page_paths, cell_seconds, unsafe)
+    done, log = shard.files(runs)
+    done.unlink(missing_ok=True)
+    with logged(log):
+        accepted = [item for item in collect.collect(handed_in, releases, config) if not item.refused]
+        handled = [pages[name] for name in sorted({submission.assignment for submission in accepted})]
+        references, prepared, limits = to_run(accepted, handled, releases, config)
+        mine = {key: each for each in (*references.values(), *prepared) if shard.holds(key := finished.key(each))}
+        with executor_on(workers) as executor:
+            made = dict(finished.run_all(mine.values(), runs, executor, limits, f"share {shard}"))
+    if len(made) == len(mine):
+        done.touch()
+    return len(made), len(mine)
+
+
+def opened(
+    handed_in: str | Path,
+    folder: Path,
+    page_paths: Iterable[str | Path] | None,
+    cell_seconds: int | None,
+    unsafe: bool,
+) -> tuple[dict[str, Page], dict[str, NotebookNode], Config]:
+    """Return the pages, the notebooks that were released and the configuration; arguments are those of `grade`."""
+    pages = registry.pages(page_paths or registry.paths(folder).values())
+    releases = {name: notebooks.student_notebook(page) for name, page in pages.items()}
+    if not unsafe:
+        sandbox.require(handed_in, folder, *(page.path for page in pages.values()))
+    config = nbgrader_config(folder)
+    config.GradingPreprocessor.unsafe = unsafe
+    if cell_seconds:
+        config.GradingPreprocessor.cell_seconds = cell_seconds
+    return pages, releases, config
 
 
 def nbgrader_config(folder: Path) -> Config:
@@ -204,24 +259,20 @@ def run_everything(
     releases: dict[str, NotebookNode],
     folder: Path,
     config: Config,
-    workers: int | None,
+    executor: Executor | None,
 ) -> list[dict[str, str]]:
     """Run the references and all submissions in parallel, so that recording finds every run finished.
+
+    Without an executor they must be finished: shards.ShardError where one is not.
 
     Returns:
         For each submission the keys of the finished runs that its marks come from (`recorded.key`).
     """
-    solved = {page.name: notebooks.solved_notebook(page) for page in pages}
-    references = {page.name: reference.notebook(page) for page in pages}
-    prepared = [
-        prepare.prepared(item.notebook, releases[item.assignment], solved[item.assignment])
-        for item in accepted
-        if item.notebook
-    ]
-    limits = limits_of(config)
-    # Spawned, not forked: the parent holds threads and an open log.
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=end_with_the_grader) as executor:
+    references, prepared, limits = to_run(accepted, pages, releases, config)
+    if executor is None:
+        missing = finished.missing([*references.values(), *prepared], folder / "runs", limits)
+        shards.require_all(missing, folder / "runs")
+    else:
         for _ in finished.run_all([*references.values(), *prepared], folder / "runs", executor, limits):
             pass
     known = {name: finished.key(notebook) for name, notebook in references.items()}
@@ -229,6 +280,38 @@ def run_everything(
         {"reference": known[item.assignment], "submission": finished.key(notebook)}
         for item, notebook in zip(accepted, prepared, strict=True)
     ]
+
+
+def to_run(
+    accepted: Sequence[Submission], pages: Sequence[Page], releases: dict[str, NotebookNode], config: Config
+) -> tuple[dict[str, NotebookNode], list[NotebookNode], Limits]:
+    """Return the prepared notebooks: {assignment: its reference}, one for each submission; and their limits."""
+    solved = {page.name: notebooks.solved_notebook(page) for page in pages}
+    references = {page.name: reference.notebook(page) for page in pages}
+    prepared = [
+        prepare.prepared(item.notebook, releases[item.assignment], solved[item.assignment])
+        for item in accepted
+        if item.notebook
+    ]
+    return references, prepared, limits_of(config)
+
+
+@contextlib.contextmanager
+def executor_on(workers: int | None, dask: str | None = None) -> Iterator[Executor]:
+    """Return what runs notebooks: processes of this machine, or the workers of the Dask scheduler at an address."""
+    if dask:
+        with cluster.executor(dask) as executor:
+            yield executor
+    else:
+        # Spawned, not forked: the parent holds threads and an open log.
+        spawn = get_context("spawn")
+        with ProcessPoolExecutor(workers or cores(), spawn, initializer=end_with_the_grader) as executor:
+            yield executor
+
+
+def cores() -> int:
+    """Return how many cores this process may use: of a shared machine, those that were given to it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def end_with_the_grader() -> None:
