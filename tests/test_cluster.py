@@ -22,6 +22,9 @@ from helpers.course.run import cluster, execute, finished, shards
 from helpers.course.run.shards import Shard
 from tests.submissions import RIGHT, TOYS, code, filled, hand_in
 
+# Seconds: each starts processes that import torch.
+pytestmark = pytest.mark.timeout(900)
+
 HERE = {"Python": "3.12.1", "torch": "2.9.0", "isolation": "there"}
 
 
