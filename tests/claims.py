@@ -16,10 +16,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from helpers.course.pages.cells import Cell
+from helpers.course.pages.cells import BEFORE_FIGURES, Cell
 from helpers.course.pages.registry import page_of
 
-RUN = ("setup", "code", "example", "exercise")
 BOOK = "picturebook"
 
 
@@ -45,7 +44,7 @@ def run(page: str, figures: Collection[str], model: str) -> Iterator[tuple[Cell,
         mock.patch("helpers.plots.display", display),
     ):
         for cell in page_of(page).cells:
-            if cell.kind in RUN or (cell.kind == "figure" and cell.name in figures):
+            if cell.kind in BEFORE_FIGURES or (cell.kind == "figure" and cell.name in figures):
                 *lines, last = ast.parse(cell.source).body
                 where = f"{page}:{cell.line}"
                 if isinstance(last, ast.Expr):

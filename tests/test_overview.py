@@ -1,5 +1,6 @@
 """The class on one page: nobody who needs a human is missing, nothing counts that waits, and alike is what is alike."""
 
+import builtins
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,6 +9,7 @@ from bs4 import BeautifulSoup
 from helpers.course import demo
 from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
+from helpers.course.pages.names import names, parsed
 from helpers.course.release import notebooks
 from helpers.course.report import alike, drawn, overview
 from helpers.course.report.tables import COLUMNS
@@ -144,6 +146,18 @@ def test_renamed_code_is_alike_and_right_answers_and_known_mistakes_are_not():
 def test_the_figure_of_an_exercise_is_the_first_after_it_that_uses_it():
     assert drawn.figure_of(PAGE, FIRST).name == "maps"
     assert drawn.figure_of(PAGE, "no_such_function") is None
+
+
+@pytest.mark.parametrize("page", registry.pages().values(), ids=lambda page: page.name)
+def test_the_cells_before_a_figure_name_all_that_it_needs(page):
+    for function in page.exercises:
+        if figure := drawn.figure_of(page, function):
+            notebook = drawn.with_mistake(page, function, page.mutants(function)[0].says, figure)
+            bound = set(dir(builtins))
+            for cell in notebook.cells:
+                found = names(parsed(cell.source)[1])
+                assert cell.source != figure.source or found.needed <= bound, (function, found.needed - bound)
+                bound |= found.bound
 
 
 @pytest.mark.kernel

@@ -86,8 +86,8 @@ STUDENT = [place for place in HELPERS.iterdir() if place not in GRADER and (plac
     ("places", "extras"),
     [
         pytest.param(STUDENT, [], id="students"),
-        pytest.param([*GRADER, COURSE / "nbgrader_config.py"], ["instructors"], id="instructors"),
-        pytest.param([*TESTS, COURSE / "solutions"], ["instructors", "captum", "authors"], id="authors"),
+        pytest.param([*GRADER, COURSE / "nbgrader_config.py"], ["instructors", "cluster"], id="instructors"),
+        pytest.param([*TESTS, COURSE / "solutions"], ["instructors", "captum", "cluster", "authors"], id="authors"),
     ],
 )
 def test_every_import_is_declared(places, extras):

@@ -8,12 +8,16 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from helpers import COURSE
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import MalformedTerms
 from helpers.words import counted
+
+if TYPE_CHECKING:
+    from helpers.course.run.shards import Shard
 
 
 def pages() -> Iterable[Page]:
@@ -79,19 +83,24 @@ def students(options: Namespace) -> None:
 
 def grade(options: Namespace) -> None:
     """Grade a folder or a zip of submissions."""
-    from helpers.course.grade import grade
+    from helpers.course.grade import grade, run_shard
     from helpers.course.intake import collect
     from helpers.course.marks import guard, ledger
     from helpers.course.report import tables
-    from helpers.course.run import sandbox
+    from helpers.course.run import cluster, sandbox, shards
 
+    everywhere: dict[str, Any] = {"workers": options.workers, "unsafe": options.unsafe}
     try:
-        table = grade(options.submissions, options.into, workers=options.workers, unsafe=options.unsafe)
+        if options.shard:
+            return print_share(options, *run_shard(options.submissions, options.into, options.shard, **everywhere))
+        table = grade(options.submissions, options.into, dask=options.dask, merge=options.merge, **everywhere)
     except (
         FileNotFoundError,
         registry.MalformedPages,
         collect.IntakeError,
         sandbox.NoIsolation,
+        cluster.ClusterError,
+        shards.ShardError,
         guard.CannotGrade,
         ledger.LedgerError,
     ) as error:
@@ -113,6 +122,25 @@ def grade(options: Namespace) -> None:
     print(tables.printed(table))
     print(f"\n{sandbox.described(sandbox.tier())}")
     print_places(options.into)
+
+
+def print_share(options: Namespace, made: int, held: int) -> None:
+    """Say what became of a share; exits where it is not whole."""
+    runs = Path(options.into) / "runs"
+    line = f"Share {options.shard}: {made} of {held} runs are in {runs}."
+    if made < held:
+        sys.exit(f"{line} Why the others could not be made stands in {options.shard.files(runs)[1]}; run it again.")
+    print(f"{line} When all shares are there: the same command with --merge in the place of --shard.")
+
+
+def share(text: str) -> "Shard":
+    """Return the share that was typed."""
+    from helpers.course.run.shards import ShardError, shard
+
+    try:
+        return shard(text)
+    except ShardError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def gradescope(options: Namespace) -> None:
@@ -197,6 +225,12 @@ def main(arguments: list[str] | None = None) -> None:
             sub.add_argument("--into", default="grading", help="nbgrader's course folder (default: grading)")
             sub.add_argument("--workers", type=int, help="notebooks run at once (default: one per core)")
             sub.add_argument("--unsafe", action="store_true", help="grade even where students' code cannot be isolated")
+            where = sub.add_mutually_exclusive_group()
+            where.add_argument(
+                "--dask", metavar="ADDRESS", help="run notebooks on the Dask cluster with this scheduler"
+            )
+            where.add_argument("--shard", metavar="I/N", type=share, help="run only share I of N, and record nothing")
+            where.add_argument("--merge", action="store_true", help="record what the shares have run, and run nothing")
     options = parser.parse_args(arguments)
     try:
         options.run(options)

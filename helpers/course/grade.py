@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,16 @@ from helpers.course.intake.attempts import Submission
 from helpers.course.marks import ledger, recorded, reference
 from helpers.course.marks.gradebook import one_engine
 from helpers.course.marks.guard import back_up, one_grader, require_writable
-from helpers.course.marks.place import Place, released, solved
+from helpers.course.marks.place import Place, solved
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import terms
 from helpers.course.report import drawn, overview, tables
-from helpers.course.run import finished, prepare, sandbox
+from helpers.course.run import finished, prepare, sandbox, shards
+from helpers.course.run.executors import cores, executor_on
 from helpers.course.run.forecast import Forecast
 from helpers.course.run.limits import Limits
-from helpers.course.run.pool import pool
+from helpers.course.run.shards import Shard
 
 
 def grade(
@@ -45,6 +47,8 @@ def grade(
     page_paths: Iterable[str | Path] | None = None,
     cell_seconds: int | None = None,
     unsafe: bool = False,
+    dask: str | None = None,
+    merge: bool = False,
 ) -> list[tables.Row]:
     """Grade a folder of submissions into nbgrader's course folder `folder`.
 
@@ -55,6 +59,8 @@ def grade(
         page_paths: the sources of the assignments; default all in solutions/ and those `folder` was graded with.
         cell_seconds: how long one cell may run; default as in nbgrader_config.py.
         unsafe: grade even where this machine cannot isolate a student's code; sandbox.NoIsolation otherwise.
+        dask: the address of a Dask scheduler on whose workers notebooks run, in the place of processes here.
+        merge: run no submission: every run was made before, in shares (`run_shard`).
 
     Returns:
         The rows of grades.csv.
@@ -62,32 +68,29 @@ def grade(
     Raises:
         FileNotFoundError: there is nothing at `handed_in`, or a page is not there.
         registry.MalformedPages: a page is malformed.
+        cluster.ClusterError: the cluster is not there, or its workers are not as this machine is.
+        shards.ShardError: runs are missing that were to be merged.
         guard.CannotGrade: another grader is at work in `folder`, or its gradebook is damaged.
         OSError: the disk is full or read-only; what was finished before is kept.
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    pages = registry.pages(page_paths or registry.paths(folder).values())
-    releases = {name: released(page) for name, page in pages.items()}
-    if not unsafe:
-        sandbox.require(handed_in, folder, *(page.path for page in pages.values()))
+    pages, releases, config = opened(handed_in, folder, page_paths, cell_seconds, unsafe)
     registry.remember(pages.values(), folder)
-    config = nbgrader_config(folder)
-    config.GradingPreprocessor.unsafe = unsafe
-    if cell_seconds:
-        config.GradingPreprocessor.cell_seconds = cell_seconds
     with one_grader(folder), logged(folder / "grading.log"), one_engine():
         back_up(folder / "gradebook.db")
         ledger.require_whole(folder / "ledger.jsonl")
-        submissions = collect.collect(handed_in, releases, config)
-        accepted = [submission for submission in submissions if not submission.refused]
-        for submission in accepted:
-            keep(submission, folder)
-        log_intake(submissions)
-        handled = sorted({submission.assignment for submission in accepted})
-        for name in handled:
-            release(pages[name], folder, config)
-        runs = run_everything(accepted, [pages[name] for name in handled], releases, folder, config, workers)
+        with contextlib.nullcontext() if merge else executor_on(workers, dask) as executor:
+            submissions = collect.collect(handed_in, releases, config)
+            accepted = [submission for submission in submissions if not submission.refused]
+            for submission in accepted:
+                keep(submission, folder)
+            log_intake(submissions)
+            handled = sorted({submission.assignment for submission in accepted})
+            for name in handled:
+                release(pages[name], folder, config)
+            todo = to_run(accepted, [pages[name] for name in handled], releases, config)
+            runs = run_everything(accepted, *todo, folder, executor, workers)
         record_everything(accepted, runs, folder, config)
         table = tables.rows(folder, submissions)
         tables.write(folder, table)
@@ -99,7 +102,7 @@ def report(
     table: Sequence[tables.Row], pages: Mapping[str, Page], folder: Path, config: Config, workers: int | None
 ) -> None:
     """Write the class report; the pictures in it are drawn once and kept."""
-    with pool(workers) as executor:
+    with executor_on(workers) as executor:
         pictures = drawn.pictures(pages.values(), table, folder / "runs", executor, limits_of(config))
     overview.write(folder, table, pages, terms().name, sandbox.described(sandbox.tier()), pictures)
 
@@ -108,6 +111,60 @@ def limits_of(config: Config) -> Limits:
     """Return what a student's notebook may use."""
     settings = config.GradingPreprocessor
     return Limits(settings.cell_seconds, settings.notebook_seconds, isolated=not settings.unsafe)
+
+
+def run_shard(
+    handed_in: str | Path,
+    folder: str | Path,
+    shard: Shard,
+    *,
+    workers: int | None = None,
+    page_paths: Iterable[str | Path] | None = None,
+    cell_seconds: int | None = None,
+    unsafe: bool = False,
+) -> tuple[int, int]:
+    """Run one share of a class for `grade(..., merge=True)`; nothing but the folder's runs/ is written to.
+
+    Arguments are those of `grade`, and so is what is raised. Every share needs all submissions, and the same ones.
+
+    Returns:
+        How many runs of the share are there now, and how many it has: fewer are there where some could not be made.
+    """
+    folder = Path(folder).absolute()
+    runs = folder / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    pages, releases, config = opened(handed_in, folder, page_paths, cell_seconds, unsafe)
+    done, log = shard.files(runs)
+    done.unlink(missing_ok=True)
+    with logged(log):
+        accepted = [item for item in collect.collect(handed_in, releases, config) if not item.refused]
+        handled = [pages[name] for name in sorted({submission.assignment for submission in accepted})]
+        references, prepared, limits = to_run(accepted, handled, releases, config)
+        mine = {key: each for each in (*references.values(), *prepared) if shard.holds(key := finished.key(each))}
+        with executor_on(workers) as executor:
+            made = dict(finished.run_all(mine.values(), runs, executor, limits, f"share {shard}"))
+    if len(made) == len(mine):
+        done.touch()
+    return len(made), len(mine)
+
+
+def opened(
+    handed_in: str | Path,
+    folder: Path,
+    page_paths: Iterable[str | Path] | None,
+    cell_seconds: int | None,
+    unsafe: bool,
+) -> tuple[dict[str, Page], dict[str, NotebookNode], Config]:
+    """Return the pages, the notebooks that were released and the configuration; arguments are those of `grade`."""
+    pages = registry.pages(page_paths or registry.paths(folder).values())
+    releases = {name: released(page) for name, page in pages.items()}
+    if not unsafe:
+        sandbox.require(handed_in, folder, *(page.path for page in pages.values()))
+    config = nbgrader_config(folder)
+    config.GradingPreprocessor.unsafe = unsafe
+    if cell_seconds:
+        config.GradingPreprocessor.cell_seconds = cell_seconds
+    return pages, releases, config
 
 
 def nbgrader_config(folder: Path) -> Config:
@@ -227,17 +284,55 @@ def noting(step: Callable[..., None], failures: list[Exception]) -> Callable[...
 
 def run_everything(
     accepted: Sequence[Submission],
-    pages: Sequence[Page],
-    releases: dict[str, NotebookNode],
+    references: Mapping[str, NotebookNode],
+    prepared: Sequence[NotebookNode],
+    limits: Limits,
     folder: Path,
-    config: Config,
+    executor: Executor | None,
     workers: int | None,
 ) -> list[dict[str, str]]:
-    """Run the references and all submissions in parallel, so that recording finds every run finished.
+    """Run the references and all submissions, so that recording finds every run finished.
+
+    Args:
+        accepted: the submissions.
+        references: from `to_run`, as the next two.
+        prepared: one for each submission.
+        limits: what each may use.
+        folder: the course folder.
+        executor: where they run; None where every run was made before.
+        workers: how many run at once, for the forecast.
 
     Returns:
         For each submission the keys of the finished runs that its marks come from (`recorded.key`).
+
+    Raises:
+        shards.ShardError: there is no executor, and runs are missing.
     """
+    notebooks, runs = [*references.values(), *prepared], folder / "runs"
+    known = {name: finished.key(notebook) for name, notebook in references.items()}
+    keys = [finished.key(notebook) for notebook in prepared]
+    if executor is None:
+        shards.require_all(finished.missing(notebooks, runs, limits), runs)
+    else:
+        kinds = {key: f"{name}, solved" for name, key in known.items()}
+        kinds |= {key: item.assignment for key, item in zip(keys, accepted, strict=True)}
+        new = {key: kind for key, kind in kinds.items() if not (runs / f"{key}.ipynb").exists()}
+        forecast = Forecast(folder / "seconds.json")
+        mine = Counter(new[key] for key in dict.fromkeys(keys) if key in new)
+        print(forecast.line(len(accepted), mine, Counter(new.values()) - mine, workers or cores()), file=sys.stderr)
+        try:
+            for name, run in finished.run_all(notebooks, runs, executor, limits):
+                if name in new:
+                    forecast.note(new[name], run.metadata["took"])
+        finally:
+            forecast.write()
+    return [{"reference": known[item.assignment], "submission": key} for item, key in zip(accepted, keys, strict=True)]
+
+
+def to_run(
+    accepted: Sequence[Submission], pages: Sequence[Page], releases: dict[str, NotebookNode], config: Config
+) -> tuple[dict[str, NotebookNode], list[NotebookNode], Limits]:
+    """Return the prepared notebooks: {assignment: its reference}, one for each submission; and their limits."""
     answered = {page.name: solved(page) for page in pages}
     references = {page.name: reference.notebook(page) for page in pages}
     prepared = [
@@ -245,24 +340,7 @@ def run_everything(
         for item in accepted
         if item.notebook
     ]
-    limits = limits_of(config)
-    known = {name: finished.key(notebook) for name, notebook in references.items()}
-    keys = [finished.key(notebook) for notebook in prepared]
-    workers = workers or os.cpu_count() or 1
-    kinds = {key: f"{name}, solved" for name, key in known.items()}
-    kinds |= {key: item.assignment for key, item in zip(keys, accepted, strict=True)}
-    new = {key: kind for key, kind in kinds.items() if not (folder / "runs" / f"{key}.ipynb").exists()}
-    forecast = Forecast(folder / "seconds.json")
-    mine = Counter(new[key] for key in dict.fromkeys(keys) if key in new)
-    print(forecast.line(len(accepted), mine, Counter(new.values()) - mine, workers), file=sys.stderr)
-    with pool(workers) as executor:
-        try:
-            for name, run in finished.run_all([*references.values(), *prepared], folder / "runs", executor, limits):
-                if name in new:
-                    forecast.note(new[name], run.metadata["took"])
-        finally:
-            forecast.write()
-    return [{"reference": known[item.assignment], "submission": key} for item, key in zip(accepted, keys, strict=True)]
+    return references, prepared, limits_of(config)
 
 
 def record_everything(

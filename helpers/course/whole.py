@@ -1,6 +1,6 @@
 """Files that are written whole or not at all."""
 
-import os
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +14,8 @@ def write(path: Path, content: str | bytes) -> None:
         OSError: the disk is full or read-only, for instance.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.part")
+    # Another machine may write the same file at the same time.
+    partial = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)

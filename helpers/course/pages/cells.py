@@ -22,6 +22,8 @@ OPTIONS = {
 OPTIONAL = {"question": ("words",), "mutant": ("visible",)}
 NAMELESS = ("setup", "example", "local")
 MARKDOWN = ("question", "mistakes")
+# What is run before a figure that is drawn.
+BEFORE_FIGURES = ("setup", "code", "example", "exercise")
 # What grading leaves out; examples are run where a student's own code needs a name of theirs.
 SKIPPED = ("figure", "local", "example")
 NOT_SHIPPED = ("mistakes", "mutant", "variant", "judge")

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 from tqdm.auto import tqdm
 
 from helpers import DATA
-from helpers.course.pages.cells import Page
+from helpers.course.pages.cells import BEFORE_FIGURES, Page
 
 
 def draw(page: Page, folder: Path = DATA / "expected", model: str = "picturebook") -> list[Path]:
@@ -27,7 +27,7 @@ def draw(page: Page, folder: Path = DATA / "expected", model: str = "picturebook
     named: dict[str, str] = {}
     cells: list[nbformat.NotebookNode] = []
     for cell in page.cells:
-        if cell.kind in ("setup", "code", "example", "exercise", "figure"):
+        if cell.kind in (*BEFORE_FIGURES, "figure"):
             cells.append(nbformat.v4.new_code_cell(cell.source, id=f"cell-{len(cells)}"))
             if cell.kind == "figure":
                 named[cells[-1].id] = cell.name

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from helpers import DATA
-from helpers.course.pages.cells import Cell, Page
+from helpers.course.pages.cells import BEFORE_FIGURES, Cell, Page
 from helpers.course.report.tables import Row
 from helpers.course.run import finished
 from helpers.course.run.limits import Limits
@@ -82,7 +82,7 @@ def with_mistake(page: Page, function: str, says: str, figure: Cell) -> Notebook
 
     def sources() -> Iterator[str]:
         for cell in page.cells:
-            if cell.kind in ("setup", "code", "exercise"):
+            if cell.kind in BEFORE_FIGURES:
                 yield mutant.source if cell.kind == "exercise" and cell.name == function else cell.source
             if cell is figure:
                 yield cell.source

@@ -27,14 +27,21 @@ def key(notebook: NotebookNode) -> str:
 
 
 @cache
-def fingerprint() -> str:
-    """Return what else the outputs depend on, as one hash: Python, packages, helpers, whether it is isolated."""
-    packages = [f"{name} {version(name)}" for name in ("torch", "numpy", "ipykernel")]
+def surroundings() -> dict[str, str]:
+    """Return what else the outputs depend on, by name: Python, packages, helpers, whether it is isolated."""
     helpers = [path.read_bytes() for path in sorted((COURSE / "helpers").rglob("*.py"))]
-    parts = [platform.python_version().encode(), *(package.encode() for package in packages), *helpers]
-    # What ran unsafely may have been changed by another student's code.
-    parts += [b"unsafe"] if sandbox.tier() == sandbox.NONE else []
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+    return {
+        "Python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numpy", "ipykernel")},
+        "the course": hashlib.sha256(b"\0".join(helpers)).hexdigest()[:12],
+        # What ran unsafely may have been changed by another student's code.
+        "isolation": "none" if sandbox.tier() == sandbox.NONE else "there",
+    }
+
+
+def fingerprint() -> str:
+    """Return the surroundings as one hash."""
+    return hashlib.sha256(json.dumps(surroundings()).encode()).hexdigest()
 
 
 class Kept:
@@ -63,6 +70,12 @@ class Kept:
         whole.write(stopped if is_stopped(notebook) else finished, nbformat.writes(notebook))
         if finished.exists():
             stopped.unlink(missing_ok=True)
+
+
+def missing(notebooks: Iterable[NotebookNode], kept: str | Path, limits: Limits) -> list[str]:
+    """Return the keys of those prepared notebooks that have no run in the folder `kept`."""
+    place = Kept(kept)
+    return [name for name in dict.fromkeys(map(key, notebooks)) if place.get(name, limits, again=False) is None]
 
 
 def run_all(

@@ -1,25 +1,34 @@
-"""Worker processes on this machine, which end with the grader however it ends."""
+"""What runs notebooks: processes of this machine, which end with the grader however it ends, or a cluster's workers."""
 
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 
+from helpers.course.run import cluster
+
 
 @contextmanager
-def pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Have some workers, by default one per core. Where an error ends this, what still runs is ended and lost."""
+def executor_on(workers: int | None = None, dask: str | None = None) -> Iterator[Executor]:
+    """Return processes of this machine, by default one per core, or the workers of the Dask scheduler at an address.
+
+    Where an error ends this, what still runs here is ended and lost.
+    """
+    if dask:
+        with cluster.executor(dask) as executor:
+            yield executor
+        return
     # Spawned, not forked: the parent holds threads and an open log.
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=end_with_the_grader) as executor:
+    with ProcessPoolExecutor(workers or cores(), spawn, initializer=end_with_the_grader) as processes:
         try:
-            yield executor
+            yield processes
         except BaseException:
             # Ctrl-C or a full disk: what is still running would be lost anyway, and takes minutes.
-            executor.shutdown(wait=False, cancel_futures=True)
+            processes.shutdown(wait=False, cancel_futures=True)
             for worker in active_children():
                 worker.kill()  # nbclient takes a gentler signal for itself, and the worker goes on
             raise
@@ -38,3 +47,8 @@ def end_with_the_grader() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def cores() -> int:
+    """Return how many cores this process may use: of a shared machine, those that were given to it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
