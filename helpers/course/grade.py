@@ -27,7 +27,7 @@ from helpers.course.intake.attempts import Submission
 from helpers.course.marks import ledger, recorded, reference
 from helpers.course.marks.gradebook import one_engine
 from helpers.course.marks.guard import back_up, one_grader, require_writable
-from helpers.course.marks.place import Place, solved
+from helpers.course.marks.place import Place, released, solved
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import terms
