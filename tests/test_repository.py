@@ -167,7 +167,7 @@ def test_version_is_the_same_everywhere():
 # Prose
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "data/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "data/README.md", "docs/instructors.md"])
 def test_links_and_commands_in_the_prose_lead_somewhere(name):
     text = (COURSE / name).read_text("utf-8")
     folder = (COURSE / name).parent
