@@ -103,7 +103,7 @@ def verdicts(page, run, answers):
 
 def graded(page, f, parts, answers):
     known, judge = answers[f], reference.judge_of(page, f)
-    return compare.grade(f"test_{f}", page.checks[f].points, parts, known.reference, known.mutants, judge=judge)
+    return compare.grade(f"test_{f}", page.checks[f].points, parts, known.reference, known.mistakes, judge=judge)
 
 
 @runs_notebooks

@@ -108,6 +108,10 @@ def first_match(found, candidates, fits=same):
         candidates: the usual mistakes, (values, words for them, cause) each, the likeliest first.
         fits: tells whether `found` is what it would be with such values.
     """
+    if not found.any():
+        return "zeros everywhere", Questions(
+            "Is anything differentiated?", "Does a step of it give zero: a clamp, a max?"
+        )
     return next(((words, cause) for values, words, cause in candidates if fits(found, values)), None)
 
 
@@ -128,7 +132,15 @@ def scaled(found, wanted, count, samples=None):
     if not same(found, rescaled) or min(factors) <= 0:
         return None
     if max(factors) - min(factors) > 1e-4 * max(factors):
-        return "each result rescaled by a factor of its own", "a normalisation; return the values as they are"
+        sizes = [(float(row.abs().max()), float(row.norm())) for row in found]
+        ends_at_one = any(
+            all(math.isclose(size, 1, rel_tol=1e-4) for size in kind) for kind in zip(*sizes, strict=True)
+        )
+        return "each result rescaled by a factor of its own", (
+            "a normalisation; return the values as they are"
+            if ends_at_one
+            else Questions("Is each result divided by a size of its own?", "Does a factor differ from image to image?")
+        )
     factor = float(factors[0])
     usual = [(1 / count, f"a mean over the batch of {count} images; add their scores up instead")] if count > 1 else []
     if samples is not None and samples > 1:
@@ -429,8 +441,8 @@ _CAUSES = {
 
 
 def _missing_hook(before, after):
-    now = {hook for _, hooks in after for hook in hooks}
-    if any(hook not in now for _, hooks in before for hook in hooks):
+    now = dict(after)
+    if any(hook not in now.get(path, ()) for path, hooks in before for hook in hooks):
         return (
             "hooks of the caller's were removed, such as by `_forward_hooks.clear()`; remove your own, by their handles"
         )
@@ -440,7 +452,7 @@ def _missing_hook(before, after):
 @contextmanager
 def torch_left_as_found():
     """Raise CheckFailed, whatever else goes wrong, if the body leaves torch in another state; put it back."""
-    before = state.torch_state() | {"functions": []}
+    before = state.torch_state() | {"torch's functions": []}
     with state.torch_put_back():
         try:
             yield
@@ -448,18 +460,23 @@ def torch_left_as_found():
             after = state.torch_state()
             for what, cause in _TORCH_CAUSES.items():
                 if before[what] != after[what]:
+                    names = f": {', '.join(after[what][:3])}" if what == "torch's functions" else ""
                     raise CheckFailed(
-                        f"torch's {what} changed" + f": {', '.join(after[what][:3])}" * (what == "functions"),
-                        "torch as it was before the call, for everything that runs after it",
+                        f"{what} changed{names}",
+                        "everything as it was before the call, for all that runs after it",
                         cause,
                     ) from None
 
 
+_DRAWN = "a `seed(...)`, or numbers that are drawn; nothing is drawn by chance in here"
 _TORCH_CAUSES = {
-    "grad mode": "`torch.set_grad_enabled(...)` without an end; write `with torch.no_grad():`",
-    "default dtype": "`torch.set_default_dtype(...)`; give `dtype=images.dtype` where a tensor is made",
-    "seed": "`torch.manual_seed(...)`; nothing is drawn by chance in here",
-    "functions": "a function of torch was replaced and never put back; change none, or put it back in a "
+    "torch's grad mode": "`torch.set_grad_enabled(...)` without an end; write `with torch.no_grad():`",
+    "torch's default dtype": "`torch.set_default_dtype(...)`; give `dtype=images.dtype` where a tensor is made",
+    "torch's seed": "`torch.manual_seed(...)`; nothing is drawn by chance in here",
+    "torch's functions": "a function of torch was replaced and never put back; change none, or put it back in a "
     "`finally` clause",
-    "global hooks": "a hook on all modules was registered and never removed; call `handle.remove()` in `finally`",
+    "torch's global hooks": "a hook on all modules was registered and never removed; call `handle.remove()` in "
+    "`finally`",
+    "NumPy's random numbers": _DRAWN,
+    "Python's random numbers": _DRAWN,
 }

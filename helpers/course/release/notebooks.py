@@ -11,6 +11,7 @@ import copy
 import difflib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ def _solved(page: Page, cell: Cell) -> NotebookNode:
             return _code(name, source, nbgrader=_nbgrader(name, solution=True))
         case "check":
             tags = _nbgrader(name, grade=True, locked=True, points=cell.points)
-            return _code(name, source, nbgrader=tags)
+            return _code(name, _after_setup(source), nbgrader=tags)
         case "setup":
             titled = f"# @title Imports and data\n{source}"  # what a folded cell shows
             return _code(name, titled, nbgrader=_nbgrader(name, locked=True), **FOLDED)
@@ -206,6 +207,20 @@ def _solved(page: Page, cell: Cell) -> NotebookNode:
         case "example":
             return _code(name, source, tags=["example"], **_folded(source))
     return _code(name, source, **_folded(source))
+
+
+def _after_setup(source: str) -> str:
+    """A check that says in a line what it needs, where the set-up or the answer was not run before it."""
+    call = re.match(r"checks\.(\w+)\(\1\)\n", source)
+    if not call:
+        return source
+    guarded = (
+        f'if {{"checks", "{call[1]}"}} <= globals().keys():\n'
+        f"    {call[0]}"
+        "else:\n"
+        '    print("Run the set-up cells and the cell above first, then this one again.")\n'
+    )
+    return guarded + source[call.end() :]
 
 
 def _folded(source: str) -> dict:
