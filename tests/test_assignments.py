@@ -202,7 +202,7 @@ def state(value):
         case torch.Tensor():
             return value.dtype, value.requires_grad, value.detach().tolist(), state(value.grad)
         case torch.nn.Module():
-            return [array.tolist() for array in state_of(value)]
+            return [array.tolist() for array in state_of(value).values()]
         case dict():
             return [(str(key), state(each)) for key, each in value.items()]
         case list() | tuple():
@@ -216,6 +216,17 @@ def test_no_kernel_imports_torchvision_for_the_picture_book(page):
     """Neither the answers and hidden halves nor the figures do."""
     for notebook, _ in (run_solved(page), run_blank(page)):
         assert [output.text for output in notebook.cells[-1].outputs] == ["False\n"]
+
+
+@of_each_page_with_exercises
+def test_a_check_before_the_set_up_or_the_answer_says_one_line(page, capsys):
+    checks = [cell.source for cell in notebooks.student_notebook(page).cells if prepare.is_check(cell)]
+    for there in ({}, {"checks": None}):
+        for source in checks:
+            exec(source, dict(there))
+    assert capsys.readouterr().out.splitlines() == [
+        "Run the set-up cells and the cell above first, then this one again."
+    ] * (2 * len(page.exercises))
 
 
 @of_each_page

@@ -6,6 +6,7 @@ definition can be computed by brute force (see `measure`).
 
 import math
 from contextlib import contextmanager
+from functools import wraps
 
 import torch
 
@@ -86,7 +87,7 @@ class Checks:
         for number, claim in enumerate(self.parts, start=1):
             try:
                 with torch_left_as_found():
-                    claim(function)
+                    claim(_with_structure_kept(function))
             except CheckFailed as failure:
                 sentence = claim.__doc__.strip().rstrip(".")
                 title = f"{self.name}, check {number} of {len(self.parts)}: {sentence}."
@@ -98,6 +99,24 @@ class Checks:
                     error._render_traceback_ = [line].copy  # type: ignore[attr-defined]
                 raise
         print(f"{self.name}: {len(self.parts)} checks passed")
+
+
+def _with_structure_kept(function):
+    """Return `function`, which fails a check as soon as it leaves a model with other modules: no call could follow."""
+
+    @wraps(function)
+    def kept(*arguments, **options):
+        with state.structure_put_back(arguments) as changed:
+            result = function(*arguments, **options)
+        expect(
+            not changed,
+            found="the model's structure changed",
+            wanted="the model as it was before the call",
+            cause=_CAUSES["structure"],
+        )
+        return result
+
+    return kept
 
 
 def first_match(found, candidates, fits=same):
@@ -429,7 +448,7 @@ def left_as_found(model):
 
 
 _CAUSES = {
-    "structure": "a module was replaced; work on a copy, or put the original back",
+    "structure": "a module was replaced; work on `copy.deepcopy(model)`, or with hooks, or put the original back",
     "mode": "`model.train()`; this exercise needs no change of mode",
     "hooks": "a hook was registered and never removed; call `handle.remove()` in a `finally` clause",
     "forward": "`forward` was replaced on a module and never put back",

@@ -141,23 +141,49 @@ def torch_put_back():
                 hooks.clear()
 
 
-class Watched:
-    """A function that is watched, for a hidden half: after each call torch is put back, so that one mistake costs once.
+@contextmanager
+def structure_put_back(arguments):
+    """Put back, after the body, modules that it replaces in the models among `arguments`.
 
-    `left_torch` tells of each of TORCH_PARTS whether all calls so far have left it as it was.
+    Yields:
+        A list, in which there is one word for each module whose children were others.
+    """
+    models = [argument for argument in arguments if isinstance(argument, nn.Module)]
+    parents = [parent for model in models for parent in model.modules()]
+    before, changed = [(parent, dict(parent._modules)) for parent in parents], []
+    try:
+        yield changed
+    finally:
+        for parent, children in before:
+            if parent._modules != children:
+                changed.append(type(parent).__name__)
+                parent._modules.clear()
+                parent._modules.update(children)
+
+
+STRUCTURE = "the structure of the model"
+
+
+class Watched:
+    """A function that is watched, for a hidden half: what it leaves changed is put back, so that a mistake costs once.
+
+    `left_torch` tells of each of TORCH_PARTS, and of STRUCTURE, whether all calls so far have left it as it was.
     """
 
     def __init__(self, function):
         """Take the student's function."""
-        self.function, self.left_torch = function, Named.fromkeys(TORCH_PARTS, True)
+        self.function, self.left_torch = function, Named.fromkeys((*TORCH_PARTS, STRUCTURE), True)
 
     def __call__(self, *arguments, **options):
         """Return what the function returns."""
-        before = torch_state()
-        with torch_put_back():
-            try:
-                return self.function(*arguments, **options)
-            finally:
-                after = torch_state()
-                for what in TORCH_PARTS:
-                    self.left_torch[what] &= before[what] == after[what]
+        before, changed = torch_state(), []
+        try:
+            with torch_put_back(), structure_put_back(arguments) as changed:
+                try:
+                    return self.function(*arguments, **options)
+                finally:
+                    after = torch_state()
+                    for what in TORCH_PARTS:
+                        self.left_torch[what] &= before[what] == after[what]
+        finally:
+            self.left_torch[STRUCTURE] &= not changed

@@ -260,10 +260,7 @@ TYPES = {
     *("int", "float", "bool", "Image", "Figure"),
 }
 PAIRS = {"max", "min", "sort", "topk", "median", "kthvalue", "mode", "aminmax"}  # named tuples of torch
-TELLABLE = re.compile(
-    r"NameError: name '\w{1,40}' is not defined"
-    r"|TypeError: \w{1,40}\(\) takes (?:from \d to )?\d positional arguments? but \d (?:was|were) given"
-)
+ARITY = r"TypeError: [\w.<>]+\(\) (takes (?:from \d to )?\d positional arguments? but \d (?:was|were) given)"
 
 
 def public_error(error: str, public: Collection[str] = (), wanted: str = "a tensor was wanted") -> str:
@@ -273,13 +270,15 @@ def public_error(error: str, public: Collection[str] = (), wanted: str = "a tens
     where the student saw it before.
     """
     kind = error.partition(":")[0]
-    if error in public or TELLABLE.fullmatch(error):
+    if error in public or re.fullmatch(r"NameError: name '\w{1,40}' is not defined", error):
         return error
+    if met := re.fullmatch(ARITY, error):
+        return f"TypeError: the function {met[1]}"
     if met := re.fullmatch("TypeError: " + emit.wrong_type(r"(\w+)"), error):
         if met[1] in PAIRS:
             return f"found the pair (values, indices) that `{met[1]}` gives; {wanted}"
         return f"found a value of {f'type {met[1]}' if met[1] in TYPES else 'another type'}; {wanted}"
-    if (met := re.match(r"(?:AttributeError|TypeError): '(?:\w+\.)*(\w+)' object ", error)) and met[1] in TYPES:
+    if (met := re.match(r"(?:AttributeError|TypeError): '(?:\w+\.)*(\w+)' object ", error)) and met[1] in TYPES | PAIRS:
         return f"{kind} at a value of type {met[1]}"
     return (
         f"{kind} in the hidden test"
