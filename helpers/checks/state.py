@@ -150,7 +150,8 @@ def structure_put_back(arguments):
     """
     models = [argument for argument in arguments if isinstance(argument, nn.Module)]
     parents = [parent for model in models for parent in model.modules()]
-    before, changed = [(parent, dict(parent._modules)) for parent in parents], []
+    before = [(parent, dict(parent._modules)) for parent in parents]
+    changed: list[str] = []
     try:
         yield changed
     finally:
