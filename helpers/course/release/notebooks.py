@@ -160,14 +160,17 @@ def _opening(page: Page) -> list[NotebookNode]:
         f"/blob/{branch}/notebooks/{page.name}.ipynb)"
     )
     # A failed import is remembered, so that after the clone the caches have to go.
+    home = "or open this notebook in the notebooks folder of the course"
     bring = (
         "# @title Set-up: run this cell first\n"
-        "import importlib.util, pathlib, subprocess, sys\n"
+        "import importlib.util, pathlib, shutil, subprocess, sys\n"
         f'sys.path += [str(pathlib.Path(place).resolve()) for place in ("..", "{folder}")]\n'
         'if not importlib.util.find_spec("helpers"): '
+        f'print("Bringing the course from {address}: this may take a minute.", flush=True); '
+        f'assert shutil.which("git"), "found no git, which brings the course: install it, {home}"; '
         f'cloned = subprocess.run("git clone --quiet --depth 1 --branch {branch} {address}".split()); '
-        f'importlib.invalidate_caches(); assert not cloned.returncode, "found no course at {address}: '
-        'connect to the internet, or open this notebook in the notebooks folder of the course"'
+        f'importlib.invalidate_caches(); assert not cloned.returncode, "found no course at {address}: connect to the '
+        f'internet, delete a folder {folder} that an earlier try has left here half made, {home}"'
     )
     title = page.cells[0]
     on_github = address.startswith("https://github.com/")  # Colab opens notebooks from nowhere else
