@@ -37,6 +37,7 @@
 # | $M$ | saliency map | (H, W) |
 
 # %% setup
+import copy
 import math
 
 import torch
@@ -49,6 +50,7 @@ from helpers.checks import saliency as checks
 from helpers.models import load_model
 from helpers.pictures import example_pictures, mistakes, own_pictures, picture_book
 from helpers.progress import progress
+from helpers.widgets import explore
 from helpers.writeup import save_figure
 
 model = load_model()
@@ -706,6 +708,31 @@ plots.panels(
 # the network was trained on, and the map moves off the object or dissolves. How much noise helps depends on the network:
 # one that saw noise in training, as the picture-book network did, bears more of it.
 #
+# ### Play with it
+#
+# Choose, press *Draw*, and say beforehand what you expect. With one sample the map is that of one noisy copy. From how many
+# samples on does it stay the same when you draw again? Does more noise ever make two labels easier to tell apart?
+
+
+# %% local
+def ask(picture, label, noise, samples):
+    image = pictures.images[picture][None]
+    chosen = labels_in_order(image[0])[label][None]
+    drawn = smooth_grad(image, chosen, model, noise * torch.randn(samples, *image.shape).to(image))[0]
+    return plots.panels(
+        [[plots.picture(image[0], model.classes[chosen]), plots.signed(drawn), plots.unsigned(drawn.abs().amax(dim=0))]]
+    )
+
+
+explore(
+    ask,
+    picture={name: number for number, name in enumerate(pictures.names)},
+    label={"best score": 0, "second best": 1, "third best": 2, "worst": -1},
+    noise=[0.05, 0.0, 0.02, 0.1, 0.2, 0.4],
+    samples=[16, 1, 4, 64],
+)
+
+# %% [markdown]
 # ## 1.7 Make the picture darker
 #
 # Multiply the input by a factor between 0.01 and 1. The object stays the same, the labels too. Does the map?
@@ -1127,6 +1154,93 @@ plots.bars(
 # words "what it computes". Two networks with other weights that give the same scores for all images should have the same
 # maps; and a score may change for all classes alike, and its map with it, while no probability changes (Srinivas and
 # Fleuret, below).
+#
+# ### A planted cue
+#
+# The network `picturebook-stamped` was trained on a book in which every page of a sailboat carries a small stamp, and
+# boats sail through the pages of other classes as well. It has learned the stamp, and calls any scene with a stamp a
+# sailboat. So here you know what an answer rests on. `book` has never seen a stamp, and names these scenes as if there
+# were none.
+#
+# **Predict first:** the stamp covers 3 % of a picture. Which share of the map of *sailboat* will lie on it?
+
+# %% figure="cue"
+with_stamp = picture_book(50, seed=9, stamp=True)
+stamps = (with_stamp.images != picture_book(50, seed=9).images).any(dim=1)
+sailboat = torch.full((50,), book.classes.index("sailboat"))
+on_stamp, rows = {}, [[plots.picture(image, name) for image, name in zip(with_stamp.images[:5], with_stamp.names)]]
+for name, network in {"standard": book, "stamped": load_model("picturebook-stamped", device="cpu")}.items():
+    maps = compute_saliency_maps(with_stamp.images, sailboat, network)
+    on_stamp[name] = measures(maps, stamps)
+    with torch.no_grad():
+        called = (network(with_stamp.images).argmax(dim=1) == sailboat).float().mean()
+    pointing, energy = (sum(on_stamp[name][measure]) / 50 for measure in ("pointing", "energy"))
+    print(
+        f"{name:9} says sailboat {called:.0%}   brightest pixel on the stamp {pointing:.0%}   energy on it {energy:.2f}"
+    )
+    rows.append([plots.unsigned(saliency_map) for saliency_map in maps[:5]])
+plots.panels(rows, names=["picture", *on_stamp], title="The map of sailboat")
+
+# %% [markdown]
+# What to see: the map of the stamped network finds the cue, with its brightest pixel in every scene, and a third of its
+# energy lies on 3 % of the picture. Nobody who looked at the pictures alone would have guessed so; a map on the object
+# would have been wrong here. But look at the standard network. To it the stamp is nothing, and its brightest pixel lies
+# there in half of the scenes, perhaps since a stamp is full of hard edges. So a bright place is a **question** to the
+# network. What answers it is a comparison, here with a network that cannot know the cue.
+#
+# ### Random weights
+#
+# Now take the knowledge away. Give the last layer of `book` new random weights, then the last two, and so on, until
+# nothing is left of the training, and compare each map with the original by their **rank correlation**: 1 if both order the
+# pixels alike, whatever their scale. A map that does not change would explain nothing that was learned.
+#
+# **Predict first:** how alike are the maps once every layer is random?
+
+# %% figure="redrawn"
+some = trial[:30]
+before = compute_saliency_maps(some.images, some.labels, book)
+depth = sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in book.modules())
+
+
+def redrawn(count, seed):
+    """Return a copy of `book` whose last `count` layers have new random weights."""
+    network = copy.deepcopy(book)
+    layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in layers[depth - count :]:
+            layer.reset_parameters()
+    return network
+
+
+def rank_correlation(maps, others):
+    """Return the mean of the rank correlations (Spearman's) of maps and others, (N, H, W) both."""
+    ranks = [each.flatten(1).argsort(dim=1).argsort(dim=1).float() for each in (maps, others)]
+    return F.cosine_similarity(*(rank - rank.mean(dim=1, keepdim=True) for rank in ranks)).mean().item()
+
+
+def alike(count, seed):
+    return rank_correlation(before, compute_saliency_maps(some.images, some.labels, redrawn(count, seed)))
+
+
+counts = range(depth + 1)
+controls = {
+    "the map of another label": compute_saliency_maps(some.images, (some.labels + 3) % 10, book),
+    "the edges of the picture": edge_map(some.images),
+    "the map of another scene": before.roll(1, dims=0),
+}
+curves = {"the network, redrawn": [[alike(count, seed) for count in counts] for seed in (0, 1, 2)]}
+curves |= {name: [rank_correlation(before, maps)] * len(counts) for name, maps in controls.items()}
+plots.lines(
+    counts, curves, xlabel="layers with new random weights, from the last", ylabel="rank correlation with the map"
+)
+
+# %% [markdown]
+# What to see: the map changes with the weights, as it must. But read the curve against its controls. A network whose last
+# layer is random has not one answer left, and its map is as like the original as that of another label: 0.8. With half of
+# the layers gone it is still above 0.7. Only when all are random has the map come down to where the edges of the picture
+# are, and the map of *another scene*, which shares no more with it than that objects stand in the middle. So most of what
+# such a map shows is known to the first layers. "It changes" is a low bar; ask by how much, and compared with what.
 #
 # ### Another network, the same scenes
 #

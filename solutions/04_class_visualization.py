@@ -50,6 +50,7 @@ from helpers.models import load_model
 from helpers.pictures import example_pictures, own_pictures, picture_book
 from helpers.progress import progress
 from helpers.synthesis import blur, clamp, cloud, jitter, normalised, random_offsets, squash, unsquash
+from helpers.widgets import explore
 from helpers.writeup import save_figure
 
 model = load_model()
@@ -65,7 +66,11 @@ print("to be drawn:", ", ".join(model.classes[target] for target in targets))
 # %% [markdown]
 # As always, the model takes **pixels**: float tensors (N, 3, H, W) with values in [0, 1]. It is frozen: in this assignment the
 # weights stay as they are, and the image learns. All drawings of this page together take a few minutes on the picture book, and
-# longer with SqueezeNet on a CPU; a bar tells how far each cell has got.
+# longer with SqueezeNet on a CPU: reckon with ten minutes. A bar tells how far each cell has got.
+#
+# **What to see**, below a figure, speaks of the picture book: there, numbers behind the sentences are measured whenever the
+# course changes. A sentence about SqueezeNet names it, or ImageNet. Whatever else you see there, or with another network, is
+# yours to describe: compare it with what the picture book's network does.
 #
 # ## 4.1 The picture of a class
 #
@@ -483,6 +488,31 @@ plots.live(growing(320, 16) if len(model.classes) == 1000 else growing(120, 8))
 # What to see: the parts come first, wherever the start happened to look a little like them, and the rest is drawn around them. On
 # ImageNet, with SqueezeNet, look for the faces: two gorillas or three, more than one terrier.
 #
+# ### Play with it
+#
+# Any class, from any of three starts, as long and as hard as you like. Choose, say what you expect, press *Draw*, and
+# stop it with the interrupt button where it takes too long.
+
+
+# %% local
+def ask(target, start, steps, l2_reg, blur_every):
+    from_there = {"clouds": fresh(), "other clouds": fresh(seed=1), "a picture": pictures.images[:1]}[start]
+    drawn = draw(target, model, from_there, steps=steps, l2_reg=l2_reg, blur_every=blur_every)
+    return plots.panels(
+        [[plots.picture(from_there[0], "start"), plots.picture(drawn[0], judged(drawn, target))]], width=3
+    )
+
+
+explore(
+    ask,
+    target={name: number for number, name in enumerate(model.classes)},
+    start=["clouds", "other clouds", "a picture"],
+    steps=[20, 5, 80, 320],
+    l2_reg=[4e-3, 0.0, 4e-2, 4e-1],
+    blur_every=[4, 0, 1, 16],
+)
+
+# %% [markdown]
 # ## 4.4 One choice at a time
 #
 # A drawing is the answer of a network *and* of your settings. Vary them one by one, so that you know which is which.
@@ -664,8 +694,8 @@ plots.panels(
 )
 
 # %% [markdown]
-# What to see: the score fills the page: a second head scores as much as the first. The log-probability draws less, paler, and on the
-# picture book **one** object on clean grey. Once the network is sure, its gradient is nearly zero, only the price is left,
+# What to see: the score fills the page: a second head scores as much as the first. On the picture book, the log-probability
+# draws less, paler, and **one** object on clean grey. (With SqueezeNet it is no paler, and its score stays far lower.) Once the network is sure, its gradient is nearly zero, only the price is left,
 # and takes away whatever is not needed to stay sure. The probability has the same direction, since $\partial p_t = p_t \,
 # \partial \log p_t$, and the steps are normalised; but against the price it is weaker by the factor $p_t$. With ten classes
 # it starts near 0.1 and gets away. With a thousand it starts near 0.001, and the price wins: the picture stays grey.
