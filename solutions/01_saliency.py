@@ -605,7 +605,7 @@ checks.smooth_grad(smooth_grad)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.networks import look_on
+from helpers.checks.networks import with_forward_hooks
 from helpers.checks.problems import left_of, problem
 from helpers.checks.state import Watched
 from helpers.inside.emit import Named, emit, state_of
@@ -656,8 +656,7 @@ def in_the_dtype_of_the_images():
 
 def everything_left_as_found():
     images, labels, model, noise = noisy_problem(124, 3, 2)
-    for module in model.modules():
-        module.register_forward_hook(look_on)
+    with_forward_hooks(model)
     smooth_grad(images, labels, model, noise)
     smooth = smooth_grad(images, labels, model, noise)
     left = left_of(smooth, images=images, labels=labels, noise=noise)

@@ -868,7 +868,7 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
 # %% check="channel_visualization_step" points=4
 checks.channel_visualization_step(channel_visualization_step)
 ### BEGIN HIDDEN TESTS
-from contextlib import suppress
+import contextlib
 
 import torch
 
@@ -901,7 +901,7 @@ def one_after_the_other():
 def after_a_failure():
     """The hooks of a network that was given an image too small for its head, which stands behind the layer."""
     image, layer, model = layer_problem(428, "body.1", trainable=True)
-    with suppress(Exception):  # whoever stops at the layer meets none
+    with contextlib.suppress(Exception):  # whoever stops at the layer meets none
         channel_visualization_step(image[..., :4, :4], layer, 2, model, 0.6)
     return Named({"the model's hooks, after a run that failed": state_of(model)["the model's hooks"]})
 

@@ -87,13 +87,19 @@ def tiny_network(seed, size=(9, 13), classes=5, *, dtype=torch.float64, trainabl
             for parameter in model.parameters():
                 parameter.requires_grad_(True)
                 parameter.grad = torch.randn_like(parameter)
-            for module in model.modules():
-                module.register_forward_hook(look_on)
+            with_forward_hooks(model)
     return model
 
 
 def look_on(*_):
     """Serve as a hook that its owner wants to find again, and that changes nothing."""
+
+
+def with_forward_hooks(model):
+    """Return `model` with a forward hook on each module, as its owner may have set them."""
+    for module in model.modules():
+        module.register_forward_hook(look_on)
+    return model
 
 
 def with_backward_hooks(model):

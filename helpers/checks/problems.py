@@ -8,8 +8,8 @@ from functools import wraps
 
 import torch
 
+from helpers.checks.named import Named
 from helpers.checks.networks import SMALL, tiny_network
-from helpers.inside.emit import Named
 
 
 def tiny_batch(model, count, seed, size=(9, 13)):
@@ -89,7 +89,7 @@ def left_of(result=None, **arguments):
 
 
 def in_both_dtypes(answer, problem):
-    """Return what an answer gives in float64 and in float32, each with whether it is of that dtype.
+    """Return what an answer gives in float64 and in float32, each with whether it has that dtype, with words for it.
 
     Args:
         answer: the student's function.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers.inside.emit import Named
+from helpers.checks.named import Named
 
 PARTS = ("structure", "mode", "hooks", "forward", "requires_grad", "parameters or buffers", "parameters' .grad")
 HOME = str(Path(torch.__file__).parent)

@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 from IPython.display import publish_display_data
 
+from helpers.checks.named import Named
+
 MIME = "application/vnd.course.capture+json"
 HIDDEN = "<hidden test>"  # the file that a hidden half is compiled as
 OURS = str(Path(__file__).parents[1])
-
-
-class Named(dict):
-    """Values by the words for what they are, which a student reads where one of them is not what it must be."""
 
 
 def emit(name: str, value: Any) -> None:
