@@ -219,14 +219,17 @@ def test_no_kernel_imports_torchvision_for_the_picture_book(page):
 
 
 @of_each_page_with_exercises
-def test_a_check_before_the_set_up_or_the_answer_says_one_line(page, capsys):
-    checks = [cell.source for cell in notebooks.student_notebook(page).cells if prepare.is_check(cell)]
-    for there in ({}, {"checks": None}):
-        for source in checks:
-            exec(source, dict(there))
-    assert capsys.readouterr().out.splitlines() == [
-        "Run the set-up cells and the cell above first, then this one again."
-    ] * (2 * len(page.exercises))
+def test_a_check_before_the_set_up_or_the_answer_fails_with_one_line(page):
+    for f in page.exercises:
+        cells = notebooks.student_notebook(page).cells
+        (source,) = [cell.source for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") == f"test_{f}"]
+        for there, lacks in (({}, "checks"), ({"checks": None}, f)):
+            with pytest.raises(NameError) as failure:
+                exec(source, dict(there))
+            # As the hand-in check reads it, and as a notebook shows it.
+            assert failure.type.__name__ == "NameError"
+            assert str(failure.value).startswith(f"name '{lacks}' is not defined; run the set-up cells")
+            assert failure.value._render_traceback_() == [f"Not yet: {failure.value}."]
 
 
 @of_each_page

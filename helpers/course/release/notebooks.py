@@ -213,17 +213,20 @@ def _solved(page: Page, cell: Cell) -> NotebookNode:
 
 
 def _after_setup(source: str) -> str:
-    """A check that says in a line what it needs, where the set-up or the answer was not run before it."""
+    """A check that fails with one line, and no traceback, where the set-up or the answer was not run before it."""
     call = re.match(r"checks\.(\w+)\(\1\)\n", source)
     if not call:
         return source
-    guarded = (
-        f'if {{"checks", "{call[1]}"}} <= globals().keys():\n'
-        f"    {call[0]}"
-        "else:\n"
-        '    print("Run the set-up cells and the cell above first, then this one again.")\n'
+    guard = (
+        f'_missing = [name for name in ("checks", "{call[1]}") if name not in globals()]\n'
+        "if _missing:\n"
+        '    _shown = {"_render_traceback_": lambda error: [f"Not yet: {error}."]}\n'
+        '    raise type("NameError", (NameError,), _shown)(\n'
+        "        f\"name '{_missing[0]}' is not defined; \"\n"
+        '        "run the set-up cells and the cell above first, then this one"\n'
+        "    )\n"
     )
-    return guarded + source[call.end() :]
+    return guard + source
 
 
 def _folded(source: str) -> dict:
