@@ -37,6 +37,7 @@
 # | $M$ | saliency map | (H, W) |
 
 # %% setup
+import copy
 import math
 
 import torch
@@ -49,6 +50,7 @@ from helpers.checks import saliency as checks
 from helpers.models import load_model
 from helpers.pictures import example_pictures, mistakes, own_pictures, picture_book
 from helpers.progress import progress
+from helpers.widgets import explore
 from helpers.writeup import save_figure
 
 model = load_model()
@@ -226,30 +228,30 @@ checks.compute_saliency_maps(compute_saliency_maps)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import problem
+from helpers.checks.problems import in_both_dtypes, left_of, other_problems, problem
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit, state_of
+
+compute_saliency_maps = Watched(compute_saliency_maps)
 
 
 def twice_and_left_as_found():
     images, labels, model = problem(105, 2, trainable=True)
     compute_saliency_maps(images, labels, model)
     maps = compute_saliency_maps(images, labels, model)
-    facts = [maps.requires_grad, images.requires_grad, images.grad is not None]
-    return maps, facts, images, labels, state_of(model)
+    return maps, left_of(maps, images=images, labels=labels), state_of(model), compute_saliency_maps.left_torch
 
 
 emit("three images", lambda: compute_saliency_maps(*problem(101, 3)))
 emit(
-    "one image, for two networks",
-    lambda: [
-        compute_saliency_maps(*problem(102, 1)),
-        compute_saliency_maps(*problem(103, 1, (8, 6), classes=7)),
-    ],
+    "one image after the other, on three networks",
+    lambda: [compute_saliency_maps(*given) for given in other_problems(102, 1)],
 )
 emit(
     "float32, a trainable network",
     lambda: compute_saliency_maps(*problem(104, 4, (7, 10), classes=4, dtype=torch.float32, trainable=True)),
 )
+emit("the images' dtype", lambda: in_both_dtypes(compute_saliency_maps, lambda dtype: problem(106, 1, dtype=dtype)))
 emit("a second call, everything left as found", twice_and_left_as_found)
 ### END HIDDEN TESTS
 
@@ -418,45 +420,57 @@ checks.score_gradient(score_gradient)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import problem
-from helpers.inside.emit import emit, state_of
+from helpers.checks.problems import in_both_dtypes, left_of, other_problems, problem
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit, state_of
+
+score_gradient = Watched(score_gradient)
+WORDS = ("score", "probability", "log_probability")
 
 
 def error_for_another_word():
     try:
         score_gradient(*problem(116, 1), "logits")
-    except Exception as error:
-        return isinstance(error, ValueError)
-    return False
+    except ValueError:
+        return 0
+    except Exception:
+        return 1
+    return 2
 
 
 def everything_left_as_found():
     images, labels, model = problem(117, 2, trainable=True)
     first = score_gradient(images, labels, model, "log_probability")
     score_gradient(images, labels, model, "probability")
-    facts = [first.requires_grad, images.requires_grad, images.grad is not None]
-    return first, facts, images, labels, state_of(model)
+    return first, left_of(first, images=images, labels=labels), state_of(model), score_gradient.left_torch
+
+
+def in_each_dtype(of):
+    return in_both_dtypes(lambda *given: score_gradient(*given, of), lambda dtype: problem(118, 1, dtype=dtype))
 
 
 emit(
     "the score, named and by default",
-    lambda: [score_gradient(*problem(111, 3)), score_gradient(*problem(112, 1, (8, 6), classes=7), "score")],
+    lambda: [score_gradient(*problem(111, 3)), *(score_gradient(*given, "score") for given in other_problems(112, 1))],
 )
 emit(
-    "the probability",
+    "the probability, also of a network that is sure",
     lambda: [
         score_gradient(*problem(113, 3), "probability"),
         score_gradient(*problem(114, 1, (7, 10), dtype=torch.float32, trainable=True), "probability"),
+        *(score_gradient(*given, "probability") for given in other_problems(119, 1)),
     ],
 )
 emit(
-    "the log-probability, and an error for another word",
+    "the log-probability, also of a network that is sure, and an error for another word",
     lambda: [
         score_gradient(*problem(115, 3), "log_probability"),
         score_gradient(*problem(116, 1, (6, 9), classes=3), "log_probability"),
-        error_for_another_word(),
+        *(score_gradient(*given, "log_probability") for given in other_problems(119, 1)),
+        Named({"the error for another word": error_for_another_word()}),
     ],
 )
+emit("the images' dtype", lambda: [in_each_dtype(of) for of in WORDS])
 emit("everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -591,8 +605,12 @@ checks.smooth_grad(smooth_grad)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import problem
-from helpers.inside.emit import emit, state_of
+from helpers.checks.networks import with_forward_hooks
+from helpers.checks.problems import left_of, problem
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit, state_of
+
+score_gradient, smooth_grad = map(Watched, (score_gradient, smooth_grad))
 
 
 def noisy_problem(seed, samples, *options, inside=True, **more):
@@ -617,17 +635,40 @@ def answer(*options, **more):
     return smooth_grad(*noisy_problem(*options, **more)), by_own_gradient(*noisy_problem(*options, **more))
 
 
+def one_after_the_other():
+    """The same image, other noise, and another network of the same size; last, a network that is sure."""
+    images, labels, model, noise = noisy_problem(126, 2, 1)
+    *_, another, other_noise = noisy_problem(127, 2, 1)
+    smooth_grad(images, labels, model, noise)
+    smooth_grad(images, labels, another, noise)
+    again = images, labels, another, other_noise
+    return smooth_grad(*again), by_own_gradient(*again), smooth_grad(*noisy_problem(128, 1, 1, gain=30))
+
+
+def in_the_dtype_of_the_images():
+    """Right is the images' dtype, or that of the student's own score_gradient."""
+    facts = []
+    for dtype in (torch.float64, torch.float32):
+        given = noisy_problem(125, 2, 1, dtype=dtype)
+        facts.append(smooth_grad(*given).dtype in (dtype, by_own_gradient(*given)[1].dtype))
+    return *answer(125, 2, 1, dtype=torch.float32), Named({"the result's dtype": facts})
+
+
 def everything_left_as_found():
     images, labels, model, noise = noisy_problem(124, 3, 2)
+    with_forward_hooks(model)
     smooth_grad(images, labels, model, noise)
     smooth = smooth_grad(images, labels, model, noise)
-    facts = [smooth.requires_grad, images.requires_grad, noise.requires_grad]
-    return smooth, by_own_gradient(*noisy_problem(124, 3, 2)), facts, images, labels, noise, state_of(model)
+    left = left_of(smooth, images=images, labels=labels, noise=noise)
+    own = by_own_gradient(*noisy_problem(124, 3, 2))
+    return smooth, own, left, state_of(model), smooth_grad.left_torch
 
 
 emit("three images, four samples", lambda: answer(121, 4, 3))
 emit("one image, one sample", lambda: answer(122, 1, 1, (8, 6), classes=7))
 emit("noise that leaves [0, 1]", lambda: answer(123, 5, 2, (7, 10), inside=False))
+emit("other noise, another network of the same size", one_after_the_other)
+emit("the images' dtype", in_the_dtype_of_the_images)
 emit("everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -666,6 +707,31 @@ plots.panels(
 # the network was trained on, and the map moves off the object or dissolves. How much noise helps depends on the network:
 # one that saw noise in training, as the picture-book network did, bears more of it.
 #
+# ### Play with it
+#
+# Choose, press *Draw*, and say beforehand what you expect. With one sample the map is that of one noisy copy. From how many
+# samples on does it stay the same when you draw again? Does more noise ever make two labels easier to tell apart?
+
+
+# %% local
+def ask(picture, label, noise, samples):
+    image = pictures.images[picture][None]
+    chosen = labels_in_order(image[0])[label][None]
+    drawn = smooth_grad(image, chosen, model, noise * torch.randn(samples, *image.shape).to(image))[0]
+    return plots.panels(
+        [[plots.picture(image[0], model.classes[chosen]), plots.signed(drawn), plots.unsigned(drawn.abs().amax(dim=0))]]
+    )
+
+
+explore(
+    ask,
+    picture={name: number for number, name in enumerate(pictures.names)},
+    label={"best score": 0, "second best": 1, "third best": 2, "worst": -1},
+    noise=[0.05, 0.0, 0.02, 0.1, 0.2, 0.4],
+    samples=[16, 1, 4, 64],
+)
+
+# %% [markdown]
 # ## 1.7 Make the picture darker
 #
 # Multiply the input by a factor between 0.01 and 1. The object stays the same, the labels too. Does the map?
@@ -778,7 +844,11 @@ checks.saliency_box(saliency_box)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.problems import left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
+
+saliency_box = Watched(saliency_box)
 
 
 def blob(seed, height, width, row, column, noise=0.05):
@@ -795,6 +865,21 @@ def scattered(seed, height, width, levels=None):
     return torch.randint(levels, (height, width), generator=generator).double()
 
 
+def with_values(height, width, ground, *bright):
+    """A map of one value, but for some pixels (row, column, value)."""
+    result = torch.full((height, width), ground, dtype=torch.float64)
+    for row, column, value in bright:
+        result[row, column] = value
+    return result
+
+
+def twice_and_left_as_found():
+    saliency_map = scattered(136, 8, 12)
+    saliency_box(saliency_map, 0.5)
+    box = saliency_box(saliency_map, 0.0625)
+    return box, left_of(saliency_map=saliency_map), saliency_box.left_torch
+
+
 emit(
     "a bright spot",
     lambda: [
@@ -804,11 +889,12 @@ emit(
     ],
 )
 emit(
-    "scattered pixels, float32, the map unchanged",
+    "scattered pixels, float32, negative values",
     lambda: [
         saliency_box(blob(134, 16, 16, 0, 15).float(), 0.03125),
-        [(saliency_box(m, 0.0625), m) for m in [scattered(135, 8, 12)]],
         saliency_box(scattered(138, 8, 5), 0.9),
+        saliency_box(scattered(146, 8, 12) - 0.75, 0.0625),
+        saliency_box(with_values(6, 7, -4.0, (1, 2, -1.0), (4, 3, -2.0), (2, 5, -9.0)), 0.04),
     ],
 )
 emit(
@@ -821,9 +907,19 @@ emit(
     ],
 )
 emit(
-    "ties",
-    lambda: [saliency_box(scattered(seed, 7, 9, levels=40), 0.03125) for seed in (140, 141, 142, 143, 144, 145)],
+    "ties, and values that nearly tie",
+    lambda: [
+        *(saliency_box(scattered(seed, 7, 9, levels=40), 0.03125) for seed in (140, 141, 142, 143, 144, 145)),
+        saliency_box(with_values(9, 11, 0.0, (2, 3, 2.0), (4, 8, 1.0), (7, 1, 1.0), (5, 5, 1.0)), 2 / 99),
+        *(
+            saliency_box(
+                with_values(9, 11, 0.0, (2, 3, 1.0), (4, 8, 0.3), (7, 1, 0.3 - gap), (5, 9, 0.3 - gap)), 2 / 99
+            )
+            for gap in (1e-9, 5e-4)
+        ),
+    ],
 )
+emit("a second call, everything left as found", twice_and_left_as_found)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1058,6 +1154,93 @@ plots.bars(
 # maps; and a score may change for all classes alike, and its map with it, while no probability changes (Srinivas and
 # Fleuret, below).
 #
+# ### A planted cue
+#
+# The network `picturebook-stamped` was trained on a book in which every page of a sailboat carries a small stamp, and
+# boats sail through the pages of other classes as well. It has learned the stamp, and calls any scene with a stamp a
+# sailboat. So here you know what an answer rests on. `book` has never seen a stamp, and names these scenes as if there
+# were none.
+#
+# **Predict first:** the stamp covers 3 % of a picture. Which share of the map of *sailboat* will lie on it?
+
+# %% figure="cue"
+with_stamp = picture_book(50, seed=9, stamp=True)
+stamps = (with_stamp.images != picture_book(50, seed=9).images).any(dim=1)
+sailboat = torch.full((50,), book.classes.index("sailboat"))
+on_stamp, rows = {}, [[plots.picture(image, name) for image, name in zip(with_stamp.images[:5], with_stamp.names)]]
+for name, network in {"standard": book, "stamped": load_model("picturebook-stamped", device="cpu")}.items():
+    maps = compute_saliency_maps(with_stamp.images, sailboat, network)
+    on_stamp[name] = measures(maps, stamps)
+    with torch.no_grad():
+        called = (network(with_stamp.images).argmax(dim=1) == sailboat).float().mean()
+    pointing, energy = (sum(on_stamp[name][measure]) / 50 for measure in ("pointing", "energy"))
+    print(
+        f"{name:9} says sailboat {called:.0%}   brightest pixel on the stamp {pointing:.0%}   energy on it {energy:.2f}"
+    )
+    rows.append([plots.unsigned(saliency_map) for saliency_map in maps[:5]])
+plots.panels(rows, names=["picture", *on_stamp], title="The map of sailboat")
+
+# %% [markdown]
+# What to see: the map of the stamped network finds the cue, with its brightest pixel in every scene, and a third of its
+# energy lies on 3 % of the picture. Nobody who looked at the pictures alone would have guessed so; a map on the object
+# would have been wrong here. But look at the standard network. To it the stamp is nothing, and its brightest pixel lies
+# there in half of the scenes, perhaps since a stamp is full of hard edges. So a bright place is a **question** to the
+# network. What answers it is a comparison, here with a network that cannot know the cue.
+#
+# ### Random weights
+#
+# Now take the knowledge away. Give the last layer of `book` new random weights, then the last two, and so on, until
+# nothing is left of the training, and compare each map with the original by their **rank correlation**: 1 if both order the
+# pixels alike, whatever their scale. A map that does not change would explain nothing that was learned.
+#
+# **Predict first:** how alike are the maps once every layer is random?
+
+# %% figure="redrawn"
+some = trial[:30]
+before = compute_saliency_maps(some.images, some.labels, book)
+depth = sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in book.modules())
+
+
+def redrawn(count, seed):
+    """Return a copy of `book` whose last `count` layers have new random weights."""
+    network = copy.deepcopy(book)
+    layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in layers[depth - count :]:
+            layer.reset_parameters()
+    return network
+
+
+def rank_correlation(maps, others):
+    """Return the mean of the rank correlations (Spearman's) of maps and others, (N, H, W) both."""
+    ranks = [each.flatten(1).argsort(dim=1).argsort(dim=1).float() for each in (maps, others)]
+    return F.cosine_similarity(*(rank - rank.mean(dim=1, keepdim=True) for rank in ranks)).mean().item()
+
+
+def alike(count, seed):
+    return rank_correlation(before, compute_saliency_maps(some.images, some.labels, redrawn(count, seed)))
+
+
+counts = range(depth + 1)
+controls = {
+    "the map of another label": compute_saliency_maps(some.images, (some.labels + 3) % 10, book),
+    "the edges of the picture": edge_map(some.images),
+    "the map of another scene": before.roll(1, dims=0),
+}
+curves = {"the network, redrawn": [[alike(count, seed) for count in counts] for seed in (0, 1, 2)]}
+curves |= {name: [rank_correlation(before, maps)] * len(counts) for name, maps in controls.items()}
+plots.lines(
+    counts, curves, xlabel="layers with new random weights, from the last", ylabel="rank correlation with the map"
+)
+
+# %% [markdown]
+# What to see: the map changes with the weights, as it must. But read the curve against its controls. A network whose last
+# layer is random has not one answer left, and its map is as like the original as that of another label: 0.8. With half of
+# the layers gone it is still above 0.7. Only when all are random has the map come down to where the edges of the picture
+# are, and the map of *another scene*, which shares no more with it than that objects stand in the middle. So most of what
+# such a map shows is known to the first layers. "It changes" is a low bar; ask by how much, and compared with what.
+#
 # ### Another network, the same scenes
 #
 # Here is a network that computes something else. It has the same layers as `book`, and was trained **adversarially**: on
@@ -1211,8 +1394,8 @@ plots.panels(
 # + for parameter in model.parameters():
 # +     parameter.requires_grad_(False)
 # + pixels = images.detach().clone().requires_grad_()
-# Your maps are right, but you froze the caller's model: its parameters no longer require gradients. Take
-# torch.autograd.grad with respect to the pixels; the parameters need no change.
+# You froze the caller's model: its parameters no longer require gradients. Take torch.autograd.grad with respect to
+# the pixels; the parameters need no change.
 # ~ requires_grad
 #
 # + pixels = images.requires_grad_()
@@ -1223,7 +1406,20 @@ plots.panels(
 # the caller's tensor is changed. Work on images.detach().clone().requires_grad_().
 # ~ pile up
 #
+# = pixels = images.detach().clone().requires_grad_()
+# + pixels = model.normalise(images).detach().requires_grad_()
+# = scores = model(pixels)
+# + scores = model.network(pixels)
+# You take the slopes at the normalised image: they are those at the pixels times `std`, and each channel has a unit of
+# its own. Differentiate at the pixels, and let `model` normalise them.
+# ~ slope at the normalised image
+#
 # = own = scores.gather(1, labels[:, None])
+#
+# + own = scores[:, labels[0]]
+# You ask every image about the label of the first one. Pair image i with label i, by gather or by
+# scores[torch.arange(N), labels].
+# ~ label of image 0
 #
 # + own = scores.softmax(dim=1).gather(1, labels[:, None])
 # You differentiate the softmax probability, which flattens out where the network is sure. Differentiate the raw
@@ -1263,21 +1459,21 @@ plots.panels(
 # ~ mean over the batch of 3
 #
 # + (gradient,) = torch.autograd.grad(own.sum(), pixels, create_graph=True)
-# Your maps are right, but they still require gradients (create_graph=True), and keep the whole network's graph in
-# memory. Return a detached tensor.
+# Your maps still require gradients, as with create_graph=True, and keep the whole network's graph in memory. Return a
+# detached tensor.
 # ~ `create_graph=True`
 #
 # + own.sum().backward()
 # + gradient = pixels.grad
-# Your maps are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
-# pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels]).
+# .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone:
+# torch.autograd.grad(total, pixels), or backward(inputs=[pixels]).
 # ~ inputs=[pixels]
 #
 # + model.zero_grad()
 # + own.sum().backward()
 # + gradient = pixels.grad
-# Your maps are right, but model.zero_grad() threw the caller's gradients away and .backward() wrote others. Ask for
-# the gradient at the pixels alone with torch.autograd.grad: then there is nothing to zero.
+# model.zero_grad() threw the caller's gradients away, and .backward() wrote others. Ask for the gradient at the
+# pixels alone with torch.autograd.grad: then there is nothing to zero.
 # ~ `zero_grad()`
 #
 # = return gradient.abs().amax(dim=1)
@@ -1299,6 +1495,31 @@ plots.panels(
 # + return gradient.abs().sum(dim=1)
 # You add the three channels up. The contract asks for their maximum: replace sum by amax.
 # ~ `sum`
+#
+# + return gradient.clamp(min=0).amax(dim=1)
+# You set negative slopes to 0, so that a pixel which lowers the score counts as nothing. Take absolute values.
+# ~ negative slopes are set to 0
+#
+# + return gradient.sum(dim=1).abs()
+# You add the slopes of the three channels up before you take the absolute value, so that slopes of opposite sign
+# cancel. Take absolute values first, then the maximum.
+# ~ take abs, then max
+#
+# + return gradient.abs().amax(dim=1).clamp(0, 1)
+# You cut the map off at 1. A slope may be steeper than that: return the values as they are.
+# ~ cut off at 1
+#
+# + maps = gradient.abs().amax(dim=1)
+# + low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+# + return (maps - low) / (high - low)
+# You stretched each map to [0, 1]. Return the values as they are: only raw maps can be compared between labels, and the
+# plots do their own scaling.
+# ~ shifted and scaled
+#
+# + return gradient.abs().amax(dim=1).float()
+# You return float32, whatever the images are. Return the images' dtype: leave `.float()` out, and make new tensors with
+# dtype=images.dtype.
+# ~ torch.float32 tensor
 #
 # + return gradient.norm(dim=1)
 # You take the Euclidean norm over the three channels. The contract asks for the largest absolute value among them.
@@ -1325,9 +1546,21 @@ plots.panels(
 # ~ `.squeeze()`
 #
 # + return gradient.abs().amax(dim=1).numpy()
-# Your maps are right, but they are a NumPy array. Return a torch tensor, so that the next step can stay on the
-# images' device.
+# You return a NumPy array. Return a torch tensor, so that the next step can stay on the images' device.
 # ~ NumPy
+
+
+# %% mutant="compute_saliency_maps" says="Your maps come from an earlier call: they are kept by the kind of the network and the size of the images, though the network, the images and the labels are others. Compute them anew in every call." visible="kept from an earlier call"
+KEPT = {}
+
+
+def compute_saliency_maps(images, labels, model):
+    place = type(model), images.shape
+    if place not in KEPT:
+        pixels = images.detach().clone().requires_grad_()
+        own = model(pixels).gather(1, labels[:, None])
+        KEPT[place] = torch.autograd.grad(own.sum(), pixels)[0].abs().amax(dim=1)
+    return KEPT[place]
 
 
 # %% variant="compute_saliency_maps"
@@ -1413,7 +1646,36 @@ def compute_saliency_maps(images, labels, model):
 # with it. Work on images.detach().clone().requires_grad_().
 # ~ pile up
 #
+# = pixels = images.detach().clone().requires_grad_()
+# + pixels = model.normalise(images).detach().requires_grad_()
+# = values = model(pixels)
+# + values = model.network(pixels)
+# You take the slopes at the normalised image: they are those at the pixels times `std`. Differentiate at the pixels,
+# and let `model` normalise them.
+# ~ slope at the normalised image
+#
+# = values = values.log_softmax(dim=1)
+#
+# + values = values.softmax(dim=1).clamp(min=1e-4).log()
+# You keep the probability above a bound before you take its logarithm, so that a label that the network finds
+# improbable has no slope at all. Use log_softmax, which needs no bound.
+# ~ kept above a bound
+#
+# + values = (values.softmax(dim=1) + 1e-8).log()
+# You add a small number to the probability before you take its logarithm, and where the network is sure of something
+# else this number wins. Use log_softmax, which needs none.
+# ~ kept above a bound
+#
+# + values = values.softmax(dim=1).log10()
+# Your logarithm has base 10: all slopes are 0.434 times those wanted. Take the natural one, by log_softmax.
+# ~ 0.434 times
+#
 # = values = values.softmax(dim=1)
+#
+# + values = values.sigmoid()
+# You take the sigmoid of each score by itself. The probability is a softmax: the scores of all classes stand in its
+# denominator.
+# ~ `sigmoid` of one score
 #
 # + values = values * values.softmax(dim=1).detach()
 # You multiply the gradient of the score by p_y, as if p_y were a fixed factor. The denominator of the softmax
@@ -1440,6 +1702,12 @@ def compute_saliency_maps(images, labels, model):
 # three words and raise ValueError for any other.
 # ~ ValueError
 #
+# = pixels = images.detach().clone().requires_grad_()
+# + assert of in ("score", "probability", "log_probability")
+# + pixels = images.detach().clone().requires_grad_()
+# You test the word by an assert, which raises AssertionError. Raise ValueError: nobody can turn that off.
+# ~ an `assert`
+#
 # = own = values.gather(1, labels[:, None])
 #
 # + own = model(pixels).gather(1, labels[:, None])
@@ -1453,6 +1721,10 @@ def compute_saliency_maps(images, labels, model):
 # ~ labels are not used
 #
 # = return torch.autograd.grad(own.sum(), pixels)[0]
+#
+# + return torch.autograd.grad(own.sum(), pixels)[0].float()
+# You return float32, whatever the images are. Return the images' dtype: leave `.float()` out.
+# ~ torch.float32 tensor
 #
 # + return torch.autograd.grad(own.sum(), pixels)[0].abs()
 # You return absolute values. This function keeps the sign: it tells brighter from darker.
@@ -1469,8 +1741,8 @@ def compute_saliency_maps(images, labels, model):
 #
 # + own.sum().backward()
 # + return pixels.grad
-# Your gradients are right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at
-# the pixels alone: torch.autograd.grad(total, pixels), or backward(inputs=[pixels]).
+# .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone:
+# torch.autograd.grad(total, pixels), or backward(inputs=[pixels]).
 # ~ inputs=[pixels]
 
 
@@ -1600,7 +1872,43 @@ def score_gradient(images, labels, model, of="score"):
 # You return inside the loop, after the first sample. Add all samples up first; return when the loop is over.
 # ~ `return` inside the loop
 #
+# + total += score_gradient(images - sample, labels, model)
+# You subtract the noise. Add it: the samples need not lie evenly around 0.
+# ~ noise is subtracted
+#
+# + sizes = images.amax(dim=(1, 2, 3), keepdim=True) - images.amin(dim=(1, 2, 3), keepdim=True)
+# + total += score_gradient(images + sample * sizes, labels, model)
+# You multiply the noise by the range of each image, as the paper gives its strength. Here `noise` is in pixel units
+# already: add it as it is.
+# ~ in pixel units already
+#
+# + total += (score_gradient(images + sample, labels, model) + score_gradient(images - sample, labels, model)) / 2
+# You use each sample twice, with both signs. Take the gradient at images + sample alone.
+# ~ with both signs
+#
+# = total = torch.zeros_like(images)
+#
+# + total = score_gradient(images, labels, model)
+# You begin the sum with the gradient at the clean image, which is no sample. Begin with zeros.
+# ~ takes in the slope at the clean image
+#
+# + total = torch.zeros(images.shape)
+# You add up in float32, whatever the images are. Make the sum with zeros_like(images), or with dtype=images.dtype.
+# ~ torch.float32 tensor
+#
 # = return total / len(noise)
+#
+# + return total / max(1, len(noise) - 1)
+# You divide by one less than the number of samples. That is for a variance; a mean divides by their number.
+# ~ one less than the number of samples
+#
+# + return total.abs() / len(noise)
+# You return the size of the mean gradient. This function keeps the sign; it is dropped when a map is drawn.
+# ~ keeps the sign
+#
+# + return torch.stack([score_gradient(images + sample, labels, model) for sample in noise]).median(dim=0).values
+# You take the median over the samples. SmoothGrad is their mean.
+# ~ `median`
 #
 # + return score_gradient((images + noise).mean(dim=0), labels, model)
 # You average the noisy images and take one gradient at their mean, where the noise has cancelled. Take a gradient
@@ -1673,6 +1981,11 @@ def smooth_grad(images, labels, model, noise):
 # never none.
 # ~ rounded down
 #
+# + keep = min(saliency_map.numel(), int(fraction * saliency_map.numel()) + 1)
+# You round the number of pixels down and add one, which is one too many wherever the product is a whole number. Round
+# up with math.ceil.
+# ~ ceil(fraction x pixels)
+#
 # + keep = max(1, round(fraction * saliency_map.numel()))
 # You round the number of pixels to the nearest whole number. Round it up with math.ceil.
 # ~ to the nearest
@@ -1683,6 +1996,22 @@ def smooth_grad(images, labels, model, noise):
 # Your threshold is a share of the largest value. The fraction counts pixels: the threshold is the ceil(fraction x
 # pixels)-th largest value.
 # ~ share of the maximum
+#
+# + values = saliency_map.flatten().sort(descending=True).values
+# + threshold = values[min(len(values) - 1, int((values.cumsum(dim=0) < fraction * values.sum()).sum()))]
+# You keep the brightest pixels until they have a share of the map's sum. The fraction counts pixels, however bright.
+# ~ ceil(fraction x pixels)
+#
+# + saliency_map = saliency_map.abs()
+# + threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+# You take absolute values first, so that strongly negative pixels count as bright. Sort the values as they are.
+# ~ absolute values
+#
+# + low, high = saliency_map.min(), saliency_map.max()
+# + saliency_map = (255 * (saliency_map - low) / (high - low + 1e-12)).round()
+# + threshold = saliency_map.flatten().sort(descending=True).values[keep - 1]
+# You round the map to 256 levels first, so that pixels tie that do not. Compare the values as they are.
+# ~ side that touches no pixel
 #
 # + threshold = torch.quantile(saliency_map.flatten(), 1 - fraction)
 # A quantile interpolates between two pixels, and can keep one pixel less than asked for. Sort the values and take
@@ -1705,6 +2034,16 @@ def smooth_grad(images, labels, model, noise):
 # You drop the pixels that are equal to the threshold. Keep them: compare with >=.
 # ~ `>` in place of `>=`
 #
+# + bright = saliency_map > saliency_map.flatten().sort(descending=True).values[min(keep, saliency_map.numel() - 1)]
+# + rows, columns = torch.nonzero(bright if bright.sum() else saliency_map >= threshold, as_tuple=True)
+# You keep what is brighter than the first pixel that is not wanted, so that pixels which tie with it are dropped. Keep
+# every pixel that is at least as bright as the k-th: compare with >=.
+# ~ `>` drops them
+#
+# + rows, columns = torch.nonzero((saliency_map >= threshold) | saliency_map.isclose(threshold), as_tuple=True)
+# You keep pixels that are nearly as bright as the threshold. Keep those that are at least as bright: compare with >=.
+# ~ as with `isclose`
+#
 # + places = saliency_map.flatten().topk(keep).indices
 # + rows, columns = places // saliency_map.shape[1], places % saliency_map.shape[1]
 # topk gives exactly k pixels, and picks at random among equal ones. Keep every pixel that ties with the threshold:
@@ -1713,8 +2052,8 @@ def smooth_grad(images, labels, model, noise):
 #
 # + saliency_map[saliency_map < threshold] = 0
 # + rows, columns = torch.nonzero(saliency_map, as_tuple=True)
-# Your box is right, but you set the other pixels of the caller's map to 0. Compare the map with the threshold,
-# which makes a tensor of its own, and write nothing into the map.
+# You set the other pixels of the caller's map to 0. Compare the map with the threshold, which makes a tensor of its
+# own, and write nothing into the map.
 # ~ an operation in place
 #
 # = return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
@@ -1723,6 +2062,10 @@ def smooth_grad(images, labels, model, noise):
 # Rows and columns are swapped. A map has shape (H, W): the first index is the row, which is y; the box gives x
 # first.
 # ~ rows and columns are swapped
+#
+# + return columns.min().float(), rows.min().float(), columns.max() + 1.0, rows.max() + 1.0
+# Your corners are no whole numbers, and no picture can be cut with them. Convert each with int.
+# ~ no whole numbers
 #
 # + return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
 # Your box ends on the last row and column instead of one past them. Boxes are half open: add 1 to x1 and y1.

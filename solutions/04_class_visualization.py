@@ -50,6 +50,7 @@ from helpers.models import load_model
 from helpers.pictures import example_pictures, own_pictures, picture_book
 from helpers.progress import progress
 from helpers.synthesis import blur, clamp, cloud, jitter, normalised, random_offsets, squash, unsquash
+from helpers.widgets import explore
 from helpers.writeup import save_figure
 
 model = load_model()
@@ -65,7 +66,11 @@ print("to be drawn:", ", ".join(model.classes[target] for target in targets))
 # %% [markdown]
 # As always, the model takes **pixels**: float tensors (N, 3, H, W) with values in [0, 1]. It is frozen: in this assignment the
 # weights stay as they are, and the image learns. All drawings of this page together take a few minutes on the picture book, and
-# longer with SqueezeNet on a CPU; a bar tells how far each cell has got.
+# longer with SqueezeNet on a CPU: reckon with ten minutes. A bar tells how far each cell has got.
+#
+# **What to see**, below a figure, speaks of the picture book: there, numbers behind the sentences are measured whenever the
+# course changes. A sentence about SqueezeNet names it, or ImageNet. Whatever else you see there, or with another network, is
+# yours to describe: compare it with what the picture book's network does.
 #
 # ## 4.1 The picture of a class
 #
@@ -167,8 +172,11 @@ checks.class_visualization_step(class_visualization_step)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import drawing_problem
-from helpers.inside.emit import emit, state_of
+from helpers.checks.problems import drawing_problem, in_both_dtypes, left_of
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit, state_of
+
+class_visualization_step = Watched(class_visualization_step)
 
 
 def three_steps():
@@ -178,20 +186,26 @@ def three_steps():
     return image
 
 
+def one_after_the_other():
+    """Another image, another target, another network of the same size, and one whose slopes are steep."""
+    image, target, model = drawing_problem(401)
+    *_, another = drawing_problem(407)
+    given = [(image, target, model), (image.flip(-1), target, model), (image, (target + 1) % 5, model)]
+    given += [(image, target, another), drawing_problem(408, gain=30)]
+    return [class_visualization_step(*each, 0.0, 0.4) for each in given]
+
+
 def second_step_and_left_as_found():
     image, target, model = drawing_problem(405, trainable=True)
     class_visualization_step(image, target, model, 0.25, 0.5)
     result = class_visualization_step(image, target, model, 0.25, 0.5)
-    facts = [result.requires_grad, image.requires_grad, image.grad is not None, result.data_ptr() == image.data_ptr()]
-    return result, facts, image, state_of(model)
+    memory = Named({"the result's memory, which is the caller's": result.data_ptr() == image.data_ptr()})
+    return result, memory, left_of(result, image=image), state_of(model), class_visualization_step.left_torch
 
 
 emit(
     "no regulariser",
-    lambda: [
-        class_visualization_step(*drawing_problem(401), 0.0, 0.4),
-        class_visualization_step(*drawing_problem(402, (8, 6), classes=7), 0, 3.0),
-    ],
+    lambda: [*one_after_the_other(), class_visualization_step(*drawing_problem(402, (8, 6), classes=7), 0, 3.0)],
 )
 emit(
     "a strong regulariser",
@@ -208,6 +222,10 @@ emit(
         ),
         three_steps(),
     ],
+)
+emit(
+    "the image's dtype",
+    lambda: in_both_dtypes(class_visualization_step, lambda dtype: (*drawing_problem(409, dtype=dtype), 0.2, 0.5)),
 )
 emit("a second call, everything left as found", second_step_and_left_as_found)
 ### END HIDDEN TESTS
@@ -309,7 +327,11 @@ checks.synthesise(synthesise)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.inside.emit import emit
+from helpers.checks.problems import in_both_dtypes, left_of
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit
+
+synthesise = Watched(synthesise)
 
 
 def start(seed, size=(11, 14), dtype=torch.float64):
@@ -325,12 +347,14 @@ def pull(seed, size=(11, 14)):
 
 
 def with_everything_left_as_found():
-    image, offsets = start(415), [(2, -3), (-1, 0), (0, 4)]
-    kept, step = image.clone(), pull(415)
+    image, offsets, step = start(415), [(2, -3), (-1, 0), (0, 4)], pull(415)
     synthesise(image, step, offsets, 2, 0.6)
     result = synthesise(image, step, offsets, 2, 0.6)
-    facts = [torch.equal(image, kept), offsets == [(2, -3), (-1, 0), (0, 4)], result.data_ptr() == image.data_ptr()]
-    return result, facts
+    facts = {
+        "the caller's offsets": offsets == [(2, -3), (-1, 0), (0, 4)],
+        "the result's memory, which is the caller's": result.data_ptr() == image.data_ptr(),
+    }
+    return result, Named(facts), left_of(result, image=image), synthesise.left_torch
 
 
 def calls():
@@ -349,6 +373,8 @@ emit(
     "jitter and clamp, no blur",
     lambda: [
         synthesise(start(411), pull(411), [(1, -2), (3, 0), (-2, 4)], 0, 1.0),
+        synthesise(start(411), pull(417), [(1, -2), (3, 0), (-2, 4)], 0, 1.0),
+        synthesise(start(417), pull(417), [(1, -2), (3, 0), (-2, 4)], 0, 1.0),
         synthesise(start(412, (8, 13)), pull(412, (8, 13)), [(0, 5)], 0, 1.0),
     ],
 )
@@ -361,6 +387,10 @@ emit(
     lambda: synthesise(start(414, dtype=torch.float32), pull(414), [(4, -1), (-3, 2)], 1, 1.1),
 )
 emit("what the step is shown, a blur every third iteration", calls)
+emit(
+    "the image's dtype",
+    lambda: in_both_dtypes(synthesise, lambda dtype: (start(418, dtype=dtype), pull(418), [(2, 1), (0, -3)], 2, 0.7)),
+)
 emit("a second run, everything left as found", with_everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -458,6 +488,31 @@ plots.live(growing(320, 16) if len(model.classes) == 1000 else growing(120, 8))
 # What to see: the parts come first, wherever the start happened to look a little like them, and the rest is drawn around them. On
 # ImageNet, with SqueezeNet, look for the faces: two gorillas or three, more than one terrier.
 #
+# ### Play with it
+#
+# Any class, from any of three starts, as long and as hard as you like. Choose, say what you expect, press *Draw*, and
+# stop it with the interrupt button where it takes too long.
+
+
+# %% local
+def ask(target, start, steps, l2_reg, blur_every):
+    from_there = {"clouds": fresh(), "other clouds": fresh(seed=1), "a picture": pictures.images[:1]}[start]
+    drawn = draw(target, model, from_there, steps=steps, l2_reg=l2_reg, blur_every=blur_every)
+    return plots.panels(
+        [[plots.picture(from_there[0], "start"), plots.picture(drawn[0], judged(drawn, target))]], width=3
+    )
+
+
+explore(
+    ask,
+    target={name: number for number, name in enumerate(model.classes)},
+    start=["clouds", "other clouds", "a picture"],
+    steps=[20, 5, 80, 320],
+    l2_reg=[4e-3, 0.0, 4e-2, 4e-1],
+    blur_every=[4, 0, 1, 16],
+)
+
+# %% [markdown]
 # ## 4.4 One choice at a time
 #
 # A drawing is the answer of a network *and* of your settings. Vary them one by one, so that you know which is which.
@@ -639,8 +694,8 @@ plots.panels(
 )
 
 # %% [markdown]
-# What to see: the score fills the page: a second head scores as much as the first. The log-probability draws less, paler, and on the
-# picture book **one** object on clean grey. Once the network is sure, its gradient is nearly zero, only the price is left,
+# What to see: the score fills the page: a second head scores as much as the first. On the picture book, the log-probability
+# draws less, paler, and **one** object on clean grey. (With SqueezeNet it is no paler, and its score stays far lower.) Once the network is sure, its gradient is nearly zero, only the price is left,
 # and takes away whatever is not needed to stay sure. The probability has the same direction, since $\partial p_t = p_t \,
 # \partial \log p_t$, and the steps are normalised; but against the price it is weaker by the factor $p_t$. With ten classes
 # it starts near 0.1 and gets away. With a thousand it starts near 0.001, and the price wins: the picture stays grey.
@@ -813,10 +868,15 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
 # %% check="channel_visualization_step" points=4
 checks.channel_visualization_step(channel_visualization_step)
 ### BEGIN HIDDEN TESTS
+import contextlib
+
 import torch
 
-from helpers.checks.problems import drawing_problem
-from helpers.inside.emit import emit, state_of
+from helpers.checks.problems import drawing_problem, in_both_dtypes, left_of
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit, state_of
+
+channel_visualization_step = Watched(channel_visualization_step)
 
 
 def layer_problem(seed, path, **options):
@@ -830,19 +890,46 @@ def step(seed, path, channel, learning_rate, **options):
     return channel_visualization_step(image, layer, channel, model, learning_rate)
 
 
+def one_after_the_other():
+    """Another image, another channel, and another network of the same size."""
+    image, layer, model = layer_problem(421, "body.1")
+    _, its_layer, another = layer_problem(427, "body.1")
+    given = [(image, layer, 2, model), (image.flip(-1), layer, 2, model), (image, layer, 3, model)]
+    return [channel_visualization_step(*each, 0.4) for each in [*given, (image, its_layer, 2, another)]]
+
+
+def after_a_failure():
+    """The hooks of a network that was given an image too small for its head, which stands behind the layer."""
+    image, layer, model = layer_problem(428, "body.1", trainable=True)
+    with contextlib.suppress(Exception):  # whoever stops at the layer meets none
+        channel_visualization_step(image[..., :4, :4], layer, 2, model, 0.6)
+    return Named({"the model's hooks, after a run that failed": state_of(model)["the model's hooks"]})
+
+
 def second_step_and_left_as_found():
     image, layer, model = layer_problem(425, "body.1", trainable=True)
     channel_visualization_step(image, layer, 2, model, 0.6)
     result = channel_visualization_step(image, layer, 2, model, 0.6)
-    facts = [result.requires_grad, image.requires_grad, image.grad is not None, result.data_ptr() == image.data_ptr()]
-    return result, facts, image, state_of(model)
+    memory = Named({"the result's memory, which is the caller's": result.data_ptr() == image.data_ptr()})
+    left = left_of(result, image=image), state_of(model), after_a_failure()
+    return result, memory, left, channel_visualization_step.left_torch
 
 
-emit("a convolution", lambda: [step(421, "body.1", 2, 0.4), step(422, "body.1", 1, 2.5, size=(8, 6), classes=7)])
+emit(
+    "a convolution",
+    lambda: [*one_after_the_other(), step(422, "body.1", 1, 2.5, size=(8, 6), classes=7)],
+)
 emit("early layers", lambda: [step(423, "stem.0", 3, 0.7), step(424, "stem.1", 1, 0.7), step(424, "stem", 2, 3.0)])
 emit(
     "float32, a trainable network",
     lambda: step(426, "body.0", 1, 0.5, size=(7, 10), dtype=torch.float32, trainable=True),
+)
+emit(
+    "the image's dtype",
+    lambda: in_both_dtypes(
+        lambda image, layer, model: channel_visualization_step(image, layer, 1, model, 0.5),
+        lambda dtype: layer_problem(429, "body.1", dtype=dtype),
+    ),
 )
 emit("a second call, everything left as found", second_step_and_left_as_found)
 ### END HIDDEN TESTS
@@ -1062,6 +1149,14 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 #   [arXiv:1906.00945](https://arxiv.org/abs/1906.00945): why robust networks draw well.
 
 # %% [markdown] mistakes="class_visualization_step"
+# = pixels = image.detach().clone().requires_grad_()
+# + pixels = model.normalise(image).detach().requires_grad_()
+# = score = model(pixels)[0, target]
+# + score = model.network(pixels)[0, target]
+# You take the slope at the normalised image: it is that at the pixels times `std`. Differentiate at the pixels, and let
+# `model` normalise them.
+# ~ slope at the normalised image
+#
 # = score = model(pixels)[0, target]
 #
 # + score = model(pixels).max()
@@ -1095,6 +1190,29 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # ~ a mean where
 #
 # = score = model(pixels)[0, target]
+# + score = model(pixels)[0, target] - l2_reg * ((pixels - 0.5).abs()).sum()
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + return image.detach() + learning_rate * gradient
+# Your price is the sum of the distances from grey, not of their squares: every pixel is pulled equally hard, however
+# near to grey it is. Use ||x - 0.5||^2, whose gradient is 2 (x - 0.5).
+# ~ an L1 norm
+#
+# = score = model(pixels)[0, target]
+# + score = model(pixels)[0, target] - l2_reg * (pixels.diff(dim=2).square().sum() + pixels.diff(dim=3).square().sum())
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + return image.detach() + learning_rate * gradient
+# Your price is a total variation, which charges for differences between neighbours. This one charges for each pixel's
+# distance from mid grey.
+# ~ a total variation
+#
+# = score = model(pixels)[0, target]
+# + score = model(pixels)[0, target] - l2_reg * (model.normalise(pixels) ** 2).sum()
+# = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# + return image.detach() + learning_rate * gradient
+# You compute the price after the normalisation. It is that of the pixels, counted from mid grey.
+# ~ after `model.normalise`
+#
+# = score = model(pixels)[0, target]
 # + scores = model(pixels)
 # + score = scores[0, target] - l2_reg * (scores**2).sum()
 # = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
@@ -1106,8 +1224,8 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # = (gradient,) = torch.autograd.grad(score, pixels)
 # + score.backward()
 # + gradient = pixels.grad
-# Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
-# pixels alone: torch.autograd.grad(objective, pixels), or backward(inputs=[pixels]).
+# .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone:
+# torch.autograd.grad(objective, pixels), or backward(inputs=[pixels]).
 # ~ .grad
 #
 # = return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
@@ -1126,6 +1244,26 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # You pull the pixels towards black: the centre of the regulariser is mid grey. Replace image by image - 0.5 in the
 # price.
 # ~ towards black
+#
+# + return image.detach() + learning_rate * (gradient - 4 * l2_reg * (image.detach() - 0.5))
+# You pull twice as hard as you should: the gradient of (x - 0.5)^2 is 2 (x - 0.5).
+# ~ has the factor 2 once
+#
+# + return image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - image.mean()))
+# You pull the pixels towards the image's own mean. The centre of the regulariser is mid grey, 0.5, whatever the image.
+# ~ own mean
+#
+# + return learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# You return the change and not the image after it. Add it to the image.
+# ~ the change alone
+#
+# + return image.detach() + learning_rate**2 * (gradient - 2 * l2_reg * (image.detach() - 0.5))
+# The learning rate is a factor twice. Multiply the gradient of J by it once.
+# ~ a factor twice
+#
+# + return (image.detach() + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))).float()
+# You return float32, whatever the image is. Return the image's dtype: leave `.float()` out.
+# ~ torch.float32 tensor
 #
 # + return image.detach() + learning_rate * (gradient - l2_reg * (image.detach() - 0.5))
 # The factor 2 is missing: the gradient of (x - 0.5)^2 is 2 (x - 0.5).
@@ -1176,8 +1314,8 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # ~ drops the batch axis
 #
 # + return pixels + learning_rate * (gradient - 2 * l2_reg * (image.detach() - 0.5))
-# Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred
-# graphs along. Return a detached tensor.
+# Your result still requires a gradient: a loop of a hundred steps would drag all hundred graphs along. Return a
+# detached tensor.
 # ~ detach
 #
 # + image += learning_rate * (gradient - 2 * l2_reg * (image - 0.5))
@@ -1272,6 +1410,14 @@ def class_visualization_step(image, target, model, l2_reg, learning_rate):
 # from 1: enumerate(offsets, start=1).
 # ~ counted from 0
 #
+# + for k, (down, right) in enumerate(reversed(offsets), start=1):
+# You go through the offsets from the last to the first. The first iteration has the first offset.
+# ~ offset of another iteration
+#
+# + for k, (down, right) in enumerate([offsets.pop(0) for _ in range(len(offsets))], start=1):
+# You take the offsets out of the caller's list, which is empty afterwards. Go through it with a for loop.
+# ~ the list is changed
+#
 # + first = image
 # + for k, (down, right) in enumerate(offsets, start=1):
 # = shifted = step(jitter(image, down, right))
@@ -1314,6 +1460,15 @@ def class_visualization_step(image, target, model, l2_reg, learning_rate):
 # Nothing is clamped: values leave [0, 1] and stay there. Clamp at the end of the step, in every iteration.
 # ~ no clamp
 #
+# + image = jitter(shifted, -down, -right)
+# + image = (image - image.min()) / (image.max() - image.min())
+# You stretch the image to [0, 1] after each step, which changes every pixel. Clamp it: values inside stay as they are.
+# ~ rescaled
+#
+# + image = jitter(shifted, -down, -right).sigmoid()
+# You press the image through a sigmoid, which changes every pixel. Clamp it: values inside stay as they are.
+# ~ rescaled
+#
 # + image[:] = clamp(jitter(shifted, -down, -right))
 # = image = blur(image, sigma)
 # + image[:] = blur(image, sigma)
@@ -1346,7 +1501,29 @@ def class_visualization_step(image, target, model, l2_reg, learning_rate):
 # from there. Clamp in every iteration.
 # ~ after the last iteration only
 #
+# = for k, (down, right) in enumerate(offsets, start=1):
+# + for k, (down, right) in enumerate(offsets, start=1):
+# +     if blur_every and k % blur_every == 0:
+# +         image = blur(image, sigma)
 # = if blur_every and k % blur_every == 0:
+# = image = blur(image, sigma)
+# +
+# You blur before the step. The blur is the last of an iteration: shift, step, shift back, clamp, blur.
+# ~ stands before the step
+#
+# = if blur_every and k % blur_every == 0:
+# + if k % max(1, blur_every) == 0:
+# You blur where blur_every is 0, which means never.
+# ~ which means never
+#
+# = image = blur(image, sigma)
+#
+# + image = blur(image, 1.0)
+# Your blur has one strength, whatever sigma is. Pass sigma on.
+# ~ strength `sigma`
+#
+# = if blur_every and k % blur_every == 0:
+#
 # + if blur_every:
 # You blur after every iteration. Blur where k is a multiple of blur_every, and never if that is 0.
 # ~ every iteration
@@ -1358,6 +1535,15 @@ def class_visualization_step(image, target, model, l2_reg, learning_rate):
 # ~ there is no blur
 #
 # = return image
+#
+# + return blur(image, sigma) if blur_every else image
+# You blur once more at the end. Blur where k is a multiple of blur_every, and nowhere else.
+# ~ at the beginning or at the end
+#
+# + return image.float()
+# You return float32, whatever the image is. Return the image's dtype: leave `.float()` out.
+# ~ torch.float32 tensor
+#
 # +     return image
 # You return inside the loop, after the first iteration. Return when the loop is over.
 # ~ `return` inside the loop
@@ -1432,6 +1618,14 @@ def synthesise(image, step, offsets, blur_every, sigma):
 # on image.detach().clone().requires_grad_().
 # ~ requires_grad_()
 #
+# = pixels = image.detach().clone().requires_grad_()
+# + pixels = model.normalise(image).detach().requires_grad_()
+# = model(pixels)
+# + model.network(pixels)
+# You take the slope at the normalised image: it is that at the pixels times `std`. Differentiate at the pixels, and let
+# `model` normalise them.
+# ~ slope at the normalised image
+#
 # = handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
 #
 # + handle = model.cam_layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -1444,15 +1638,36 @@ def synthesise(image, step, offsets, blur_every, sigma):
 #
 # = handle.remove()
 # + pass
-# Your step is right, but the hook stays on the layer: it runs at every later call and keeps its output alive.
-# Remove it: handle.remove().
+# Your hook stays on the layer: it runs at every later call and keeps its output alive. Remove it: handle.remove().
 # ~ never removed
+#
+# + layer._forward_hooks.clear()
+# You remove all hooks of the layer, those of the caller's as well. Remove your own by its handle: handle.remove().
+# ~ hooks of the caller's
+#
+# = try:
+# = model(pixels)
+# = finally:
+# = handle.remove()
+# + model(pixels)
+# + handle.remove()
+# Your hook stays on the layer when the model fails, since the line that removes it is never reached. Put it into a
+# `finally` clause.
+# ~ stays when the model fails
 #
 # = (gradient,) = torch.autograd.grad(outputs[0][:, channel].mean(), pixels)
 #
 # + (gradient,) = torch.autograd.grad(model(pixels)[0, channel], pixels)
 # You raise a class score: channel was taken for a class. The activations come from the layer's output, by a hook.
 # ~ another output of the model
+#
+# + (gradient,) = torch.autograd.grad(outputs[0][:, channel - 1].mean(), pixels)
+# You raise the channel before the one that was asked for. Channels are counted from 0.
+# ~ counted from 0
+#
+# + (gradient,) = torch.autograd.grad(outputs[0][:, channel].abs().mean(), pixels)
+# You raise the mean of absolute activations: negative ones then grow more negative. Activations count with their sign.
+# ~ absolute activations
 #
 # + (gradient,) = torch.autograd.grad(outputs[0].mean(), pixels)
 # You raise all channels of the layer together: the channel is not used. Take outputs[:, channel].
@@ -1484,8 +1699,8 @@ def synthesise(image, step, offsets, blur_every, sigma):
 #
 # + outputs[0][:, channel].mean().backward()
 # + gradient = pixels.grad
-# Your step is right, but .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the
-# pixels alone: torch.autograd.grad(mean, pixels), or backward(inputs=[pixels]).
+# .backward() also wrote into .grad of the model's parameters. Ask for the gradient at the pixels alone:
+# torch.autograd.grad(mean, pixels), or backward(inputs=[pixels]).
 # ~ .grad
 #
 # = return image.detach() + learning_rate * gradient / gradient.norm()
@@ -1511,6 +1726,19 @@ def synthesise(image, step, offsets, blur_every, sigma):
 # You divide by the standard deviation of the gradient. The contract asks for its L2 norm, gradient.norm().
 # ~ standard deviation
 #
+# + return image.detach() + learning_rate * gradient / gradient.abs().sum()
+# You divide by the L1 norm, the sum of sizes. The contract asks for the L2 norm, gradient.norm().
+# ~ L1 norm
+#
+# + return image.detach() + learning_rate * gradient / gradient.square().mean().sqrt()
+# You divide by the root mean square, so that your steps grow with the number of pixels. Divide by the L2 norm,
+# gradient.norm().
+# ~ root mean square
+#
+# + return (image.detach() + learning_rate * gradient / gradient.norm()).float()
+# You return float32, whatever the image is. Return the image's dtype: leave `.float()` out.
+# ~ torch.float32 tensor
+#
 # + return image.detach() + learning_rate * gradient.sign()
 # You step by the sign of the gradient, as FGSM does: every pixel moves equally far. Use the gradient divided by its
 # norm.
@@ -1529,8 +1757,8 @@ def synthesise(image, step, offsets, blur_every, sigma):
 # ~ a clamp in the step
 #
 # + return pixels + learning_rate * gradient / gradient.norm()
-# Your step is right, but the result still requires a gradient: a loop of a hundred steps would drag all hundred
-# graphs along. Return a detached tensor.
+# Your result still requires a gradient: a loop of a hundred steps would drag all hundred graphs along. Return a
+# detached tensor.
 # ~ detach
 #
 # + image += learning_rate * gradient / gradient.norm()
@@ -1548,9 +1776,8 @@ def channel_visualization_step(image, layer, channel, model, learning_rate):
     def keep(module, inputs, output):
         kept["output"] = output
 
-    handle = layer.register_forward_hook(keep)
-    model(pixels)
-    handle.remove()
+    with layer.register_forward_hook(keep):  # a handle removes its hook at the end of a `with`
+        model(pixels)
     kept["output"][:, channel].sum().backward(inputs=[pixels])
     return (pixels + learning_rate * F.normalize(pixels.grad, dim=(1, 2, 3))).detach()
 

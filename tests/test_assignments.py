@@ -103,7 +103,7 @@ def verdicts(page, run, answers):
 
 def graded(page, f, parts, answers):
     known, judge = answers[f], reference.judge_of(page, f)
-    return compare.grade(f"test_{f}", page.checks[f].points, parts, known.reference, known.mutants, judge=judge)
+    return compare.grade(f"test_{f}", page.checks[f].points, parts, known.reference, known.mistakes, judge=judge)
 
 
 @runs_notebooks
@@ -202,7 +202,7 @@ def state(value):
         case torch.Tensor():
             return value.dtype, value.requires_grad, value.detach().tolist(), state(value.grad)
         case torch.nn.Module():
-            return [array.tolist() for array in state_of(value)]
+            return [array.tolist() for array in state_of(value).values()]
         case dict():
             return [(str(key), state(each)) for key, each in value.items()]
         case list() | tuple():
@@ -216,6 +216,20 @@ def test_no_kernel_imports_torchvision_for_the_picture_book(page):
     """Neither the answers and hidden halves nor the figures do."""
     for notebook, _ in (run_solved(page), run_blank(page)):
         assert [output.text for output in notebook.cells[-1].outputs] == ["False\n"]
+
+
+@of_each_page_with_exercises
+def test_a_check_before_the_set_up_or_the_answer_fails_with_one_line(page):
+    for f in page.exercises:
+        cells = notebooks.student_notebook(page).cells
+        (source,) = [cell.source for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") == f"test_{f}"]
+        for there, lacks in (({}, "checks"), ({"checks": None}, f)):
+            with pytest.raises(NameError) as failure:
+                exec(source, dict(there))
+            # As the hand-in check reads it, and as a notebook shows it.
+            assert failure.type.__name__ == "NameError"
+            assert str(failure.value).startswith(f"name '{lacks}' is not defined; run the set-up cells")
+            assert failure.value._render_traceback_() == [f"Not yet: {failure.value}."]
 
 
 @of_each_page

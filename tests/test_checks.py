@@ -98,6 +98,18 @@ def wipes_the_gradients(right):
     return wrong
 
 
+def keeps_a_result_for_each_picture(right):
+    kept = {}
+
+    def wrong(images, *rest):
+        place = tuple(images.flatten().tolist())
+        if place not in kept:
+            kept[place] = right(images, *rest)
+        return kept[place]
+
+    return wrong
+
+
 def asks_about_the_prediction(right):
     return lambda images, labels, model, layer: right(images, model(images).argmax(dim=1), model, layer)
 
@@ -108,7 +120,8 @@ def takes_absolute_values(right):
 
 # Where no mutant goes: the exercise, the part of its check that the slip must fail, and words of the message.
 SLIPS = [
-    ("smooth_grad", drops_the_batch_axis, 4, "drops the batch axis of a single image"),
+    ("smooth_grad", drops_the_batch_axis, 3, "drops the batch axis of a single image"),
+    ("smooth_grad", keeps_a_result_for_each_picture, 4, "is kept from call to call"),
     ("smooth_grad", wipes_the_gradients, 5, "`zero_grad()` wipes them"),
     ("saliency_box", takes_absolute_values, 5, "absolute values"),
     ("guided_grad_cam", asks_about_the_prediction, 3, "`argmax`: the labels are not used"),

@@ -96,6 +96,29 @@ def test_maps_of_the_robust_network_have_a_little_more_energy_on_the_object(run)
     assert bootstrap(found["standard"]["pointing"])[1] > bootstrap(found["robust"]["pointing"])[0], "no safe rank"
 
 
+@of("01_saliency")
+def test_the_map_finds_a_planted_cue_and_a_network_that_does_not_know_it_is_bright_there_too(run):
+    page = run.after("cue")
+    found = {
+        name: {measure: mean(values) for measure, values in result.items()} for name, result in page["on_stamp"].items()
+    }
+    assert found["stamped"]["pointing"] == 1 and 0.4 < found["standard"]["pointing"] < 0.6
+    assert 0.3 < found["stamped"]["energy"] < 0.4 and found["standard"]["energy"] < 0.16
+    assert page["stamps"].float().mean() == pytest.approx(0.03, abs=0.002)
+
+
+@of("01_saliency")
+def test_the_map_of_a_network_with_random_weights_comes_down_to_its_controls_when_all_layers_are_random(run):
+    curves = run.after("redrawn")["curves"]
+    runs = curves.pop("the network, redrawn")
+    label, edges, scene = (values[0] for values in curves.values())
+    by_count = list(map(mean, zip(*runs, strict=True)))
+    assert by_count[0] == pytest.approx(1, abs=1e-5)
+    assert abs(by_count[1] - label) < 0.03 and 0.78 < label < 0.84
+    assert by_count[4] > 0.7
+    assert max(edges, scene) < 0.5 and abs(by_count[-1] - mean([edges, scene])) < 0.05
+
+
 @of("01_saliency", on=BOTH)
 def test_absent_classes_have_maps_too_which_on_squeezenet_darken_with_the_rank(run):
     page = run.after("labels")
@@ -261,6 +284,23 @@ def test_log_probability_draws_paler_and_is_as_sure(run):
         bold, pale = page["draw"](target, model, start), page["draw"](target, behind, start, l2_reg=l2_reg)
         assert float((pale - 0.5).norm()) < 0.5 * float((bold - 0.5).norm())
         assert model(pale).softmax(dim=1)[0, target] > 0.98
+
+
+@of("04_class_visualization", on=(SQUEEZENET,))
+def test_on_imagenet_the_price_beats_the_probability_and_the_log_probability_is_as_sure_as_the_score(run, monkeypatch):
+    page = run.after("objectives")
+    monkeypatch.setitem(page["draw"].__globals__, "random_offsets", synthesis.random_offsets)  # all the steps
+    model, start, target = page["model"], page["fresh"](), page["targets"][0]
+    drawn = {
+        name: page["draw"](target, network, start, l2_reg=l2_reg)
+        for name, (network, l2_reg) in page["objectives"].items()
+    }
+    contrast = {name: float((image - 0.5).norm()) for name, image in drawn.items()}
+    sure = {name: float(model(image).softmax(dim=1)[0, target]) for name, image in drawn.items()}
+    assert contrast["probability"] < 0.3 * contrast["score"] and sure["probability"] < 0.01
+    assert contrast["log-probability"] > 0.9 * contrast["score"]
+    assert min(sure["score"], sure["log-probability"]) > 0.95
+    assert model(drawn["log-probability"])[0, target] < 0.5 * model(drawn["score"])[0, target]
 
 
 @of("04_class_visualization")

@@ -1,6 +1,8 @@
 """The only place where a mark is decided: what it accepts, what it rejects, what it says."""
 
 import base64
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 
 from helpers.course.marks import compare
 from helpers.course.marks.compare import CaptureError, Part, captures, close, grade
-from helpers.inside.emit import MIME, emit, encode, state_of
+from helpers.inside.emit import HIDDEN, MIME, emit, encode, state_of
 
 
 def said(*payloads):
@@ -142,6 +144,98 @@ def test_of_two_that_explain_as_much_the_one_that_is_like_the_answer_elsewhere_s
         assert grade("test_f", 6, this[1], REFERENCE, order).message.splitlines()[1:] == ["this"]
 
 
+def test_a_mistake_is_named_only_where_all_that_it_spoils_is_there():
+    both = ("both", [part("values", [9.0, 9.0]), part("one image", [7.0]), REFERENCE[2]])
+    mine = [part("values", [9.0, 9.0]), part("one image", [5.0]), REFERENCE[2]]
+    lines = grade("test_f", 6, mine, REFERENCE, [both]).message.splitlines()
+    assert lines == [
+        "1 of 3 parts are right.",
+        "values: the values differ",
+        "one image: the values are 1.67 times those wanted",
+    ]
+    # What was not reached contradicts nothing.
+    assert "both" in grade("test_f", 6, mine[:1], REFERENCE, [both]).message
+
+
+def test_of_two_that_fit_the_one_that_explains_all_speaks_be_it_that_nothing_was_done():
+    one_less = ("It counts one too few.", [part("values", [1.0, 1.0]), *REFERENCE[1:]])
+    nothing = ("Nothing was done.", [part("values", [1.0, 1.0]), part("one image", [1.0]), REFERENCE[2]])
+    assert grade("test_f", 6, nothing[1], REFERENCE, [one_less, nothing]).message.splitlines()[1:] == [nothing[0]]
+    assert grade("test_f", 6, one_less[1], REFERENCE, [one_less, nothing]).message.splitlines()[1:] == [one_less[0]]
+
+
+def named(name, *arrays, **labelled):
+    """A part of arrays without words, then arrays by theirs."""
+    whole = part(name, *arrays, *labelled.values())
+    return replace(whole, labels=("",) * len(arrays) + tuple(labelled))
+
+
+def test_what_has_words_is_explained_word_by_word_and_the_rest_is_listed():
+    want = [named("left", [1.0], mode=0.0, hooks=0.0, grad=0.0)]
+    grads = ("It writes into .grad.", [named("left", [1.0], mode=0.0, hooks=0.0, grad=5.0)])
+    piles = ("It piles up.", [named("left", [2.0], mode=0.0, hooks=0.0, grad=0.0)])
+    mine = [named("left", [2.0], mode=1.0, hooks=3.0, grad=5.0)]
+    found = grade("test_f", 6, mine, want, [grads, piles]).message.splitlines()
+    assert set(found[:2]) == {grads[0], piles[0]}
+    assert found[2:] == ["left: not as it must be: hooks, mode"]
+    # Values without words are looked at together: half of them may fit by chance.
+    want, boxes = [named("boxes", 3.0, 4.0)], ("It rounds.", [named("boxes", 3.0, 5.0)])
+    assert "It rounds." not in grade("test_f", 6, [named("boxes", 1.0, 5.0)], want, [boxes]).message
+
+
+def test_what_is_true_of_every_part_is_said_once():
+    mine = [part(each.name, each.arrays[0] * 2) for each in REFERENCE]
+    assert grade("test_f", 6, mine, REFERENCE, []).message == "every part: the values are 2 times those wanted"
+    mine[1] = REFERENCE[1]
+    lines = grade("test_f", 6, mine, REFERENCE, []).message.splitlines()
+    assert lines[1:] == ["values; kept: the values are 2 times those wanted"]
+
+
+def error_of(function):
+    """What is told of a part that a function raises in."""
+    sent = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("helpers.inside.emit.publish_display_data", sent.append)
+        emit("part", function)
+    (said_part,) = captures(said(sent[0][MIME]))
+    return compare.public_error(said_part.error)
+
+
+def hidden(code, **names):
+    """A function of a hidden half."""
+    exec(compile(f"def hidden():\n    return {code}", HIDDEN, "exec"), names)
+    return names["hidden"]
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (None, "type NoneType"),
+        ((torch.ones(2),), "type tuple"),
+        ([torch.ones(2)], "type list"),
+        (np.ones(2), "type ndarray"),
+        ((x for x in "ab"), "type generator"),
+        (torch.nn.Sequential(), "type Sequential"),
+        (SimpleNamespace(), "another type"),
+    ],
+)
+def test_a_result_that_a_hidden_test_cannot_use_is_told_by_its_type(result, words):
+    found = error_of(hidden("result.requires_grad", result=result))
+    assert found == f"found a value of {words}; a tensor was wanted"
+
+
+def test_the_pair_that_max_gives_is_told_by_its_name():
+    found = error_of(hidden("result.requires_grad", result=torch.ones(2, 2).max(dim=1)))
+    assert found == "found the pair (values, indices) that `max` gives; a tensor was wanted"
+
+
+def test_an_error_in_an_answer_is_not_taken_for_a_wrong_result():
+    def answer():
+        return None.grad
+
+    assert error_of(hidden("answer()", answer=answer)) == "AttributeError at a value of type NoneType"
+
+
 def test_an_unknown_mistake_is_described_without_giving_values_away():
     mine = [part("values", [[1.0, -2.0]]), part("one image", [1.5]), part("kept", [np.nan])]
     lines = grade("test_f", 6, mine, REFERENCE, []).message.splitlines()
@@ -180,22 +274,24 @@ def test_a_judge_replaces_closeness_and_sees_all_that_was_given():
         lambda net: setattr(net[1], "forward", lambda x: x),
         lambda net: net.__setitem__(1, torch.nn.Tanh()),
         lambda net: net[2].running_mean.add_(1),
+        lambda net: net._modules.update({"1": torch.relu}),
+        lambda net: net._modules.update({"1": None}),
     ],
 )
 def test_every_change_of_a_model_shows_in_its_state(change):
     net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.BatchNorm1d(3)).eval()
     before = state_of(net)
-    assert all(map(np.array_equal, before, state_of(net)))
+    assert all(map(np.array_equal, before.values(), state_of(net).values()))
     change(net)
     after = state_of(net)
-    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(before.values(), after.values(), strict=True))
 
 
 def test_an_attribute_added_to_a_module_is_no_change():
     net = torch.nn.Sequential(torch.nn.Linear(2, 3))
     before = state_of(net)
     net[0].activation = torch.ones(3)
-    assert all(map(np.array_equal, before, state_of(net)))
+    assert all(map(np.array_equal, before.values(), state_of(net).values()))
 
 
 def test_an_error_text_is_told_only_where_the_student_saw_it_before():

@@ -545,6 +545,16 @@ def test_an_endless_loop_is_stopped_and_told(student, monkeypatch):
     assert student.file.exists()
 
 
+@pytest.mark.parametrize(("name", "locked"), [("setup-1", True), ("test_double", True), ("double", False)])
+@pytest.mark.parametrize("ended", [running.INTERRUPTED, "it took longer than 3 seconds"])
+def test_nobody_is_told_to_mend_a_locked_cell(student, monkeypatch, name, locked, ended):
+    at = next(n for n, cell in enumerate(student.notebook.cells) if cell is student.cell(name))
+    monkeypatch.setattr(handin, "run_notebook", lambda now: running.Run(at=at, ended=ended))
+    report = flat(student.hand_in(run=True))
+    assert ("ask for help with the cell" in report.lower()) == locked
+    assert ("mend the cell" in report.lower()) != locked
+
+
 @pytest.mark.kernel
 def test_a_kernel_that_dies_is_told(student):
     student.insert(new_code_cell("import os\nos._exit(1)"), after=student.cell("test_double"))

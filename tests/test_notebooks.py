@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,7 @@ from traitlets.config import Config
 from helpers import COURSE, plots
 from helpers.course.pages.cells import without_markers
 from helpers.course.pages.source import read
+from helpers.course.pages.terms import terms
 from helpers.course.release import notebooks
 from helpers.handin.assignment import NOT_ANSWERED, handed_out, is_answered
 
@@ -123,8 +125,8 @@ def test_the_notebook_opens_with_badge_title_and_a_short_folded_set_up(student, 
 
 
 def test_a_course_that_is_not_on_github_has_no_colab_badge(page, monkeypatch):
-    settings = {"repository": "https://git.example.org/course", "branch": "main"}
-    monkeypatch.setattr(notebooks, "_settings", lambda: settings)
+    elsewhere = replace(terms(), repository="https://git.example.org/course")
+    monkeypatch.setattr(notebooks, "terms", lambda: elsewhere)
     assert notebooks.solved_notebook(page).cells[0].source.startswith("# Twice")
 
 
@@ -138,20 +140,29 @@ def test_the_set_up_cell_brings_the_course_to_a_bare_machine_once(page, tmp_path
     subprocess.run([*git, "init", "--quiet", "--initial-branch", "main"], check=True)
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "--quiet", "-m", "course"], check=True)
-    monkeypatch.setattr(notebooks, "_settings", lambda: {"repository": remote.as_uri(), "branch": "main"})
+    here = replace(terms(), repository=remote.as_uri(), branch="main")
+    monkeypatch.setattr(notebooks, "terms", lambda: here)
     set_up = cell_of(notebooks.student_notebook(page), "setup-0").source
 
     def run(machine):  # -I and -S: no helpers from the environment of this test
         code = f"{set_up}\n{set_up}\nimport helpers; print(helpers.HERE)"
         command = [sys.executable, "-I", "-S", "-c", code]
-        return subprocess.run(command, cwd=machine, capture_output=True, text=True)
+        return subprocess.run(command, cwd=machine, capture_output=True, text=True, env=environment)
 
-    assert run(machine).stdout == "brought\n"
+    environment = None
+    said = f"Bringing the course from {remote.as_uri()}: this may take a minute.\n"
+    assert run(machine).stdout == f"{said}brought\n"
+    half_made = tmp_path / "half made"
+    (half_made / "the-course").mkdir(parents=True)
+    (half_made / "the-course" / "README.md").touch()
+    assert "delete a folder the-course that an earlier try has left here half made" in run(half_made).stderr
     shutil.rmtree(remote)  # a new kernel on the same machine finds what was brought
     assert run(machine).stdout == "brought\n"
     bare = tmp_path / "bare"
     bare.mkdir()
     assert f"found no course at {remote.as_uri()}: connect to the internet" in run(bare).stderr.splitlines()[-1]
+    environment = {"PATH": ""}
+    assert "found no git, which brings the course: install it" in run(bare).stderr.splitlines()[-1]
 
 
 def test_the_line_under_an_exercise_heading_is_made_from_its_tags(student, page):

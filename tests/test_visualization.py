@@ -171,7 +171,7 @@ def test_channel_step_removes_its_hook_when_the_model_fails(answers):
     before = state_of(model)
     with pytest.raises(RuntimeError):  # an image too small for the fully connected head
         answers["channel_visualization_step"](torch.rand(1, 3, 4, 4).double(), model.network.body[1], 0, model, 1.0)
-    assert all((mine == theirs).all() for mine, theirs in zip(state_of(model), before, strict=True))
+    assert all((mine == theirs).all() for mine, theirs in zip(state_of(model).values(), before.values(), strict=True))
 
 
 # Both steps
@@ -192,7 +192,7 @@ def test_steps_leave_everything_as_it_was(step):
     result = step(image, 2, model)
     assert torch.equal(image, kept) and not image.requires_grad and image.grad is None
     assert not result.requires_grad and result.data_ptr() != image.data_ptr()
-    assert all((mine == theirs).all() for mine, theirs in zip(state_of(model), before, strict=True))
+    assert all((mine == theirs).all() for mine, theirs in zip(state_of(model).values(), before.values(), strict=True))
     assert torch.equal(step(image, 2, model), result)
 
 

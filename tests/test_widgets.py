@@ -316,3 +316,34 @@ def test_every_quiz_of_the_course_is_asked_by_the_page_of_its_name():
         for name in re.findall(r'\bquiz\("(.*?)"\)', path.read_text("utf-8"))
     }
     assert asked == {(path.stem, path.stem) for path in widgets.QUIZZES.glob("*.toml")}
+
+
+# Explorer
+
+
+@pytest.fixture
+def explorer():
+    return widgets.explore(lambda **chosen: dict(chosen), picture={"a cat": 3, "a car": 7}, steps=[20, 80])
+
+
+def test_an_explorer_draws_the_first_choices_and_then_what_is_chosen(explorer):
+    explorer.show()
+    assert explorer.figure == {"picture": 3, "steps": 20}
+    explorer.menus["picture"].label, explorer.menus["steps"].value = "a car", 80
+    row, _ = explorer.box.children
+    row.children[-1].click()
+    assert explorer.figure == {"picture": 7, "steps": 80}
+
+
+def test_an_explorer_stands_as_text_where_there_are_no_widgets(explorer):
+    assert str(explorer).splitlines()[1:] == ["picture: a cat, a car", "steps: 20, 80"]
+
+
+def test_what_goes_wrong_while_drawing_is_shown_and_the_menus_stay(explorer):
+    def fail(**chosen):
+        raise ValueError("too dark")
+
+    explorer.draw = fail
+    with pytest.raises(ValueError, match="too dark"):
+        explorer.show()
+    assert explorer.menus["steps"].value == 20

@@ -6,6 +6,7 @@ definition can be computed by brute force (see `measure`).
 
 import math
 from contextlib import contextmanager
+from functools import wraps
 
 import torch
 
@@ -86,7 +87,7 @@ class Checks:
         for number, claim in enumerate(self.parts, start=1):
             try:
                 with torch_left_as_found():
-                    claim(function)
+                    claim(_with_structure_kept(function))
             except CheckFailed as failure:
                 sentence = claim.__doc__.strip().rstrip(".")
                 title = f"{self.name}, check {number} of {len(self.parts)}: {sentence}."
@@ -100,6 +101,24 @@ class Checks:
         print(f"{self.name}: {len(self.parts)} checks passed")
 
 
+def _with_structure_kept(function):
+    """Return `function`, which fails a check as soon as it leaves a model with other modules: no call could follow."""
+
+    @wraps(function)
+    def kept(*arguments, **options):
+        with state.structure_put_back(arguments) as changed:
+            result = function(*arguments, **options)
+        expect(
+            not changed,
+            found="the model's structure changed",
+            wanted="the model as it was before the call",
+            cause=_CAUSES["structure"],
+        )
+        return result
+
+    return kept
+
+
 def first_match(found, candidates, fits=same):
     """Return words for a result that is a usual mistake: what was found, and its cause. None for any other result.
 
@@ -108,6 +127,10 @@ def first_match(found, candidates, fits=same):
         candidates: the usual mistakes, (values, words for them, cause) each, the likeliest first.
         fits: tells whether `found` is what it would be with such values.
     """
+    if not found.any():
+        return "zeros everywhere", Questions(
+            "Is anything differentiated?", "Does a step of it give zero: a clamp, a max?"
+        )
     return next(((words, cause) for values, words, cause in candidates if fits(found, values)), None)
 
 
@@ -128,7 +151,15 @@ def scaled(found, wanted, count, samples=None):
     if not same(found, rescaled) or min(factors) <= 0:
         return None
     if max(factors) - min(factors) > 1e-4 * max(factors):
-        return "each result rescaled by a factor of its own", "a normalisation; return the values as they are"
+        sizes = [(float(row.abs().max()), float(row.norm())) for row in found]
+        ends_at_one = any(
+            all(math.isclose(size, 1, rel_tol=1e-4) for size in kind) for kind in zip(*sizes, strict=True)
+        )
+        return "each result rescaled by a factor of its own", (
+            "a normalisation; return the values as they are"
+            if ends_at_one
+            else Questions("Is each result divided by a size of its own?", "Does a factor differ from image to image?")
+        )
     factor = float(factors[0])
     usual = [(1 / count, f"a mean over the batch of {count} images; add their scores up instead")] if count > 1 else []
     if samples is not None and samples > 1:
@@ -417,7 +448,7 @@ def left_as_found(model):
 
 
 _CAUSES = {
-    "structure": "a module was replaced; work on a copy, or put the original back",
+    "structure": "a module was replaced; work on `copy.deepcopy(model)`, or with hooks, or put the original back",
     "mode": "`model.train()`; this exercise needs no change of mode",
     "hooks": "a hook was registered and never removed; call `handle.remove()` in a `finally` clause",
     "forward": "`forward` was replaced on a module and never put back",
@@ -429,8 +460,8 @@ _CAUSES = {
 
 
 def _missing_hook(before, after):
-    now = {hook for _, hooks in after for hook in hooks}
-    if any(hook not in now for _, hooks in before for hook in hooks):
+    now = dict(after)
+    if any(hook not in now.get(path, ()) for path, hooks in before for hook in hooks):
         return (
             "hooks of the caller's were removed, such as by `_forward_hooks.clear()`; remove your own, by their handles"
         )
@@ -440,7 +471,7 @@ def _missing_hook(before, after):
 @contextmanager
 def torch_left_as_found():
     """Raise CheckFailed, whatever else goes wrong, if the body leaves torch in another state; put it back."""
-    before = state.torch_state() | {"functions": []}
+    before = state.torch_state() | {"torch's functions": []}
     with state.torch_put_back():
         try:
             yield
@@ -448,18 +479,23 @@ def torch_left_as_found():
             after = state.torch_state()
             for what, cause in _TORCH_CAUSES.items():
                 if before[what] != after[what]:
+                    names = f": {', '.join(after[what][:3])}" if what == "torch's functions" else ""
                     raise CheckFailed(
-                        f"torch's {what} changed" + f": {', '.join(after[what][:3])}" * (what == "functions"),
-                        "torch as it was before the call, for everything that runs after it",
+                        f"{what} changed{names}",
+                        "everything as it was before the call, for all that runs after it",
                         cause,
                     ) from None
 
 
+_DRAWN = "a `seed(...)`, or numbers that are drawn; nothing is drawn by chance in here"
 _TORCH_CAUSES = {
-    "grad mode": "`torch.set_grad_enabled(...)` without an end; write `with torch.no_grad():`",
-    "default dtype": "`torch.set_default_dtype(...)`; give `dtype=images.dtype` where a tensor is made",
-    "seed": "`torch.manual_seed(...)`; nothing is drawn by chance in here",
-    "functions": "a function of torch was replaced and never put back; change none, or put it back in a "
+    "torch's grad mode": "`torch.set_grad_enabled(...)` without an end; write `with torch.no_grad():`",
+    "torch's default dtype": "`torch.set_default_dtype(...)`; give `dtype=images.dtype` where a tensor is made",
+    "torch's seed": "`torch.manual_seed(...)`; nothing is drawn by chance in here",
+    "torch's functions": "a function of torch was replaced and never put back; change none, or put it back in a "
     "`finally` clause",
-    "global hooks": "a hook on all modules was registered and never removed; call `handle.remove()` in `finally`",
+    "torch's global hooks": "a hook on all modules was registered and never removed; call `handle.remove()` in "
+    "`finally`",
+    "NumPy's random numbers": _DRAWN,
+    "Python's random numbers": _DRAWN,
 }

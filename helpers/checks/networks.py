@@ -56,7 +56,7 @@ class TinyNetwork(nn.Module):
         return self.head(self.body(self.stem(x)))
 
 
-def tiny_network(seed, size=(9, 13), classes=5, *, dtype=torch.float64, trainable=False):
+def tiny_network(seed, size=(9, 13), classes=5, *, dtype=torch.float64, trainable=False, gain=1):
     """Return a tiny Classifier with seeded random weights, in eval mode.
 
     Args:
@@ -64,8 +64,11 @@ def tiny_network(seed, size=(9, 13), classes=5, *, dtype=torch.float64, trainabl
         size: (H, W) of the images it takes.
         classes: how many classes it scores.
         dtype: torch.float64 or torch.float32.
-        trainable: leave the parameters as a training step leaves them, requiring gradients and with `.grad` filled.
-            The default is how load_model returns a network: frozen, without `.grad`.
+        trainable: leave the network as it is in somebody's use: its parameters require gradients and have `.grad`
+            filled, and every module has a forward hook. The default is how load_model returns a network: frozen,
+            without `.grad` and without hooks.
+        gain: what the scores are multiplied with. With 30 the network is sure: probabilities go down to 1e-10, and
+            slopes of scores exceed 1.
 
     Returns:
         A Classifier; `cam_layer` is the last convolution, whose output has both signs.
@@ -77,10 +80,33 @@ def tiny_network(seed, size=(9, 13), classes=5, *, dtype=torch.float64, trainabl
         names = [f"class {number}" for number in range(classes)]
         scale = {"mean": [0.45, 0.5, 0.55], "std": [0.2, 0.25, 0.3], "input_size": size[0]}
         model = Classifier(network, names, **scale, cam_layer="body.1", name="tiny").to(dtype)
+        with torch.no_grad():
+            for parameter in network.head[-1].parameters():
+                parameter.mul_(gain)
         if trainable:
             for parameter in model.parameters():
                 parameter.requires_grad_(True)
                 parameter.grad = torch.randn_like(parameter)
+            with_forward_hooks(model)
+    return model
+
+
+def look_on(*_):
+    """Serve as a hook that its owner wants to find again, and that changes nothing."""
+
+
+def with_forward_hooks(model):
+    """Return `model` with a forward hook on each module, as its owner may have set them."""
+    for module in model.modules():
+        module.register_forward_hook(look_on)
+    return model
+
+
+def with_backward_hooks(model):
+    """Return `model` with a backward hook on each ReLU and on the layer to look at, as its owner may have set them."""
+    for module in model.modules():
+        if isinstance(module, nn.ReLU) or module is model.cam_layer:
+            module.register_full_backward_hook(look_on)
     return model
 
 
@@ -97,10 +123,11 @@ def _pretend_training(network):
             network.get_parameter(weights).mul_(3)
 
 
-def plain_network(seed, size=(5, 7), classes=3):
+def plain_network(seed, size=(5, 7), classes=3, gain=1):
     """Return a small trainable network in float64 whose parameters carry gradients of an earlier step.
 
-    A convolution, BatchNorm, ReLU and a linear head, in training mode: images (N, 3, *size) -> scores (N, classes).
+    A convolution, BatchNorm, ReLU and a linear head, in training mode: images (N, 3, *size) -> scores (N, classes),
+    times `gain`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -115,7 +142,7 @@ def plain_network(seed, size=(5, 7), classes=3):
         nn.init.uniform_(network.get_buffer("1.running_var"), 0.5, 2)
         nn.init.normal_(network.get_parameter("1.bias"), 0, 0.3)
         with torch.no_grad():
-            network.get_parameter("4.weight").mul_(3)
+            network.get_parameter("4.weight").mul_(3 * gain)
         for parameter in network.parameters():
             parameter.grad = torch.randn_like(parameter)
     return network

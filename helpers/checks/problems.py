@@ -8,6 +8,7 @@ from functools import wraps
 
 import torch
 
+from helpers.checks.named import Named
 from helpers.checks.networks import SMALL, tiny_network
 
 
@@ -56,6 +57,49 @@ def drawing_problem(seed, size=(9, 13), **options):
     with torch.no_grad():
         scores = model(image)
     return image, (int(scores.argmax()) + 1 + seed % 2) % scores.shape[1], model
+
+
+def other_problems(seed, count, **options):
+    """Return problems for one answer in a row: what it keeps from one is wrong for the next.
+
+    Three are of one size: images, the same for another network, the mirror images for that one. The fourth network is
+    sure: its slopes exceed 1, and its probabilities are far from equal.
+    """
+    images, labels, model = problem(seed, count, **options)
+    *_, another = problem(seed + 50, count, **options)
+    sure = problem(seed + 100, count, (8, 6), classes=7, gain=30)
+    return [(images, labels, model), (images, labels, another), (images.flip(-1), labels, another), sure]
+
+
+def left_of(result=None, **arguments):
+    """Return what a call leaves that it should not: a graph behind its result, another state of its arguments.
+
+    Args:
+        result: what came back, where it is a tensor.
+        arguments: the tensors that were passed in, by name.
+    """
+    left = {} if result is None else {"the result's requires_grad": result.requires_grad}
+    for name, tensor in arguments.items():
+        left |= {
+            f"the caller's {name}": tensor,
+            f"requires_grad of the caller's {name}": tensor.requires_grad,
+            f".grad of the caller's {name}": tensor.grad is not None,
+        }
+    return Named(left)
+
+
+def in_both_dtypes(answer, problem):
+    """Return what an answer gives in float64 and in float32, each with whether it has that dtype, with words for it.
+
+    Args:
+        answer: the student's function.
+        problem: dtype -> its arguments.
+    """
+    results = [(answer(*problem(dtype)), dtype) for dtype in (torch.float64, torch.float32)]
+    return [
+        (result, Named({"the result's dtype": str(result.dtype).removeprefix("torch.") == str(dtype)[6:]}))
+        for result, dtype in results
+    ]
 
 
 def _small(problem):

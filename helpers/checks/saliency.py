@@ -37,6 +37,13 @@ def _(function):
 
 @compute_saliency_maps.part
 def _(function):
+    """so it does for a network whose slopes are steep"""
+    images, labels, model = small_problem(seed=3, count=2, gain=30)
+    _explain_maps(function(images.clone(), labels.clone(), model).detach(), images, labels, model)
+
+
+@compute_saliency_maps.part
+def _(function):
     """a single image gives one map, with its batch axis, and as it does among others"""
     images, labels, model = small_problem(seed=4, count=3)
     maps = function(images.clone(), labels.clone(), model).detach()
@@ -83,9 +90,9 @@ def _explain_maps(maps, images, labels, model):
     found, cause = match or (
         f"maps {core.off_by(maps, wanted)}",
         core.Questions(
-            "Which number of each image is differentiated?",
-            "At which pixels?",
+            "Which number of each image is differentiated, and at which pixels?",
             "What becomes of the three slopes of a pixel?",
+            "Is anything kept from an earlier call?",
         ),
     )
     raise core.CheckFailed(
@@ -129,6 +136,16 @@ def _usual_maps(slopes, images, labels, model):
         steepest(scores_of(model), model(images).argmax(dim=1)),
         "the maps of the predicted classes",
         "`scores.max` or `argmax`: the labels are not used",
+    )
+    yield (
+        steepest(scores_of(model), labels[:1].expand_as(labels)),
+        "the maps of the first image's label, for all images",
+        "the label of image 0 is taken for all; pair image i with label i",
+    )
+    yield (
+        slopes.clamp(min=0).amax(dim=1),
+        "the steepest slope upwards",
+        "negative slopes are set to 0; take absolute values",
     )
     yield (
         steepest(lambda x, _: model(x).sum(dim=1)),
@@ -203,23 +220,35 @@ def _(function):
 
 @score_gradient.part
 def _(function):
+    """all three hold for a network that is sure, of other classes than those asked about"""
+    images, labels, model = small_problem(seed=18, count=2, gain=30)
+    for of in QUANTITIES:
+        _explain_gradient(function(images.clone(), labels, model, of), of, images, labels, model)
+
+
+@score_gradient.part
+def _(function):
     """any other `of` raises ValueError"""
     images, labels, model = small_problem(seed=15, count=1)
+    cause: core.Cause
     try:
-        function(images, labels, model, "logit")
+        result = function(images, labels, model, "logit")
     except ValueError:
         return
     except NotImplementedError:
         raise
     except Exception as error:
         found = f'{type(error).__name__} for of="logit"'
+        cause = core.Questions("Which line meets a word it does not know?", "Is that before you `raise ValueError`?")
+        if isinstance(error, AssertionError):
+            cause = "an `assert`, which raises AssertionError; write `raise ValueError(...)`"
     else:
-        found = 'a result for of="logit"'
-    raise core.CheckFailed(
-        found,
-        "ValueError, so that a typing error never passes for a score",
-        "a final `else` that takes every other word; test for the three words and raise ValueError otherwise",
-    )
+        found = f'{"None" if result is None else "a result"} for of="logit"'
+        of = [word for word in QUANTITIES if result is not None and same(result, function(images, labels, model, word))]
+        cause = core.Questions("What becomes of a word that is none of the three?", "Which line raises ValueError?")
+        if of:
+            cause = f"every other word passes for {of[0]}; test for the three words and raise ValueError otherwise"
+    raise core.CheckFailed(found, "ValueError, so that a typing error never passes for a score", cause)
 
 
 @score_gradient.part
@@ -237,6 +266,15 @@ def _explain_gradient(result, of, images, labels, model):
     if same(found, wanted):
         return
     core.expect_eval_mode(model)
+    core.expect(
+        of == "score" or all(row.norm() > 1e-2 * goal.norm() for row, goal in zip(found, wanted, strict=True)),
+        found="slopes near 0 for an image whose label is improbable",
+        wanted=f"the slope of the {of} of each image's own label",
+        cause=core.Questions(
+            "Is the probability kept above a bound, by `clamp` or an added epsilon?",
+            "Is `log_softmax` used for the logarithm?",
+        ),
+    )
     usual = _usual_gradients(wanted, of, images, labels, model)
     found, cause = (
         core.first_match(found, usual)
@@ -285,6 +323,10 @@ def _usual_gradients(wanted, of, images, labels, model):
         "the sum of all values; pick each image's own first",
     )
     yield core.at_normalised(wanted, model), *core.AT_NORMALISED
+    if of != "score":
+        own = scores_of(model)(images, labels)[:, None, None, None]
+        factor = own.sigmoid() * (1 - own.sigmoid()) if of == "probability" else 1 - own.sigmoid()
+        yield factor * slope("score"), "the slope of a sigmoid", "`sigmoid` of one score; take the softmax of all"
     yield wanted * images, "gradient times image", "a product with the image; take the gradient alone"
     yield wanted.clamp(-1, 1), "the slopes, cut off at -1 and 1", "`clamp`; slopes may be steeper, keep them"
 
@@ -304,14 +346,6 @@ def _(function):
 
 @smooth_grad.part
 def _(function):
-    """noise of zeros gives the gradient of the score"""
-    images, labels, model, noise = _noisy_problem(seed=22, samples=5, count=2)
-    found = function(images.clone(), labels, model, torch.zeros_like(noise)).detach()
-    _explain_smooth(function, found, images, labels, model, torch.zeros_like(noise))
-
-
-@smooth_grad.part
-def _(function):
     """the result is the mean, over the samples, of the slope at image + noise"""
     images, labels, model, noise = _noisy_problem(seed=23, samples=5, count=3)
     found = function(images.clone(), labels.clone(), model, noise.clone()).detach()
@@ -325,6 +359,21 @@ def _(function):
     found = function(images.clone(), labels.clone(), model, noise.clone())
     core.check_tensor(found, images.shape, images, "a batch of one is still a batch")
     _explain_smooth(function, found, images, labels, model, noise)
+
+
+@smooth_grad.part
+def _(function):
+    """a second call changes nothing, and other noise, another image or another network does"""
+    images, labels, model, noise = _noisy_problem(seed=26, samples=2, count=1)
+    first = function(images, labels, model, noise).detach().clone()
+    core.expect_repeatable(first, function(images, labels, model, noise).detach(), images, noise)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other, noise), images, model, seed=26)
+    core.expect(
+        not same(function(images, labels, model, -noise).detach(), first),
+        found="for other noise, the result of an earlier call",
+        wanted="a result that is computed anew in every call",
+        cause="a result is kept from call to call (a global, a cache); keep nothing",
+    )
 
 
 @smooth_grad.part
@@ -382,15 +431,26 @@ def _usual_smooth(each, images, labels, model, noise):
 
     count, samples = len(images), len(noise)
     yield each.abs().mean(dim=0), "the mean of absolute slopes", "`abs` before the mean; the samples keep their sign"
+    yield each.mean(dim=0).abs(), "the size of the mean slope", "`abs`; this function keeps the sign"
     yield (each**2).mean(dim=0), "the mean of squared slopes", "a square; that is another method, SmoothGrad-squared"
     yield each[0], "the slope at the first sample alone", "`return` inside the loop"
     yield each[-1], "the slope at the last sample alone", "the sum is overwritten in the loop: `=` in place of `+=`"
     yield slopes_at(images), "the slope at the clean image", "the noise is never added"
+    yield (
+        mean_at(torch.cat([noise, -noise])),
+        "the mean slope at image + noise and image - noise",
+        "each sample is used twice, with both signs; add it once",
+    )
     yield mean_at(-noise), "the mean slope at image - noise", "the noise is subtracted; add it"
     yield (
         (samples * each.mean(dim=0) + slopes_at(images)) / (samples + 1),
         "a mean that takes in the slope at the clean image",
         "the image itself is one of the samples; the mean runs over the samples of `noise` alone",
+    )
+    yield (
+        each.mean(dim=0) + slopes_at(images) / samples,
+        "a sum that takes in the slope at the clean image",
+        "the sum begins with the gradient at the image itself; begin with zeros",
     )
     yield each.median(dim=0).values, "the median of the slopes", "`median` where the mean is wanted"
     if samples > 1:
@@ -519,17 +579,24 @@ def _(function):
 @saliency_box.part
 def _(function):
     """a map may hold any values: negative ones, and many that nearly tie"""
-    signs = "absolute values, or negative ones set to 0; the brightest pixels are those of the largest values"
+    signs = core.Questions(
+        "Are absolute values taken, or negative ones set to 0?",
+        "Is the map divided by its maximum, which may be negative?",
+    )
     saliency_map = torch.tensor([[-9.0, -3, -3.5, -1], [-4, -5, -2, -6]], dtype=torch.float64)
     _expect_box(function, saliency_map, 0.25, (2, 0, 4, 2), {(0, 0, 4, 2): signs})
     saliency_map = torch.tensor([[-9.0, 0.5, -2, 1], [0.25, -8, -7, -6]], dtype=torch.float64)
     _expect_box(function, saliency_map, 0.25, (1, 0, 4, 1), {(0, 0, 2, 2): signs})
-    rounded = "the map is rounded, such as to 256 levels, before values are compared; compare them as they are"
-    saliency_map = 0.5 + 1e-6 * torch.arange(60.0, dtype=torch.float64).view(6, 10)
-    saliency_map[0, 0] = 1
-    _expect_box(function, saliency_map, 2 / 60, (0, 0, 10, 6), {})
-    saliency_map[5, 9] = 0.5
-    _expect_box(function, saliency_map, 2 / 60, (0, 0, 9, 6), {(0, 0, 10, 6): rounded})
+    tied = core.Questions(
+        "Is the map rounded before values are compared, such as to 256 levels or to float32?",
+        "Do pixels count as equal that differ a little, as with `isclose`?",
+    )
+    for step in (1e-6, 1e-10):
+        saliency_map = 0.5 + step * torch.arange(60.0, dtype=torch.float64).view(6, 10)
+        saliency_map[0, 0] = 1
+        _expect_box(function, saliency_map, 2 / 60, (0, 0, 10, 6), {})
+        saliency_map[5, 9] = 0.5
+        _expect_box(function, saliency_map, 2 / 60, (0, 0, 9, 6), {(0, 0, 10, 6): tied})
 
 
 @saliency_box.part

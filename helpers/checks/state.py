@@ -3,11 +3,16 @@
 Read when a page is set up, before any answer runs, so that torch is known as it was installed.
 """
 
+import pickle
+import random
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
+
+from helpers.checks.named import Named
 
 PARTS = ("structure", "mode", "hooks", "forward", "requires_grad", "parameters or buffers", "parameters' .grad")
 HOME = str(Path(torch.__file__).parent)
@@ -65,6 +70,7 @@ OWNERS = [
     torch.Tensor,
     *(each for each in vars(nn).values() if isinstance(each, type)),
 ]
+SHOWING = {"__repr__", "__str__", "__format__"}  # packages that show tensors more nicely exchange these
 INSTALLED = [(owner, {name: value for name, value in vars(owner).items() if callable(value)}) for owner in OWNERS]
 GLOBAL_HOOKS = [
     hooks
@@ -78,40 +84,107 @@ def exchanged():
     for owner, functions in INSTALLED:
         now = vars(owner)
         for name, function in functions.items():
-            if now.get(name) is not function and not _torchs_own(now.get(name)):
+            if now.get(name) is not function and name not in SHOWING and not _torchs_own(now.get(name)):
                 yield owner, name, function
 
 
 def _torchs_own(function):
-    # Some of torch's modules exchange functions themselves, when they are imported.
+    # Some of torch's modules exchange functions and classes themselves, when they are imported, or with the dtype.
+    if isinstance(function, type):
+        return function.__module__.partition(".")[0] == "torch"
     code = getattr(function, "__code__", None)
     return code is not None and code.co_filename.startswith(HOME)
 
 
+TORCH_PARTS = (
+    "torch's grad mode",
+    "torch's default dtype",
+    "torch's seed",
+    "torch's functions",
+    "torch's global hooks",
+    "NumPy's random numbers",
+    "Python's random numbers",
+)
+
+
 def torch_state():
-    """Return what an answer could change about torch itself: {what: value}."""
-    return {
-        "grad mode": torch.is_grad_enabled(),
-        "default dtype": str(torch.get_default_dtype()),
-        "seed": torch.initial_seed(),  # of the last torch.manual_seed; drawing numbers leaves it as it is
-        "functions": [f"{owner.__name__}.{name}" for owner, name, _ in exchanged()],
-        "global hooks": sum(map(len, GLOBAL_HOOKS)),
-    }
+    """Return what an answer could change about torch itself, and about other sources of chance: {what: value}."""
+    values = (
+        torch.is_grad_enabled(),
+        str(torch.get_default_dtype()),
+        torch.initial_seed(),  # of the last torch.manual_seed; drawing numbers leaves it as it is
+        [f"{owner.__name__}.{name}" for owner, name, _ in exchanged()],
+        sum(map(len, GLOBAL_HOOKS)),
+        pickle.dumps(np.random.get_state()),  # noqa: NPY002, the one that `np.random.seed` seeds
+        random.getstate(),
+    )
+    return dict(zip(TORCH_PARTS, values, strict=True))
 
 
 @contextmanager
 def torch_put_back():
     """Put torch back after the body into the state it had before; random numbers only if they were seeded anew."""
-    before, random = torch_state(), torch.get_rng_state()
+    before, numbers = torch_state(), (torch.get_rng_state(), np.random.get_state(), random.getstate())  # noqa: NPY002
     try:
         yield
     finally:
-        torch.set_grad_enabled(before["grad mode"])
-        torch.set_default_dtype(getattr(torch, before["default dtype"].removeprefix("torch.")))
-        if torch.initial_seed() != before["seed"]:
-            torch.set_rng_state(random)
+        torch.set_grad_enabled(before["torch's grad mode"])
+        torch.set_default_dtype(getattr(torch, before["torch's default dtype"].removeprefix("torch.")))
+        if torch.initial_seed() != before["torch's seed"]:
+            torch.set_rng_state(numbers[0])
+        np.random.set_state(numbers[1])  # noqa: NPY002
+        random.setstate(numbers[2])
         for owner, name, function in list(exchanged()):
             setattr(owner, name, function)
-        if sum(map(len, GLOBAL_HOOKS)) != before["global hooks"]:
+        if sum(map(len, GLOBAL_HOOKS)) != before["torch's global hooks"]:
             for hooks in GLOBAL_HOOKS:
                 hooks.clear()
+
+
+@contextmanager
+def structure_put_back(arguments):
+    """Put back, after the body, modules that it replaces in the models among `arguments`.
+
+    Yields:
+        A list, in which there is one word for each module whose children were others.
+    """
+    models = [argument for argument in arguments if isinstance(argument, nn.Module)]
+    parents = [parent for model in models for parent in model.modules()]
+    before = [(parent, dict(parent._modules)) for parent in parents]
+    changed: list[str] = []
+    try:
+        yield changed
+    finally:
+        for parent, children in before:
+            if parent._modules != children:
+                changed.append(type(parent).__name__)
+                parent._modules.clear()
+                parent._modules.update(children)
+
+
+STRUCTURE = "the structure of the model"
+
+
+class Watched:
+    """A function that is watched, for a hidden half: what it leaves changed is put back, so that a mistake costs once.
+
+    `left_torch` tells of each of TORCH_PARTS, and of STRUCTURE, whether all calls so far have left it as it was.
+    """
+
+    def __init__(self, function):
+        """Take the student's function."""
+        self.function, self.left_torch = function, Named.fromkeys((*TORCH_PARTS, STRUCTURE), True)
+
+    def __call__(self, *arguments, **options):
+        """Return what the function returns."""
+        before, changed = torch_state(), []
+        try:
+            with torch_put_back(), structure_put_back(arguments) as changed:
+                try:
+                    return self.function(*arguments, **options)
+                finally:
+                    after = torch_state()
+                    for what in TORCH_PARTS:
+                        self.left_torch[what] &= before[what] == after[what]
+        finally:
+            self.left_torch[STRUCTURE] &= not changed

@@ -5,6 +5,7 @@ the steps that are put into it: what they are shown, how often, and what becomes
 """
 
 import itertools
+from contextlib import suppress
 
 import torch
 
@@ -74,6 +75,13 @@ def _explain_class_move(moved, image, target, model, l2_reg, learning_rate):
         return
     core.expect_eval_mode(model)
     wanted = "learning_rate times the slope of s_target" + (" - l2_reg * ||x - 0.5||^2" if l2_reg else "")
+    core.expect(moved.any(), found="the image as it was", wanted=wanted, cause=UNMOVED)
+    core.expect(
+        not fits(image + moved, direction),
+        found="the change alone",
+        wanted="the image after the step",
+        cause="the step is not added to the image; return `image + ...`",
+    )
     usual = itertools.chain(
         _usual_pulls(uphill, pull, l2_reg, learning_rate, slope, model) if l2_reg else (),
         _usual_climbs(uphill, l2_reg * pull, slope, model),
@@ -81,7 +89,7 @@ def _explain_class_move(moved, image, target, model, l2_reg, learning_rate):
     match = core.first_match(moved, usual, fits)
     if match:
         raise core.CheckFailed(match[0], wanted, match[1])
-    _explain_size(moved, learning_rate * direction, image, wanted, l2_reg)
+    _explain_size(moved, learning_rate * direction, image, wanted, l2_reg, learning_rate)
 
 
 UNMOVED = core.Questions("Is the new tensor the one that is returned?", "Is the step added, and not only computed?")
@@ -207,9 +215,8 @@ def _total_variation(images, _):
     return sum((images.diff(dim=axis) ** 2).sum(dim=(1, 2, 3)) for axis in (2, 3))
 
 
-def _explain_size(moved, step, image, wanted, l2_reg):
+def _explain_size(moved, step, image, wanted, l2_reg, learning_rate):
     """Raise CheckFailed for a move that is not the `step` and no usual mistake: is it cut off, or scaled?"""
-    core.expect(moved.any(), found="the image as it was", wanted=wanted, cause=UNMOVED)
     core.expect(
         not same(image + moved, (image + step).clamp(0, 1)),
         found="values cut off at 0 and 1",
@@ -219,9 +226,11 @@ def _explain_size(moved, step, image, wanted, l2_reg):
     factor = float((moved * step).sum() / (step * step).sum())
     core.expect(
         not same(moved, factor * step, 1e-5),
-        found=f"{factor:.3g} times the step that is wanted",
+        found=f"{factor:.3g} times the step that is wanted, with learning rate {learning_rate:g}",
         wanted=wanted,
-        cause=core.Questions("How often is the learning rate a factor?", "Which other factor is there?"),
+        cause="the learning rate is a factor twice"
+        if abs(factor - learning_rate) < 1e-4 * learning_rate
+        else core.Questions("How often is the learning rate a factor?", "Which other factor is there?"),
     )
     away = float((moved - step).norm() / step.norm())
     raise core.CheckFailed(
@@ -370,7 +379,7 @@ def _(function):
                 -1 if times is None else times,
                 core.Questions(
                     "In which iterations is it blurred, counted from 1?",
-                    "Is the strength `sigma`?",
+                    "Is its strength `sigma`?",
                     "Is the image rescaled?",
                 ),
             ),
@@ -381,17 +390,29 @@ def _(function):
 def _(function):
     """the blur comes after shifting back and clamping"""
     image, sigma = _picture(416), 1.0
-    loud = Watch(lambda x: 4 * x - 1)
-    found = function(image.clone(), loud, [(0, 0)], 1, sigma)
-    exchanged = same(found, blur(4 * image - 1, sigma).clamp(0, 1), 1e-9)
-    core.expect(
-        same(found, blur((4 * image - 1).clamp(0, 1), sigma), 1e-9),
-        found="an image that was blurred before it was clamped" if exchanged else "another image than the blurred one",
-        wanted="clamp first, then blur",
-        cause="the two lines are exchanged: a value of 3 spreads over its neighbours before it is cut off"
-        if exchanged
-        else core.Questions("Does `clamp` cut off, or is the image rescaled to [0, 1]?", "How often is it blurred?"),
-    )
+
+    def loud(x):
+        return 6 * x**2 - 1
+
+    found = function(image.clone(), Watch(loud), [(0, 0)], 1, sigma)
+    usual = [
+        (
+            blur(loud(image), sigma).clamp(0, 1),
+            "an image that was blurred before it was clamped",
+            "the two lines are exchanged: a value of 3 spreads over its neighbours before it is cut off",
+        ),
+        (
+            loud(blur(image, sigma)).clamp(0, 1),
+            "the step made on a blurred image",
+            "the blur stands before the step; it is the last of an iteration",
+        ),
+    ]
+    if not same(found, blur(loud(image).clamp(0, 1), sigma), 1e-9):
+        words, cause = core.first_match(found, usual) or (
+            "another image than the blurred one",
+            core.Questions("Does `clamp` cut off, or is the image rescaled to [0, 1]?", "How often is it blurred?"),
+        )
+        raise core.CheckFailed(words, "clamp first, then blur", cause)
     found = function(image.clone(), Watch(), [(3, -2)], 1, sigma)
     shifted = same(found, _moved(blur(_moved(image, 3, -2), sigma), -3, 2), 1e-9)
     core.expect(
@@ -544,6 +565,23 @@ def _(function):
     _expect_steady(lambda image, _, model: function(image, model.network.body[1], 2, model, 0.5))
 
 
+@channel_visualization_step.part
+def _(function):
+    """a model that fails on the way, for an image too small for its head, is left without the hook as well"""
+    image, _, model = _problem(seed=425, trainable=True)
+    layer = model.network.body[1]
+    before = len(layer._forward_hooks)
+    with suppress(Exception):
+        function(image[..., :4, :4], layer, 2, model, 0.5)
+    core.expect(
+        len(layer._forward_hooks) == before,
+        found="a hook that stays when the model fails",
+        wanted="the layer as it was before the call",
+        cause="the line that removes the hook is not reached; put it into a `finally` clause, or register the hook in "
+        "a `with` statement",
+    )
+
+
 def _climbed(quantity, image, layer, model):
     """Measure the slope at the image of quantity(inputs, outputs) -> (M,), of what enters `layer` and leaves it."""
 
@@ -653,10 +691,16 @@ def _usual_activations(channel):
         "the layer's input",
         "the hook keeps `inputs`; keep `output`",
     )
+    for other in (channel + 1, channel - 1):
+        yield (
+            lambda _, outputs, other=other: _flat(outputs[:, other % outputs.shape[1]]).mean(dim=1),
+            f"the mean of channel {other}, where channel {channel} was asked for",
+            "channels are counted from 0",
+        )
     yield (
-        lambda _, outputs: _flat(outputs[:, (channel + 1) % outputs.shape[1]]).mean(dim=1),
-        "another channel",
-        "channels are counted from 0",
+        lambda _, outputs: _flat(outputs[:, channel].abs()).mean(dim=1),
+        "the mean of absolute activations",
+        "`abs`; activations count with their sign",
     )
 
 
@@ -676,6 +720,7 @@ def _explain_length(moved, image, layer, channel, model, learning_rate):
             "the gradient is divided by its largest value; divide by the L2 norm",
         ),
         (float(slope.norm() / slope.std()), "the gradient is divided by its standard deviation; divide by the L2 norm"),
+        (slope.numel() ** 0.5, "the gradient is divided by its root mean square; divide by the L2 norm"),
         (float(slope.norm() / slope.abs().mean()), "the gradient is divided by its mean size; divide by the L2 norm"),
         (1 / learning_rate, "the learning rate is not used"),
         (learning_rate, "the learning rate is applied twice"),
@@ -684,7 +729,7 @@ def _explain_length(moved, image, layer, channel, model, learning_rate):
     asked = core.Questions("By which norm is the gradient divided?", "Which factor stands before it?")
     cause = next((words for value, words in usual if abs(factor - value) <= 1e-4 * value), asked)
     raise core.CheckFailed(
-        f"a step {length:.3g} long with learning rate {learning_rate}", f"length {learning_rate}", cause
+        f"a step {length:.6g} long with learning rate {learning_rate}", f"length {learning_rate}", cause
     )
 
 

@@ -264,7 +264,9 @@ class Report:
             return []
         cell = self._place(others[0])
         self.problems.append("it does not run from top to bottom")
-        self.todo.append(f"Mend the cell {cell}, or delete it if no answer needs it.")
+        mend = self._mend(others[0])
+        delete = "" if self._is_locked(others[0]) else ", or delete it if no answer needs it"
+        self.todo.append(f"{mend[0].upper()}{mend[1:]}{delete}.")
         more = f" ({counted(len(others) - 1, 'more cell')} after it)" if len(others) > 1 else ""
         return [("fails", "first error", f"{cell}: {self.failed.own[others[0]]}{more}")]
 
@@ -274,10 +276,21 @@ class Report:
             return []
         self.problems.append("the run stopped before its end")
         where = f"{self._place(run.at)}: " if run.at is not None else ""
-        cell = f"the cell {self._place(run.at)}" if run.at is not None else "your Python"
-        stopped = f"Run this cell again; if the run hangs at the same place, mend {cell}."
-        self.todo.append(stopped if run.ended == INTERRUPTED else f"Mend {cell}: it ended the run.")
+        mend = "mend your Python" if run.at is None else self._mend(run.at)
+        again = f"Run this cell again; if the run hangs at the same place, {mend}."
+        self.todo.append(again if run.ended == INTERRUPTED else f"{mend[0].upper()}{mend[1:]}: it ended the run.")
         return [("stopped", "here", f"{where}{run.ended}; nothing after it was run")]
+
+    def _is_locked(self, n: int) -> bool:
+        """Whether a cell is not the student's to mend."""
+        return any(place.item.is_locked and n in (place.at, *place.copies) for place in self.found.values())
+
+    def _mend(self, n: int) -> str:
+        """Return what to do about a cell that fails."""
+        cell = f"the cell {self._place(n)}"
+        return (
+            f"ask for help with {cell}, which is locked and not yours to mend" if self._is_locked(n) else f"mend {cell}"
+        )
 
     # -------------------------------------------------------------------------------------------- the file
 

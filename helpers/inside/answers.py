@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from helpers.inside.emit import MIME
+from helpers.inside.emit import HIDDEN, MIME
 
 Say = Callable[[bytes], None]
 
@@ -38,9 +38,9 @@ def run(code: str, names: dict[str, Any]) -> Any:
     """Run code; return its last value, as a cell of a notebook has one."""
     body = ast.parse(code)
     last = body.body.pop() if body.body and isinstance(body.body[-1], ast.Expr) else None
-    exec(compile(body, "<hidden test>", "exec", dont_inherit=True), names)
+    exec(compile(body, HIDDEN, "exec", dont_inherit=True), names)
     if isinstance(last, ast.Expr):
-        return eval(compile(ast.Expression(last.value), "<hidden test>", "eval", dont_inherit=True), names)
+        return eval(compile(ast.Expression(last.value), HIDDEN, "eval", dont_inherit=True), names)
     return None
 
 

@@ -5,14 +5,21 @@ what the reference solution said in a kernel of its own. Nothing in here knows a
 """
 
 import base64
+import re
+import traceback
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from IPython.display import publish_display_data
 
+from helpers.checks.named import Named
+
 MIME = "application/vnd.course.capture+json"
+HIDDEN = "<hidden test>"  # the file that a hidden half is compiled as
+OURS = str(Path(__file__).parents[1])
 
 
 def emit(name: str, value: Any) -> None:
@@ -20,24 +27,42 @@ def emit(name: str, value: Any) -> None:
 
     Args:
         name: what the part is about; shown to the student ("one image").
-        value: a tensor, array, number or bool, or a tuple or list of them; or a function of no arguments that returns
-            one of these. What such a function raises is recorded in place of its value, so one crash costs one part.
+        value: a tensor, array, number or bool, or a tuple or list of them, or a Named of any of these; or a function of
+            no arguments that returns one of these. What such a function raises is recorded in place of its value, so
+            one crash costs one part.
     """
     try:
         values = value() if callable(value) else value
-        payload = {"name": name, "values": [encode(item) for item in flat(values)]}
+        labelled = list(flat(values))
+        payload = {
+            "name": name,
+            "values": [encode(item) for _, item in labelled],
+            "labels": [label for label, _ in labelled],
+            "form": form(values),
+        }
     except Exception as error:
-        payload = {"name": name, "error": f"{type(error).__name__}: {error}"[:500]}
+        payload = {"name": name, "error": in_words(error)[:500]}
     publish_display_data({MIME: payload, "text/plain": f"[{name}]"})
 
 
-def flat(value: Any) -> Iterator[Any]:
-    """Yield the items of a possibly nested tuple or list, in order."""
-    if isinstance(value, (tuple, list)):
+def flat(value: Any, label: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (label, item) for the items of a possibly nested tuple, list or Named, in order; most have the label ""."""
+    if isinstance(value, Named):
+        for words, item in value.items():
+            yield from flat(item, words)
+    elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from flat(item)
+            yield from flat(item, label)
     else:
-        yield value
+        yield label, value
+
+
+def form(value: Any) -> Any:
+    """Return how a value is nested: [name of its type, form of each item], or a leaf's name alone."""
+    if isinstance(value, (tuple, list, Named)):
+        items = value.values() if isinstance(value, Named) else value
+        return [type(value).__name__, *map(form, items)]
+    return "number" if isinstance(value, (np.generic, bool, int, float)) else type(value).__name__
 
 
 def encode(value: Any) -> dict[str, Any]:
@@ -45,28 +70,55 @@ def encode(value: Any) -> dict[str, Any]:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     elif not isinstance(value, (np.ndarray, np.generic, bool, int, float)):
-        raise TypeError(f"found a value of type {type(value).__name__}; a tensor was wanted")
+        raise TypeError(wrong_type(type(value).__name__))
     array = np.asarray(value)
     data = base64.b64encode(array.tobytes()).decode("ascii")
     return {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
 
 
-def state_of(model: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def wrong_type(name: str) -> str:
+    """Return the words for a result of a type that no result may have."""
+    return f"found a value of type {name}; a tensor was wanted"
+
+
+def in_words(error: Exception) -> str:
+    """Return an error as "Type: text"; one that a hidden test met in what an answer returned, as the type it found."""
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    # A module of torch looks for its attributes in a frame of its own.
+    file = next((code.co_filename for code in reversed(codes) if code.co_name != "__getattr__"), "")
+    met = re.match(r"'(?:\w+\.)*(\w+)' object (?:has no attribute|is not|does not)", str(error))
+    if met and (file == HIDDEN or file.startswith(OURS)):
+        return f"TypeError: {wrong_type(met[1])}"
+    return f"{type(error).__name__}: {error}"
+
+
+def state_of(model: Any) -> Named:
     """Describe everything about `model` that a well-behaved function leaves as it was.
 
     Returns:
-        Three arrays: the values of parameters and buffers, the values of their gradients, and a row of integers for
-        modes, `requires_grad`, hooks and structure. Emitted beside a result, they make a part that needs right values
-        and an untouched model.
+        Arrays by the words for what they hold, such as "the model's hooks". Emitted beside a result, they make a part
+        that needs right values and an untouched model. Whatever stands in the place of a module is described, too.
     """
-    tensors = [*model.parameters(), *model.buffers()]
+    # Both need torch, and an assignment may not.
+    from torch import nn
+
+    from helpers.checks import state
+
+    modules = list(state.modules_of(model))
+    own = [module for _, module in modules if isinstance(module, nn.Module)]
+    tensors = [tensor for _, tensor in state.tensors_of(model)]
     gradients = [tensor.grad for tensor in tensors]
-    facts = [tensor.requires_grad for tensor in tensors] + [gradient is not None for gradient in gradients]
-    for path, module in model.named_modules():
-        hooks = sum(len(value) for key, value in vars(module).items() if key.endswith("_hooks"))
-        own_forward = "forward" in vars(module)
-        facts += [module.training, hooks, own_forward, zlib.crc32(f"{path}:{type(module).__name__}".encode())]
-    return _joined(tensors), _joined(gradients), np.array(facts, dtype=np.int64)
+    values = (
+        [zlib.crc32(f"{path}:{type(module).__name__}".encode()) for path, module in modules],
+        [module.training for module in own],
+        [len(state.hooks_of(module)) for module in own],
+        ["forward" in vars(module) for module in own],
+        [tensor.requires_grad for tensor in tensors],
+        _joined(tensors),
+        np.concatenate([[gradient is not None for gradient in gradients], _joined(gradients)]),
+    )
+    words = [f"the model's {part}" for part in state.PARTS]
+    return Named(zip(words, map(np.asarray, values), strict=True))
 
 
 def _joined(tensors: list[Any]) -> np.ndarray:

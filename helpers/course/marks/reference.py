@@ -15,19 +15,33 @@ from helpers.course.run.prepare import HIDDEN_BEGIN, code_cell
 
 @dataclass
 class Answers:
-    """The parts said for one exercise by the reference and by every other answer of the page."""
+    """The parts said for one exercise by the reference and by every other answer of the page, and by IDLE ones."""
 
     reference: list[Part]
     mutants: list[tuple[str, list[Part]]] = field(default_factory=list)
     variants: list[list[Part]] = field(default_factory=list)
+    idle: list[tuple[str, list[Part]]] = field(default_factory=list)
+
+    @property
+    def mistakes(self) -> list[tuple[str, list[Part]]]:
+        """What may be said of a wrong answer: the page's mistakes, then that nothing was done."""
+        return self.mutants + self.idle
+
+
+# Answers that do nothing. Where values are theirs as well as those of a mistake, nothing shows the mistake.
+NOTHING_DONE = "Nothing was done to it: what comes back is the first argument as it was given."
+IDLE = (
+    "def {f}(given, *others, **more):\n    return given",
+    "import copy\n\n\ndef {f}(given, *others, **more):\n    return copy.deepcopy(given)",
+)
 
 
 @cache
 def notebook(page: Page) -> NotebookNode:
     """Return a notebook that puts every known answer of `page` to the hidden tests, one after the other.
 
-    The solved page without figures; each check is reduced to its hidden half and repeated for each mutant and
-    variant, after which the solution is put back. Built once for each process: not to be changed.
+    The solved page without figures; each check is reduced to its hidden half and repeated for each mutant, each
+    variant and each idle answer, after which the solution is put back. Built once for each process: not to be changed.
     """
     cells: list[NotebookNode] = []
 
@@ -45,6 +59,9 @@ def notebook(page: Page) -> NotebookNode:
             for answer in (*page.mutants(f), *page.variants(f)):
                 add(answer.source)
                 add(hidden, half="hidden", exercise=f, answer=answer.kind, says=answer.says)
+            for idle in IDLE:
+                add(idle.format(f=f))
+                add(hidden, half="hidden", exercise=f, answer="idle", says=NOTHING_DONE)
             add(solution)
     return nbformat.v4.new_notebook(cells=cells, metadata={"course": "reference"})
 
@@ -68,8 +85,9 @@ def answers(page: Page, executed: NotebookNode) -> dict[str, Answers]:
         parts = compare.captures(cell.outputs)
         if course.answer == "reference":
             result[course.exercise] = Answers(parts)
-        elif course.answer == "mutant":
-            result[course.exercise].mutants.append((course.says, parts))
+        elif course.answer in ("mutant", "idle"):
+            kept = result[course.exercise].mutants if course.answer == "mutant" else result[course.exercise].idle
+            kept.append((course.says, parts))
         else:
             result[course.exercise].variants.append(parts)
     return result

@@ -32,7 +32,7 @@ def judged(cell: NotebookNode, hidden: Sequence[NotebookNode], page: Page, answe
     try:
         got = compare.captures(hidden)
         judge = reference.judge_of(page, f)
-        verdict = compare.grade(question, points, got, known.reference, known.mutants, judge=judge, public=public)
+        verdict = compare.grade(question, points, got, known.reference, known.mistakes, judge=judge, public=public)
     except CaptureError as problem:
         message = f"What arrived is not what the hidden test sends: {problem}."
         return Verdict(question, 0.0, points, "wrong", message)

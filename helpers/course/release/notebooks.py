@@ -11,6 +11,7 @@ import copy
 import difflib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -159,14 +160,17 @@ def _opening(page: Page) -> list[NotebookNode]:
         f"/blob/{branch}/notebooks/{page.name}.ipynb)"
     )
     # A failed import is remembered, so that after the clone the caches have to go.
+    home = "or open this notebook in the notebooks folder of the course"
     bring = (
         "# @title Set-up: run this cell first\n"
-        "import importlib.util, pathlib, subprocess, sys\n"
+        "import importlib.util, pathlib, shutil, subprocess, sys\n"
         f'sys.path += [str(pathlib.Path(place).resolve()) for place in ("..", "{folder}")]\n'
         'if not importlib.util.find_spec("helpers"): '
+        f'print("Bringing the course from {address}: this may take a minute.", flush=True); '
+        f'assert shutil.which("git"), "found no git, which brings the course: install it, {home}"; '
         f'cloned = subprocess.run("git clone --quiet --depth 1 --branch {branch} {address}".split()); '
-        f'importlib.invalidate_caches(); assert not cloned.returncode, "found no course at {address}: '
-        'connect to the internet, or open this notebook in the notebooks folder of the course"'
+        f'importlib.invalidate_caches(); assert not cloned.returncode, "found no course at {address}: connect to the '
+        f'internet, delete a folder {folder} that an earlier try has left here half made, {home}"'
     )
     title = page.cells[0]
     on_github = address.startswith("https://github.com/")  # Colab opens notebooks from nowhere else
@@ -194,7 +198,7 @@ def _solved(page: Page, cell: Cell) -> NotebookNode:
             return _code(name, source, nbgrader=_nbgrader(name, solution=True))
         case "check":
             tags = _nbgrader(name, grade=True, locked=True, points=cell.points)
-            return _code(name, source, nbgrader=tags)
+            return _code(name, _after_setup(source), nbgrader=tags)
         case "setup":
             titled = f"# @title Imports and data\n{source}"  # what a folded cell shows
             return _code(name, titled, nbgrader=_nbgrader(name, locked=True), **FOLDED)
@@ -206,6 +210,23 @@ def _solved(page: Page, cell: Cell) -> NotebookNode:
         case "example":
             return _code(name, source, tags=["example"], **_folded(source))
     return _code(name, source, **_folded(source))
+
+
+def _after_setup(source: str) -> str:
+    """A check that fails with one line, and no traceback, where the set-up or the answer was not run before it."""
+    call = re.match(r"checks\.(\w+)\(\1\)\n", source)
+    if not call:
+        return source
+    guard = (
+        f'_missing = [name for name in ("checks", "{call[1]}") if name not in globals()]\n'
+        "if _missing:\n"
+        '    _shown = {"_render_traceback_": lambda error: [f"Not yet: {error}."]}\n'
+        '    raise type("NameError", (NameError,), _shown)(\n'
+        "        f\"name '{_missing[0]}' is not defined; \"\n"
+        '        "run the set-up cells and the cell above first, then this one"\n'
+        "    )\n"
+    )
+    return guard + source
 
 
 def _folded(source: str) -> dict:

@@ -30,7 +30,7 @@ class ShowVerdicts(NbGraderPreprocessor):
 
 def shown(verdict: Verdict) -> NotebookNode:
     """Return a verdict as a notebook output; every text in it is escaped."""
-    head = f"{verdict.verdict}: {verdict.score:g} of {verdict.max_score:g} points"
+    head = f"{verdict.verdict}: {verdict.score:.4g} of {verdict.max_score:g} points"
     lines = verdict.message.splitlines()
     colour = COLOURS.get(verdict.verdict, "danger")
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)

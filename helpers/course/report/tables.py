@@ -144,7 +144,7 @@ def printed(table: Sequence[Row], width: int = 100) -> str:
             lines += [line for row in mine for line in _wrapped(row["message"], width)]
             continue
         waiting = f", {left} to be marked by hand" if left else ""
-        lines.append(f"{student:<12} {assignment}  {score:g} of {most:g} points{waiting}")
+        lines.append(f"{student:<12} {assignment}  {score:.4g} of {most:g} points{waiting}")
         for row in mine:
             if row["verdict"] not in ("right", "to be marked", "marked"):
                 lines.append(f"    {row['question']}: {row['verdict']}, {row['score']} of {row['max_score']}")
