@@ -70,7 +70,7 @@ def collected(path, **options):
 def students(path, **options):
     """Return the students whose submissions can be graded; nothing is refused."""
     found = collected(path, **options)
-    assert not [item.refused for item in found.values() if item.refused]
+    assert [item.refused for item in found.values() if item.refused] == []
     assert {assignment for _, assignment in found} == {"01_saliency"}
     return [student for student, _ in found]
 

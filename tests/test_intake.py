@@ -171,6 +171,7 @@ def test_each_student_may_hand_in_a_zip(tmp_path):
         "Dora_5_assignsubmission_file_/work.zip": zipped({"01_saliency.ipynb": answered()}),
     }
     assert students(pile(tmp_path / "class", files)) == ["Carl", "Dora", "ada", "bob"]
+    assert students(pile(tmp_path / "one", {"ada.zip": zipped({"01_saliency.ipynb": answered()})})) == ["ada"]
     files = {f"2025-00{n}.zip": zipped({"01_saliency.ipynb": answered()}) for n in (1, 2)}
     assert students(pile(tmp_path / "numbers", files)) == ["2025-001", "2025-002"]
 

@@ -114,7 +114,9 @@ piles = some.dictionaries(places, some.sampled_from(sorted(CONTENTS)) | flat, mi
 def leaves(path, content):
     """Yield the places of the files in what lies at a place: a zip that intake opens is a folder."""
     if isinstance(content, dict) and unpack.may_be_zip(PurePosixPath(path).name):
-        yield from (f"{path}/{inner}" for inner in content if inner.isprintable() or inner.isascii())
+        for inner, each in content.items():
+            if inner.isprintable() or inner.isascii():
+                yield from leaves(f"{path}/{inner}", each)
     elif not (content == "docx" and unpack.is_zip(path)):  # its parts are told of
         yield path
 

@@ -62,6 +62,7 @@ def test_a_time_is_taken_as_it_is_written(moment, when):
         ("3. Dezember 2024 0905", datetime(2024, 12, 3, 9, 5)),
         ("1 juillet 2024 0905", datetime(2024, 7, 1, 9, 5)),
         ("1 juin 2024 0905", datetime(2024, 6, 1, 9, 5)),
+        ("Ada Lovelace- Sep 24, 2024 926 PM", datetime(2024, 9, 24, 21, 26)),
         ("31 Feb, 2024 0905", None),
         ("Part 2, 2024 926 PM", None),
     ],
@@ -276,6 +277,32 @@ def test_several_exports_are_one_pile(tmp_path):
         collect([folder / "week 1.zip", pile(tmp_path / "bad", {"x.rar": "x"}) / "x.rar"], RELEASES)
 
 
+def test_a_class_in_a_folder_is_never_one_student(tmp_path):
+    canvas = {f"{name}_{n}_9{n}_01_saliency.ipynb": answered() for n, name in ((1, "ada"), (2, "bob"))}
+    moodle_ = {moodle(name, n): answered() for n, name in ((1, "Ada"), (2, "Bob"))}
+    plain = {f"{name}/01_saliency/01_saliency.ipynb": answered() for name in ("ada", "bob")}
+    for number, export in enumerate((canvas, moodle_, {blackboard(f"HW1_{name}"): answered() for name in "ab"})):
+        within = {f"export {number}/{path}": text for path, text in export.items()}
+        with pytest.raises(IntakeError, match=f"holds one folder, export {number}, .* grade .*export {number}"):
+            collect(pile(tmp_path / f"alone {number}", within | {"list.csv": "x"}), RELEASES)
+        beside = pile(tmp_path / f"beside {number}", within | {"zed/01_saliency.ipynb": answered()})
+        found = collected(beside)
+        reason = "looks like the export of a whole class; grade it on its own"
+        assert reason in found[f"export {number}", f"export {number}"].refused
+        assert found["zed", "01_saliency"].refused == ""
+    with pytest.raises(IntakeError, match="holds one folder, week 1"):
+        collect(
+            pile(tmp_path / "plain", {f"week 1/{path}": text for path, text in plain.items()} | {"x.pdf": b"%PDF"}),
+            RELEASES,
+        )
+    found = collected(
+        pile(tmp_path / "tree", {f"submitted/{path}": text for path, text in plain.items()} | {"x.csv": ""})
+    )
+    assert list(found) == [(NOBODY, "x.csv"), ("ada", "01_saliency"), ("bob", "01_saliency")]
+    both = {f"{top}/{path}": text for path, text in plain.items() for top in ("submitted", "release")}
+    assert "whole class" in collected(pile(tmp_path / "both", both))["submitted", "submitted"].refused
+
+
 def test_one_student_spelled_in_several_ways_is_one_with_a_line(tmp_path):
     files = {"Ada  Lovelace/01_saliency.ipynb": answered(), "Ada\u00a0Lovelace/02_gradcam.ipynb": CAM}
     files |= {"bob (1).zip": zipped({NAME: answered()}), "bob.zip": zipped({"02_gradcam.ipynb": CAM})}
@@ -288,12 +315,40 @@ def test_one_student_spelled_in_several_ways_is_one_with_a_line(tmp_path):
     assert found["carl", "01_saliency"].repairs == []
 
 
+def test_a_document_beside_a_notebook_is_told_with_what_it_is(tmp_path):
+    word = zipped({"[Content_Types].xml": "", "word/document.xml": ""})
+    files = {"doeduc_5_91_01_saliency.ipynb": answered(), "doeduc_5_93_essay.docx": word, "b_1_2_x.ipynb": answered()}
+    files |= {"doeduc_5_94_02_gradcam.pdf": b"%PDF", "doeduc_5_95_notes.txt": "x"}
+    found = collected(pile(tmp_path, files))
+    reason = "handed in beside 01_saliency, and no notebook: doeduc_5_93_essay.docx (a Word document)"
+    assert found["doeduc_5", ""].refused == reason
+    reason = "there is no notebook of it, only doeduc_5_94_02_gradcam.pdf (a PDF)"
+    assert found["doeduc_5", "02_gradcam"].refused == reason
+    line = "notebook: also handed in, and not graded: doeduc_5_95_notes.txt"
+    assert found["doeduc_5", "01_saliency"].repairs == [line]
+
+
 def test_a_name_in_a_zip_that_does_not_say_its_encoding_is_utf_8_where_it_can_be(tmp_path):
     data = zipped({"Jos##/01_saliency.ipynb": answered(), "Li##/01_saliency.ipynb": answered()})
     data = data.replace(b"Jos##", "José".encode()).replace(b"Li##", b"Li\xff\xfe")
     (tmp_path / "x.zip").write_bytes(data)
     found = students(tmp_path / "x.zip")
     assert "José" in found and len(found) == 2 and NOBODY not in found
+
+
+@pytest.mark.parametrize("where", ["{}.zip", "class/{}/work.zip"])
+def test_a_zip_that_calls_names_utf_8_which_are_none_is_read(tmp_path, where):
+    names_ = {f"Zo\u00eb{n}": f"Zo\u00eb{n}".encode() for n in (1, 2)}
+    data = zipped({f"{name}/01_saliency.ipynb": answered(text_of(name[-1])) for name in names_})
+    data = data.replace("\u00eb1".encode(), b"\xff\xfe1").replace("\u00eb2".encode(), b"\xff\xfd2")
+    path = tmp_path / where.format("bob")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    if "class" in where:
+        (found,) = {student for student, _ in collected(tmp_path / "class")}
+        assert found == "bob"
+    else:
+        assert len(students(path)) == 2
 
 
 def test_windows_slashes_in_a_zip_are_slashes(tmp_path):

@@ -107,8 +107,10 @@ def submissions(student: str, items: list[Owned], releases: Releases) -> list[Su
     _refuse_untouched(found)
     beside = others.beside(rest, set(attempts), releases)
     for assignment, listed in beside.wanted.items():
-        if attempts:
-            reason = f"no notebook was handed in beside {', '.join(sorted(attempts))}, but {', '.join(listed)}"
+        if attempts and assignment:
+            reason = f"there is no notebook of it, only {', '.join(listed)}"
+        elif attempts:
+            reason = f"handed in beside {', '.join(sorted(attempts))}, and no notebook: {', '.join(listed)}"
         else:
             reason = f"there is no notebook in this folder, only {', '.join(listed)}"
         found.append(Submission(student, assignment, rest[0].source, refused=reason))

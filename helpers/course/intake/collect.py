@@ -3,7 +3,7 @@
 Nothing in here runs code of a student, and nothing is unpacked to disk.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ from helpers.course.intake.people import told_apart
 from helpers.course.intake.piles import IntakeError, exports
 from helpers.course.intake.platforms import ExportCollector
 
+HandedIn = str | Path | Sequence[str | Path]
 
-def collect(
-    handed_in: str | Path | Iterable[str | Path], releases: Mapping[str, NotebookNode], config: Any = None
-) -> list[Submission]:
+
+def places(handed_in: HandedIn) -> list[Path]:
+    """Return the folders and zips of a pile, which may be one."""
+    return [Path(handed_in)] if isinstance(handed_in, str | Path) else [Path(place) for place in handed_in]
+
+
+def collect(handed_in: HandedIn, releases: Mapping[str, NotebookNode], config: Any = None) -> list[Submission]:
     """Find the submissions in a pile of files.
 
     The pile is a folder or a zip: a folder per student, the tree of nbgrader, the export of a learning platform
@@ -42,14 +47,13 @@ def collect(
         FileNotFoundError: there is no such folder, or nothing in it.
         IntakeError: the pile itself cannot be read, or whose it is cannot be told.
     """
-    places = [handed_in] if isinstance(handed_in, str | Path) else list(handed_in)
-    owned = [item for place in places for item in _owned(Path(place), releases, config)]
+    owned = [item for place in places(handed_in) for item in _owned(place, releases, config)]
     owned = told_apart(owned, releases)
     found = []
     for student, group in groupby(sorted(owned, key=lambda item: item.student), lambda item: item.student):
         found += submissions(student, list(group), releases)
     if not found:
-        shown = ", ".join(map(str, places))
+        shown = ", ".join(map(str, places(handed_in)))
         raise FileNotFoundError(f"{shown} holds no submissions; wanted one folder per student with the notebook in it")
     return found
 

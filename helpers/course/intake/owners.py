@@ -172,16 +172,31 @@ def _with_possible_name(item: Owned) -> Owned:
 
 
 def _without_classes(files: list[File], collector: platforms.ExportCollector) -> list[File]:
-    """Return the files, but for each zip beside others that looks like a whole class only that it does.
+    """Return the files, but for each zip or folder beside others that looks like a whole class only that it does.
 
     It might as well be one student's who gave the files in it the names of others.
     """
-    for name, inside in zips(files, collector).items():
-        if is_class(inside, collector):
-            problem = "looks like the export of a whole class; grade it on its own, not in a folder with others"
-            files = [file for file in files if file.path.parts[0] != name]
-            files.append(File(PurePosixPath(name), inside[0].time, "", problem=problem))
+    classes = {name: inside for name, inside in zips(files, collector).items() if is_class(inside, collector)}
+    tops: dict[str, list[File]] = {}
+    for file in files:
+        tops.setdefault(file.path.parts[0], []).append(file)
+    for name, inside in tops.items():
+        wrapped = platforms.WRAPPERS.fullmatch(name) and len(folders(inside, 1)) > 1
+        if not collector.collect(f"{name}/") and (wrapped or is_export(inside, collector)):
+            classes[name] = inside
+    for name, inside in classes.items():
+        problem = "looks like the export of a whole class; grade it on its own, not in a folder with others"
+        files = [file for file in files if file.path.parts[0] != name]
+        files.append(File(PurePosixPath(name), inside[0].time, "", problem=problem, folder=not unpack.is_zip(name)))
     return files
+
+
+def is_export(inside: list[File], collector: platforms.ExportCollector) -> bool:
+    """Tell whether all notebooks in a folder have the names that a platform gives those of several students."""
+    inner = [PurePosixPath(*file.path.parts[1:]) for file in inside if len(file.path.parts) > 1 and not file.folder]
+    handed_in = [str(path) for path in inner if unpack.is_notebook(path.name)]
+    matches = [collector.collect(place) or {} for place in handed_in]
+    return len({match.get("student_id") for match in matches}) > 1 and all(match.get("student_id") for match in matches)
 
 
 def zips(files: list[File], collector: platforms.ExportCollector) -> dict[str, list[File]]:

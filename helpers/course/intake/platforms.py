@@ -64,6 +64,13 @@ NAMELESS = {
     *("deltagare", "deltager", "deltaker", "osallistuja", "účastník", "résztvevő", "участник", "参加者"),
 }
 
+# nbgrader and plain folders, Gradescope, ILIAS, Teams.
+WRAPPERS = re.compile(
+    r"submitted|submissions|assignment_\d+_export|abgaben"
+    r"|student work|aufgaben der schüler|submitted files|提出済みのファイル",
+    re.IGNORECASE,
+)
+WORKING = re.compile(r"working files", re.IGNORECASE)  # of Teams: what students have not handed in
 GRADESCOPE = re.compile(r"submission_\d+")
 # In a folder of students' folders: Student Work/Submitted files/<student>/<assignment>/Version 2/<file>.
 TEAMS = re.compile(r"(?:versi[oó]n|version|versão|versie|versione|バージョン) ?(\d+)", re.IGNORECASE)

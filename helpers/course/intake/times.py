@@ -27,7 +27,7 @@ _MONTHS = (
 )
 _IN_WORDS = re.compile(
     r"(?:(?P<month>[^\W\d_]{3,}|\d{1,2}月)\.? ?(?P<day>\d{1,2})|(?P<first>\d{1,2})\.? (?P<later>[^\W\d_]{3,})\.?),? "
-    r"(?P<year>\d{4}),? (?P<hour>\d{1,2})[ :.h]?(?P<minute>\d\d) ?(?P<half>[ap]\.? ?m\.?)?",
+    r"(?P<year>\d{4}),? (?P<hour>\d{1,2})[ :.h]?(?P<minute>\d\d) ?(?P<half>[ap]\.? ?m\.?)?\Z",
     re.IGNORECASE,
 )
 
@@ -54,7 +54,8 @@ def utc(moment: Any) -> datetime | None:
 
 def in_words(moment: str) -> datetime | None:
     """Return a time such as "Sep 24, 2024 926 PM", "24 Sep, 2024 2126" or "24 sept. 2024 21 26", or None."""
-    match = _IN_WORDS.fullmatch(moment.strip())
+    # Older exports put more before it: "Name- Sep 24, 2024 926 PM".
+    match = _IN_WORDS.search(moment.strip())
     word = (match["month"] or match["later"]).casefold() if match else ""
     # The longest beginning decides: "mar" is in "mars", and "mai" is not "maj".
     month = max(

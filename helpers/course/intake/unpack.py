@@ -21,10 +21,14 @@ from helpers.course.intake.reading import LARGEST
 from helpers.course.intake.spelling import readable
 
 LARGEST_ZIP = 200_000_000  # bytes of a zip in a zip
-MOST_BYTES = 4_000_000_000  # of all files of a zip together, unpacked
-MOST_FILES = 50_000  # in one zip
+MOST_BYTES = 4_000_000_000  # of all files of a student's zip together, unpacked
+MOST_FILES = 50_000  # in one student's zip; in that of a class so many times more
+CLASS = 100
 LARGEST_RATIO = 200  # of unpacked to packed; notebooks reach 20
 DEEPEST_ZIP = 2  # zips in zips, a whole class's not counted
+
+UTF_8 = 0x800  # flag of an entry: its name is UTF-8
+ENTRY, END = b"PK\x01\x02", b"PK\x05\x06"  # where the list of a zip's files has an entry, and where it ends
 
 NO_DATE = datetime(1980, 1, 1)  # where zips begin to count
 # What programs leave behind: the double that a Mac adds to every zip, settings of folders and editors, old copies.
@@ -103,7 +107,7 @@ def files(pile: Path) -> Iterator[File]:
             raise Unreadable(f"{readable(pile.name)} {found[0].problem}")
         yield from found
     else:
-        yield _on_disk(pile, PurePosixPath(pile.name))
+        yield from _no_folder(pile, PurePosixPath(pile.name))
 
 
 def _changed(path: Path) -> datetime:
@@ -210,12 +214,26 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=4)
 def _open_zip(path: Path, _changed: int, _size: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
+    return _opened_zip(path)
 
 
 @lru_cache(maxsize=2)
 def _open_inner_zip(read: Callable[[], bytes]) -> zipfile.ZipFile:
-    return zipfile.ZipFile(io.BytesIO(read()))
+    return _opened_zip(io.BytesIO(read()))
+
+
+def _opened_zip(file: Path | io.BytesIO) -> zipfile.ZipFile:
+    """Open a zip, also one that calls names UTF-8 which are none: these are read as if it had not said so."""
+    try:
+        return zipfile.ZipFile(file)
+    except UnicodeDecodeError:
+        data = bytearray(file.getvalue() if isinstance(file, io.BytesIO) else _bounded(file.open("rb"), LARGEST_ZIP))
+        at = data.find(ENTRY, int.from_bytes(data[data.rfind(END) + 16 :][:4], "little"))
+        while data[at : at + 4] == ENTRY:
+            data[at + 9] &= ~(UTF_8 >> 8)
+            data[int.from_bytes(data[at + 42 : at + 46], "little") + 7] &= ~(UTF_8 >> 8)  # and where the file itself is
+            at += 46 + sum(int.from_bytes(data[at + n : at + n + 2], "little") for n in (28, 30, 32))
+        return zipfile.ZipFile(io.BytesIO(data))
 
 
 def _in_zip(opener: Opener, place: PurePosixPath, time: datetime, level: int) -> Iterator[File]:
@@ -233,10 +251,11 @@ def _in_zip(opener: Opener, place: PurePosixPath, time: datetime, level: int) ->
         # BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error, OSError and more: all the same to us.
         yield File(place, time, "", problem=f"cannot be opened as a zip file: {_reason(error)}")
         return
-    total = sum(entry.file_size for entry in entries)
-    if len(entries) > MOST_FILES or total > MOST_BYTES:
+    total, times = sum(entry.file_size for entry in entries), 1 if level else CLASS
+    if len(entries) > MOST_FILES * times or total > MOST_BYTES * times:
         size = f"{len(entries)} files of {total / 1e9:.1f} GB together"
-        yield File(place, time, "", problem=f"unpacks to {size}; the most is {MOST_FILES} of {MOST_BYTES / 1e9:.0f} GB")
+        most = f"{MOST_FILES * times} of {MOST_BYTES * times / 1e9:.0f} GB"
+        yield File(place, time, "", problem=f"unpacks to {size}; the most is {most}")
         return
     yield File(place, time, "", folder=True)
     for entry in sorted(entries, key=lambda entry: entry.filename):
@@ -277,7 +296,7 @@ def _entry(opener: Opener, entry: zipfile.ZipInfo, place: PurePosixPath, level: 
 def _name(entry: zipfile.ZipInfo) -> str:
     """Return the name of a file in a zip: some programs write UTF-8 and do not say so, some write Windows's slashes."""
     name = entry.filename
-    if not entry.flag_bits & 0x800 and not name.isascii():
+    if not entry.flag_bits & UTF_8 and not name.isascii():
         with contextlib.suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
     return name if _leads_out(name) else name.replace("\\", "/")
