@@ -5,6 +5,7 @@ from datetime import datetime
 import nbformat
 import pytest
 
+from helpers.course.__main__ import several
 from helpers.course.intake import names, times
 from helpers.course.intake.collect import IntakeError, collect
 from helpers.course.intake.owners import NOBODY
@@ -275,6 +276,16 @@ def test_several_exports_are_one_pile(tmp_path):
     assert [item.student for item in found] == ["ada_1", "bob_2", "dora", "eve"]
     with pytest.raises(IntakeError):
         collect([folder / "week 1.zip", pile(tmp_path / "bad", {"x.rar": "x"}) / "x.rar"], RELEASES)
+
+
+def test_make_hands_over_several_places_as_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.zip", "week 2.zip", "a.zip b.zip"):
+        (tmp_path / name).touch()
+    assert several(["a.zip 'week 2.zip'"]) == ["a.zip", "week 2.zip"]
+    assert several(["a.zip b.zip"]) == ["a.zip b.zip"]  # there is one of this name
+    assert several(["nowhere o'brien.zip"]) == ["nowhere o'brien.zip"]
+    assert several(["a.zip", "week 2.zip"]) == ["a.zip", "week 2.zip"]
 
 
 def test_a_class_in_a_folder_is_never_one_student(tmp_path):

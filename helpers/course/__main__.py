@@ -84,13 +84,13 @@ def students(options: Namespace) -> None:
 
 def several(places: list[str]) -> list[str]:
     """Return the places of a pile: what `make grade SUBMISSIONS="a.zip b.zip"` hands over as one may be several."""
-    if (
-        len(places) == 1
-        and not Path(places[0]).exists()
-        and all(Path(part).exists() for part in shlex.split(places[0]))
-    ):
-        return shlex.split(places[0])
-    return places
+    if len(places) > 1 or Path(places[0]).exists():
+        return places
+    try:
+        parts = shlex.split(places[0])
+    except ValueError:  # a quotation mark in a name
+        return places
+    return parts if all(Path(part).exists() for part in parts) else places
 
 
 def grade(options: Namespace) -> None:
