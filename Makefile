@@ -66,7 +66,7 @@ lab: $(READY) ## Open the notebooks in JupyterLab
 pdf: $(READY) ## Make a PDF of the written answers in NOTEBOOK=notebooks/07_writeup.ipynb (of STUDENT="a name")
 	$(BIN)/python -m helpers.pdf "$(NOTEBOOK)" $(if $(STUDENT),--name "$(STUDENT)")
 
-grade: $(READY) ## Grade SUBMISSIONS=folder-or-zip into INTO=grading
+grade: $(READY) ## Grade SUBMISSIONS=folder-or-zip, or several, into INTO=grading
 	@test -n "$(SUBMISSIONS)" || { echo "Which submissions? make grade SUBMISSIONS=path/to/folder-or-zip"; exit 2; }
 	$(BIN)/python -m helpers.course grade "$(SUBMISSIONS)" --into "$(INTO)" $(if $(UNSAFE),--unsafe)
 

@@ -1,12 +1,10 @@
 """From any pile of files to submissions, with a line for everything that was put right or refused."""
 
 import copy
-import io
 import os
 import stat
-import warnings
 import zipfile
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,80 +13,17 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from traitlets.config import Config
 
+from helpers import COURSE
 from helpers.course import grade
 from helpers.course.intake import names, unpack
+from helpers.course.intake.answers import is_as_released
 from helpers.course.intake.collect import IntakeError, collect
 from helpers.course.intake.owners import NOBODY
 from helpers.course.intake.repair import repair
 from helpers.handin.assignment import NOT_ANSWERED
-from tests.handed_out import RELEASE, F, tagged
+from tests.handed_out import RELEASE, F, G
+from tests.piles import NAME, OTHER, RELEASES, answered, collected, pile, source_of, students, text_of, zipped
 from tests.submissions import RIGHT, cell, filled
-
-OTHER = new_notebook(
-    cells=[
-        tagged(new_code_cell("def cam(x):\n    raise NotImplementedError"), "cam", solution=True),
-        tagged(new_code_cell("check(cam)"), "test_cam", grade=True, locked=True, points=4),
-    ]
-)
-RELEASES = {"01_saliency": RELEASE, "02_gradcam": OTHER}
-NAME = "01_saliency.ipynb"
-
-
-def answered(answer=F):
-    notebook = copy.deepcopy(RELEASE)
-    notebook.cells[3].source = answer
-    return nbformat.writes(notebook)
-
-
-def text_of(answer):
-    return f"def f(x):\n    return {answer!r}"
-
-
-def pile(folder, files):
-    """Write {path: text or bytes, or (them, time)} as a folder."""
-    for place, content in files.items():
-        content, time = content if isinstance(content, tuple) else (content, None)
-        path = folder / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        if time:
-            seconds = time.replace(tzinfo=timezone.utc).timestamp()
-            os.utime(path, (seconds, seconds))
-    return folder
-
-
-def zipped(files):
-    """Return {path: text or bytes, or (them, time)} as the bytes of a zip."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # two files of the same name
-        for place, content in files.items():
-            content, time = content if isinstance(content, tuple) else (content, datetime(2025, 3, 1))
-            info = place if isinstance(place, zipfile.ZipInfo) else zipfile.ZipInfo(place, time.timetuple()[:6])
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, content)
-    return data.getvalue()
-
-
-def collected(path, **options):
-    """Return {(student, assignment): submission}."""
-    found = collect(path, RELEASES, **options)
-    keys = [(item.student, item.assignment) for item in found]
-    assert keys == sorted(set(keys))
-    return {key: item for key, item in zip(keys, found, strict=True)}
-
-
-def students(path, **options):
-    """Return the students whose submissions can be graded; nothing is refused."""
-    found = collected(path, **options)
-    assert not [item.refused for item in found.values() if item.refused]
-    assert {assignment for _, assignment in found} == {"01_saliency"}
-    return [student for student, _ in found]
-
-
-def source_of(submission):
-    return submission.notebook.cells[3].source
-
 
 # ------------------------------------------------------------------------------------------------ layouts
 
@@ -236,6 +171,7 @@ def test_each_student_may_hand_in_a_zip(tmp_path):
         "Dora_5_assignsubmission_file_/work.zip": zipped({"01_saliency.ipynb": answered()}),
     }
     assert students(pile(tmp_path / "class", files)) == ["Carl", "Dora", "ada", "bob"]
+    assert students(pile(tmp_path / "one", {"ada.zip": zipped({"01_saliency.ipynb": answered()})})) == ["ada"]
     files = {f"2025-00{n}.zip": zipped({"01_saliency.ipynb": answered()}) for n in (1, 2)}
     assert students(pile(tmp_path / "numbers", files)) == ["2025-001", "2025-002"]
 
@@ -296,20 +232,47 @@ def test_a_class_one_folder_further_down_is_an_error_that_says_what_to_grade(tmp
 
 def test_files_that_are_nobodys_are_reported_once_each(tmp_path):
     files = {NAME: answered(), "notes (2).ipynb": answered(), "ada/01_saliency.ipynb": answered(), "list.csv": "1"}
+    files |= {"noether.pdf": "%PDF-1.7", "hilbert.rar": b"Rar!\x1a", "01_saliency.zip": zipped({NAME: answered()})}
     found = collected(pile(tmp_path, files))
-    assert list(found) == [(NOBODY, NAME), (NOBODY, "notes (2).ipynb"), ("ada", "01_saliency")]
+    nobodys = [name for student, name in found if student == NOBODY]
+    assert nobodys == [NAME, NAME + " [2]", "hilbert.rar", "list.csv", "noether.pdf", "notes (2).ipynb"]
+    assert found["ada", "01_saliency"].refused == ""
     wanted = "Wanted <student>/<notebook>.ipynb or <student>_<assignment>.ipynb"
     assert found[NOBODY, NAME].refused == f"whose is {NAME}? {wanted}"
+    assert found[NOBODY, NAME + " [2]"].refused == f"whose is 01_saliency.zip/{NAME}? {wanted}"
+    assert found[NOBODY, "noether.pdf"].refused == "noether.pdf (a PDF) is no notebook, and nobody's by its name"
+    assert found[NOBODY, "list.csv"].refused == "list.csv is no notebook, and nobody's by its name"
 
 
-@pytest.mark.parametrize("name", ["a" * 101, "\x1b[31mred", "a\u202eb", "line\nbreak", " . "])
-def test_impossible_names_of_students_are_refused(tmp_path, name):
-    (tmp_path / "x.zip").write_bytes(zipped({f"{name}/{NAME}": answered(), f"ada/{NAME}": answered()}))
-    found = collect(tmp_path / "x.zip", RELEASES)
-    good = [item.student for item in found if not item.refused]
-    assert good == ["ada"] and len(found) == 2
-    (bad,) = [item for item in found if item.refused]
-    assert "name" in bad.refused and bad.student.isprintable()
+ODD_NAMES = ["a" * 101, "ü" * 101, "\x1b[31mred", "a\u202eb", "a\u200eb", "line\nbreak", "line\tbreak", " . ", "a\\b"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_student_whose_name_cannot_be_kept_is_graded_under_one_like_it(tmp_path, name):
+    files = {f"{name}/{NAME}": answered(), f"ada/{NAME}": answered()}
+    (tmp_path / "x.zip").write_bytes(zipped(files))
+    found = {item.student: item for item in collect(tmp_path / "x.zip", RELEASES)}
+    (other,) = set(found) - {"ada"}
+    assert not names.impossible(other) and other.isprintable()
+    assert found[other].refused == "" and source_of(found[other]) == F
+    if name != "a\\b":  # which is a folder in a folder, as Windows writes it
+        assert f"the student is called {other!r}" in found[other].repairs[0]
+
+
+def test_names_that_look_the_same_are_different_students(tmp_path):
+    spellings = ["ab", "a\nb", "a\tb", "a\x00b", "a\u202eb", "a\u200fb", "a_b", "a?b", "Ab", "a b", "a\xadb"]
+    (tmp_path / "x.zip").write_bytes(zipped({f"{name}/{NAME}": answered() for name in spellings if "\0" not in name}))
+    found = collected(tmp_path / "x.zip")
+    assert len(found) == len(spellings) - 1 and not any(item.refused for item in found.values())
+    assert "notebook: 'ab' and 'Ab' are taken for different students" in found["ab", "01_saliency"].repairs
+    raw = [b"a\xff", b"a\xfe", b"a?"]
+    for name in raw:
+        folder = os.fsencode(tmp_path / "class") + b"/" + name
+        os.makedirs(folder)  # noqa: PTH103
+        with open(folder + b"/01_saliency.ipynb", "w") as file:  # noqa: PTH123
+            file.write(answered())
+    found = collected(tmp_path / "class")
+    assert len(found) == 3 and not any(item.refused for item in found.values())
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".ada", "a/b", "a\\b", "a\x00", "ü" * 101])
@@ -394,12 +357,70 @@ def test_the_latest_attempt_counts_and_all_are_kept_as_they_were(tmp_path):
     assert not (place / "timestamp.txt").exists()
 
 
-def test_of_attempts_of_one_time_the_highest_number_in_the_name_counts(tmp_path):
+def two_answers(text):
+    notebook = nbformat.reads(answered(text), 4)
+    notebook.cells[6].source = G
+    return nbformat.writes(notebook)
+
+
+def test_of_attempts_of_one_time_the_assignments_own_name_counts_then_the_answers_then_the_number(tmp_path):
     when = datetime(2025, 3, 1)
-    suffixes = ("", " (2)", " (10)", "-Copy1")
-    files = {f"ada/01_saliency{suffix}.ipynb": (answered(text_of(suffix)), when) for suffix in suffixes}
-    (ada,) = collected(pile(tmp_path, files)).values()
-    assert source_of(ada) == text_of(" (10)") and "the latest by the number in its name" in ada.repairs[0]
+    copies = {suffix: (answered(text_of(suffix)), when) for suffix in (" (2)", " (10)", "-Copy1")}
+    files = {f"own/01_saliency{suffix}.ipynb": each for suffix, each in copies.items()}
+    files |= {f"answers/01_saliency{suffix}.ipynb": each for suffix, each in copies.items()}
+    files |= {f"number/01_saliency{suffix}.ipynb": each for suffix, each in copies.items()}
+    files["own/01_saliency.ipynb"] = (answered(text_of("own")), when)
+    files["answers/01_saliency (2).ipynb"] = (two_answers(text_of("more")), when)
+    found = {student: item for (student, _), item in collected(pile(tmp_path, files)).items()}
+    assert {student: source_of(item) for student, item in found.items()} == {
+        "own": text_of("own"),
+        "answers": text_of("more"),
+        "number": text_of(" (10)"),
+    }
+    assert found["own"].repairs[0].endswith("counts, of equal date the one with the name of the assignment")
+    assert found["answers"].repairs[0].endswith("counts, of equal date the one with the most answers")
+    assert found["number"].repairs[0].endswith("the one with the highest number in its name")
+
+
+UNTOUCHED = nbformat.writes(RELEASE)
+
+
+@pytest.mark.parametrize("day", [1, 2, 3])
+@pytest.mark.parametrize(
+    "platform", ["{}/x{}/01_saliency.ipynb", "HW_{}_attempt_2025-03-0{}-10-00-00_01_saliency.ipynb"]
+)
+def test_an_untouched_copy_beats_no_answered_attempt(tmp_path, day, platform):
+    files = {platform.format("ada", n): (answered(text_of(n)), datetime(2025, 3, n)) for n in (1, 2, 3)}
+    files[platform.format("ada", day)] = (UNTOUCHED, datetime(2025, 3, day))
+    files[platform.format("bob", 1)] = answered()
+    ada = collected(pile(tmp_path, files))["ada", "01_saliency"]
+    assert source_of(ada) == text_of(2 if day == 3 else 3)
+    assert ("others answer nothing" in ada.repairs[0]) == (day == 3)
+
+
+def test_an_untouched_copy_that_comes_along_is_refused_and_alone_it_is_graded(tmp_path):
+    files = {"ada/01_saliency.ipynb": answered(), "ada/02_gradcam.ipynb": nbformat.writes(OTHER)}
+    files |= {"bob/01_saliency.ipynb": UNTOUCHED, "bob/02_gradcam.ipynb": nbformat.writes(OTHER)}
+    found = collected(pile(tmp_path, files))
+    assert found["ada", "01_saliency"].refused == ""
+    said = "02_gradcam.ipynb is as it was handed out; an untouched copy is no submission"
+    assert found["ada", "02_gradcam"].refused == said
+    assert {item.refused for (student, _), item in found.items() if student == "bob"} == {""}
+
+
+@pytest.mark.parametrize("page", ["01_saliency", "07_writeup"])
+def test_a_page_is_known_as_handed_out_by_another_release_too(page):
+    """Its cells are known by their ids and checksums; a word of a student's in any of them is seen."""
+    handed_out = nbformat.read(COURSE / "notebooks" / f"{page}.ipynb", 4)
+    release = nbformat.read(COURSE / "notebooks" / f"{page}.ipynb", 4)
+    for each in release.cells:
+        each.source = f"Reworded. {each.source}"
+    assert is_as_released(handed_out, release)
+    for n, each in enumerate(handed_out.cells):
+        if not each.id.startswith(("expected-", "colab-badge", "before-you", "hand-in")):
+            changed = copy.deepcopy(handed_out)
+            changed.cells[n].source += "\nMine."
+            assert not is_as_released(changed, release), each.id
 
 
 def test_the_dates_in_a_zip_tell_the_latest_attempt(tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -81,19 +82,32 @@ def students(options: Namespace) -> None:
         )
 
 
+def several(places: list[str]) -> list[str]:
+    """Return the places of a pile: what `make grade SUBMISSIONS="a.zip b.zip"` hands over as one may be several."""
+    if len(places) > 1 or Path(places[0]).exists():
+        return places
+    try:
+        parts = shlex.split(places[0])
+    except ValueError:  # a quotation mark in a name
+        return places
+    return parts if all(Path(part).exists() for part in parts) else places
+
+
 def grade(options: Namespace) -> None:
     """Grade a folder or a zip of submissions."""
     from helpers.course.grade import grade, run_shard
     from helpers.course.intake import collect
+    from helpers.course.intake.sheet import SheetError
     from helpers.course.marks import guard, ledger
-    from helpers.course.report import tables
+    from helpers.course.report import changes, tables
     from helpers.course.run import cluster, sandbox, shards
 
     everywhere: dict[str, Any] = {"workers": options.workers, "unsafe": options.unsafe}
     try:
+        places = several(options.submissions)
         if options.shard:
-            return print_share(options, *run_shard(options.submissions, options.into, options.shard, **everywhere))
-        table = grade(options.submissions, options.into, dask=options.dask, merge=options.merge, **everywhere)
+            return print_share(options, *run_shard(places, options.into, options.shard, **everywhere))
+        table = grade(places, options.into, dask=options.dask, merge=options.merge, **everywhere)
     except (
         FileNotFoundError,
         registry.MalformedPages,
@@ -103,6 +117,7 @@ def grade(options: Namespace) -> None:
         shards.ShardError,
         guard.CannotGrade,
         ledger.LedgerError,
+        SheetError,
     ) as error:
         sys.exit(str(error))
     except Exception as error:
@@ -120,6 +135,8 @@ def grade(options: Namespace) -> None:
         )
         sys.exit(130)
     print(tables.printed(table))
+    if changed := changes.printed(Path(options.into) / "changed.csv"):
+        print(f"\n{changed}")
     print(f"\n{sandbox.described(sandbox.tier())}")
     print_places(options.into)
 
@@ -177,7 +194,8 @@ def print_places(folder: str | Path) -> None:
     print(
         f"\nThe class on one page    {folder / 'report.html'}"
         f"\nOne row per graded cell  {folder / 'grades.csv'}"
-        f"\nOne row per student      {folder / 'totals.csv'}"
+        f"\nOne row per assignment   {folder / 'totals.csv'}"
+        f"\nFor platforms            {folder / 'uploads'}/canvas.csv, moodle.csv, blackboard.csv"
         f"\nFeedback pages           {folder / 'feedback'}/<student>/<assignment>/<assignment>.html"
         f"\nGradebook                {folder / 'gradebook.db'}"
         f"\nMark written answers     COURSE_GRADING={folder} {lab} lab{root}, then menu Nbgrader, Formgrader"
@@ -221,7 +239,7 @@ def main(arguments: list[str] | None = None) -> None:
         if command is verify:
             sub.add_argument("folder", nargs="?", default="grading", help="a graded folder (default: grading)")
         if command is grade:
-            sub.add_argument("submissions", help="folder or zip, as students or a platform hand it over")
+            sub.add_argument("submissions", nargs="+", help="folders or zips, as students or a platform hand them over")
             sub.add_argument("--into", default="grading", help="nbgrader's course folder (default: grading)")
             sub.add_argument("--workers", type=int, help="notebooks run at once (default: one per core)")
             sub.add_argument("--unsafe", action="store_true", help="grade even where students' code cannot be isolated")

@@ -22,16 +22,16 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from helpers import COURSE
 from helpers.course import whole
-from helpers.course.intake import collect
+from helpers.course.intake import collect, earlier
 from helpers.course.intake.attempts import Submission
-from helpers.course.marks import ledger, recorded, reference
+from helpers.course.marks import late, ledger, recorded, reference
 from helpers.course.marks.gradebook import one_engine
 from helpers.course.marks.guard import back_up, one_grader, require_writable
 from helpers.course.marks.place import Place, released, solved
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import terms
-from helpers.course.report import drawn, overview, tables
+from helpers.course.report import drawn, overview, roster, tables
 from helpers.course.run import finished, prepare, sandbox, shards
 from helpers.course.run.executors import cores, executor_on
 from helpers.course.run.forecast import Forecast
@@ -40,7 +40,7 @@ from helpers.course.run.shards import Shard
 
 
 def grade(
-    handed_in: str | Path,
+    handed_in: collect.HandedIn,
     folder: str | Path,
     *,
     workers: int | None = None,
@@ -53,7 +53,7 @@ def grade(
     """Grade a folder of submissions into nbgrader's course folder `folder`.
 
     Args:
-        handed_in: a folder or a zip in any layout that `intake.collect` knows.
+        handed_in: a folder or a zip in any layout that `intake.collect` knows, or several.
         folder: becomes or already is a course folder of nbgrader, with gradebook.db, feedback/ and grades.csv.
         workers: how many notebooks run at once; default one per core.
         page_paths: the sources of the assignments; default all in solutions/ and those `folder` was graded with.
@@ -72,6 +72,7 @@ def grade(
         shards.ShardError: runs are missing that were to be merged.
         guard.CannotGrade: another grader is at work in `folder`, or its gradebook is damaged.
         OSError: the disk is full or read-only; what was finished before is kept.
+        sheet.SheetError: the roster or the table of extra time cannot be used.
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +83,8 @@ def grade(
         ledger.require_whole(folder / "ledger.jsonl")
         with contextlib.nullcontext() if merge else executor_on(workers, dask) as executor:
             submissions = collect.collect(handed_in, releases, config)
+            earlier.spare(submissions, folder, releases)
+            check_sheets(folder, submissions, releases)
             accepted = [submission for submission in submissions if not submission.refused]
             for submission in accepted:
                 keep(submission, folder)
@@ -114,7 +117,7 @@ def limits_of(config: Config) -> Limits:
 
 
 def run_shard(
-    handed_in: str | Path,
+    handed_in: collect.HandedIn,
     folder: str | Path,
     shard: Shard,
     *,
@@ -149,7 +152,7 @@ def run_shard(
 
 
 def opened(
-    handed_in: str | Path,
+    handed_in: collect.HandedIn,
     folder: Path,
     page_paths: Iterable[str | Path] | None,
     cell_seconds: int | None,
@@ -159,12 +162,20 @@ def opened(
     pages = registry.pages(page_paths or registry.paths(folder).values())
     releases = {name: released(page) for name, page in pages.items()}
     if not unsafe:
-        sandbox.require(handed_in, folder, *(page.path for page in pages.values()))
+        sandbox.require(*collect.places(handed_in), folder, *(page.path for page in pages.values()))
     config = nbgrader_config(folder)
     config.GradingPreprocessor.unsafe = unsafe
     if cell_seconds:
         config.GradingPreprocessor.cell_seconds = cell_seconds
     return pages, releases, config
+
+
+def check_sheets(folder: Path, submissions: Iterable[Submission], assignments: Iterable[str]) -> None:
+    """Raise SheetError where the roster or the table of extra time cannot be used, before anything runs."""
+    students = {submission.student for submission in submissions}
+    students |= {place.name for place in (folder / "submitted").glob("*")}
+    people = {person.student for person in roster.read(folder, students)}
+    late.extra_time(folder / "extra_time.csv", students | people, list(assignments))
 
 
 def nbgrader_config(folder: Path) -> Config:

@@ -45,6 +45,11 @@ def match(cells: list[Cell], released: list[Cell]) -> Match:
     return Match(cells, list(dict.fromkeys(notes)))
 
 
+def deleted(name: str) -> str:
+    """Return what stands in place of an exercise whose cell was deleted."""
+    return f"# The cell of {name} was deleted."
+
+
 # ------------------------------------------------------------------------------------------------ notes
 
 
@@ -132,6 +137,6 @@ def _missing(search: Search, name: str, notes: list[str]) -> Cell:
         notes.append(f"{name}: the cell was deleted; put back as released")
     else:
         # Not the stub: the answer may stand in a form that was not recognised, and a stub would undo it.
-        source = f"# The cell of {name} was deleted."
+        source = deleted(name)
         notes.append(f"{name}: the cell was deleted")
     return replace(original, source=source, at=at, place=search.places[name])

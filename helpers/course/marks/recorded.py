@@ -14,7 +14,7 @@ from nbgrader.api import Gradebook, MissingEntry
 from traitlets.config import Config
 
 from helpers.course import whole
-from helpers.course.marks.late import extra_hours
+from helpers.course.marks.late import hours_of
 from helpers.course.marks.place import Place
 from helpers.course.run import finished
 
@@ -75,7 +75,7 @@ def key(place: Place, runs: Mapping[str, str], gradebook: Gradebook, config: Con
 def _extra_time(place: Place) -> str:
     table = place.folder / "extra_time.csv"
     try:
-        return str(extra_hours(table).get((place.student, place.assignment), 0.0))
+        return str(hours_of(table, place.student, place.assignment))
     except ValueError:
         # Whoever is late is told of it.
         return hashlib.sha256(table.read_bytes()).hexdigest()

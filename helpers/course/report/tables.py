@@ -1,54 +1,79 @@
 """From the gradebook and the verdicts to tables: one row per graded cell, and one total per student for an LMS."""
 
-import csv
-import io
 import json
-import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
+from nbgrader.api import Grade, Gradebook, SubmittedNotebook
 
 from helpers.course import whole
 from helpers.course.intake.attempts import Submission
 from helpers.course.marks.place import Place
+from helpers.course.report import changes, refusals, roster, uploads
+from helpers.course.report.uploads import as_csv
 
 Row = dict[str, str]
-# Handed in, but without marks: not gradable as it is, or not graded for a failure that is not the student's.
-UNGRADED = ("refused", "failed")
+MISSING = "nothing handed in"
+# Without marks: not gradable as it is, not graded for a failure that is not the student's, or not there.
+UNGRADED = ("refused", "failed", MISSING)
 COLUMNS = ("student", "assignment", "question", "score", "max_score", "verdict", "message")
 
 
 def rows(folder: Path, submissions: Iterable[Submission]) -> list[Row]:
-    """Return one row (a dict of COLUMNS) for each graded cell of each submission, and one for each that was refused.
+    """Return one row (a dict of COLUMNS) for each graded cell in the course folder, and one for what was refused.
 
-    A score given by hand wins over the automatic one. What a late submission loses is a row of its own.
+    All that was ever graded into the folder is in it, whatever this run was about. A score given by hand wins over
+    the automatic one. What a late submission loses is a row of its own.
+
+    Args:
+        folder: the course folder.
+        submissions: those of this run.
     """
-    result = []
+    submissions, result = list(submissions), []
     with Gradebook(f"sqlite:///{folder.absolute()}/gradebook.db") as gradebook:
-        for submission in submissions:
-            if submission.refused:
-                result.append(_ungraded(submission, submission.refused))
-                continue
-            try:
-                place = (submission.assignment, submission.assignment, submission.student)
-                notebook = gradebook.find_submission_notebook(*place)
-            except MissingEntry:
-                submission.failed = True
-                result.append(_ungraded(submission, "nbgrader did not take it; see grading.log"))
+        assignments = [assignment.name for assignment in gradebook.assignments]
+        recorded = {
+            (submitted.student.id, name): submitted.notebooks[0]
+            for name in assignments
+            for submitted in gradebook.assignment_submissions(name)
+            if submitted.notebooks and Place(folder, submitted.student.id, name).file("verdicts", ".json").exists()
+        }
+        for each in submissions:
+            if not each.refused and (each.student, each.assignment) not in recorded:
+                each.failed, each.refused = True, "nbgrader did not take it; see grading.log"
+        refused = refusals.kept(folder, submissions, assignments)
+        for student, assignment in sorted({*recorded, *refused}):
+            place = Place(folder, student, assignment)
+            verdict, reason = refused.get((student, assignment), ("", ""))
+            if (student, assignment) not in recorded or verdict == "failed":
+                result.append(_row(place, "", "", "", verdict, reason))
             else:
-                result += _graded(folder, submission, notebook)
-    return result
+                note = [f"notebook: what was handed in later is refused: {reason}"] if reason else []
+                result += _graded(place, recorded[student, assignment], note)
+    return [*result, *_missing(folder, result, assignments)]
 
 
-def _graded(folder: Path, submission: Submission, notebook: SubmittedNotebook) -> list[Row]:
-    """Return the rows of a submission that is in the gradebook."""
-    path = Place(folder, submission.student, submission.assignment).file("verdicts", ".json")
-    verdicts = {verdict["question"]: verdict for verdict in json.loads(path.read_text("utf-8"))}
+def _missing(folder: Path, table: Iterable[Row], assignments: Iterable[str]) -> list[Row]:
+    """Return a row for each student of the roster and each assignment of which nothing was handed in."""
+    there = {(row["student"], row["assignment"]) for row in table}
+    return [
+        _row(Place(folder, person.student, assignment), "", "", "", MISSING, person.name)
+        for person in roster.read(folder, {student for student, _ in there})
+        for assignment in assignments
+        if (person.student, assignment) not in there
+    ]
+
+
+def _graded(place: Place, notebook: SubmittedNotebook, notes: Iterable[str]) -> list[Row]:
+    """Return the rows of a submission that is in the gradebook, with more notes than are kept with it."""
+    told = json.loads(place.file("verdicts", ".json").read_text("utf-8"))
+    verdicts = {verdict["question"]: verdict for verdict in told}
     order = {cell.name: position for position, cell in enumerate(notebook.notebook.source_cells)}
     comments = {comment.name: comment.manual_comment for comment in notebook.comments}
-    repairs = _repairs(submission.repairs, [grade.name for grade in notebook.grades])
+    kept = place.file("repairs", ".txt")
+    lines = [*notes, *(kept.read_text("utf-8").splitlines() if kept.exists() else [])]
+    repairs = _repairs(lines, [grade.name for grade in notebook.grades])
     result = []
     for grade in sorted(notebook.grades, key=lambda grade: order[grade.name]):
         score = "" if grade.needs_manual_grade and grade.manual_score is None else _number(grade.score)
@@ -56,10 +81,10 @@ def _graded(folder: Path, submission: Submission, notebook: SubmittedNotebook) -
         # What concerns no graded cell stands in the first row.
         notes = repairs.pop("", []) + repairs.get(grade.name, [])
         message = "\n".join(filter(None, [message, *(f"({note})" for note in notes)]))
-        result.append(_row(submission, grade.name, score, _number(grade.max_score), verdict, message))
+        result.append(_row(place, grade.name, score, _number(grade.max_score), verdict, message))
     if penalty := notebook.late_submission_penalty:
         message = f"handed in {notebook.assignment.total_seconds_late / 3600:.1f} hours late"
-        result.append(_row(submission, "late_penalty", _number(-penalty), "0", "late", message))
+        result.append(_row(place, "late_penalty", _number(-penalty), "0", "late", message))
     return result
 
 
@@ -73,12 +98,8 @@ def _repairs(notes: Iterable[str], questions: Sequence[str]) -> dict[str, list[s
     return result
 
 
-def _ungraded(submission: Submission, reason: str) -> Row:
-    return _row(submission, "", "", "", UNGRADED[submission.failed], reason)
-
-
-def _row(submission: Submission, question: str, score: str, max_score: str, verdict: str, message: str) -> Row:
-    values = (submission.student, submission.assignment, question, score, max_score, verdict, message)
+def _row(place: Place, question: str, score: str, max_score: str, verdict: str, message: str) -> Row:
+    values = (place.student, place.assignment, question, score, max_score, verdict, message)
     return dict(zip(COLUMNS, values, strict=True))
 
 
@@ -100,28 +121,40 @@ def verdict_of(grade: Grade, verdict: Mapping[str, str] | None, comment: str | N
 
 
 def write(folder: Path, table: Sequence[Row]) -> tuple[Path, Path]:
-    """Write grades.csv (a row per graded cell) and totals.csv (a row per student); return their paths."""
+    """Write grades.csv (a row per graded cell) and totals.csv (a row per student and assignment); return their paths.
+
+    Beside them, changed.csv says which totals are others than before, and uploads/ has files for platforms.
+    """
     grades, totals = folder / "grades.csv", folder / "totals.csv"
-    by_cell, by_student = io.StringIO(), io.StringIO()
-    by_column = csv.DictWriter(by_cell, COLUMNS)
-    by_column.writeheader()
-    by_column.writerows({key: _harmless(value) for key, value in row.items()} for row in table)
-    writer = csv.writer(by_student)
-    writer.writerow(["student", "assignment", "score", "max_score", "to_be_marked"])
-    refused = {(row["student"], row["assignment"]) for row in table if row["verdict"] in UNGRADED}
-    for (student, assignment), total in total_scores(table).items():
-        # No mark rather than none of none: nothing of it was graded.
-        shown = ("", "", "") if (student, assignment) in refused else total
-        writer.writerow([_harmless(student), _harmless(assignment), *shown])
-    whole.write(grades, by_cell.getvalue())
-    whole.write(totals, by_student.getvalue())
+    shown = shown_totals(table)
+    people = roster.read(folder, {student for student, _ in shown})
+    changed = changes.since(totals, shown)
+    texts = {
+        "changed.csv": as_csv([changes.COLUMNS, *([row[column] for column in changes.COLUMNS] for row in changed)])
+    }
+    texts |= {f"uploads/{name}": text for name, text in uploads.files(shown, people).items()}
+    texts["grades.csv"] = as_csv([COLUMNS, *([row[column] for column in COLUMNS] for row in table)])
+    texts["totals.csv"] = as_csv(_by_student(shown, people))
+    for name, text in texts.items():
+        whole.write(folder / name, text)
     return grades, totals
 
 
-def _harmless(value: str) -> str:
-    # A spreadsheet runs text that begins with one of these; a student's folder name may.
-    runs = value[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"-[\d.]+", value)
-    return "'" + value if runs else value
+def _by_student(totals: uploads.Totals, people: Sequence[roster.Person]) -> Iterator[Sequence[object]]:
+    """Yield the rows of totals.csv; what a roster says of the students stands in columns of its own."""
+    about = {person.student: (person.name, person.sid or person.id, person.email) for person in people}
+    yield ["student", "assignment", "score", "max_score", "to_be_marked", *(("name", "id", "email") if people else ())]
+    for (student, assignment), total in totals.items():
+        yield [student, assignment, *(total or ("", "", "")), *(about.get(student, ("", "", "")) if people else ())]
+
+
+def shown_totals(table: Sequence[Row]) -> uploads.Totals:
+    """Return {(student, assignment): total} as `total_scores`, with None where there is no mark.
+
+    No mark rather than none of none: nothing of it was graded.
+    """
+    without = {(row["student"], row["assignment"]) for row in table if row["verdict"] in UNGRADED}
+    return {key: None if key in without else total for key, total in total_scores(table).items()}
 
 
 def total_scores(table: Iterable[Row]) -> dict[tuple[str, str], tuple[float, float, int]]:
