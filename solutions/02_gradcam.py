@@ -277,8 +277,12 @@ checks.guided_backprop(guided_backprop)
 import torch
 from torch import nn
 
-from helpers.checks.problems import problem
+from helpers.checks.networks import with_backward_hooks
+from helpers.checks.problems import in_both_dtypes, left_of, other_problems, problem
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit, state_of
+
+guided_backprop = Watched(guided_backprop)
 
 
 def smooth_problem(seed, count):
@@ -293,22 +297,23 @@ def smooth_problem(seed, count):
 
 def twice_and_left_as_found():
     images, labels, model = problem(207, 2, trainable=True)
+    with_backward_hooks(model)
     guided_backprop(images, labels, model)
     result = guided_backprop(images, labels, model)
-    facts = [result.requires_grad, images.requires_grad, images.grad is not None]
-    return result, facts, images, labels, state_of(model)
+    *given, frozen = problem(209, 2)
+    guided_backprop(*given, frozen)
+    left = left_of(result, images=images, labels=labels), state_of(model), state_of(frozen)
+    return result, left, guided_backprop.left_torch
 
 
 emit("three images, one ReLU used twice", lambda: guided_backprop(*problem(206, 3)))
-emit(
-    "one image, for two networks",
-    lambda: [guided_backprop(*problem(202, 1)), guided_backprop(*problem(204, 1, (8, 6), classes=7))],
-)
+emit("one image, for other networks", lambda: [guided_backprop(*each) for each in other_problems(202, 1)])
 emit(
     "float32, a trainable network",
     lambda: guided_backprop(*problem(203, 4, (7, 10), classes=4, dtype=torch.float32, trainable=True)),
 )
 emit("a network without a ReLU", lambda: guided_backprop(*smooth_problem(205, 2)))
+emit("the images' dtype", lambda: in_both_dtypes(guided_backprop, lambda dtype: problem(208, 1, dtype=dtype)))
 emit("a second call, everything left as found", twice_and_left_as_found)
 ### END HIDDEN TESTS
 
@@ -357,7 +362,6 @@ plots.panels(
         for image, label, *signals in zip(images, labels, *columns)
     ],
     heads=["picture", "gradient", "deconvnet", "guided"],
-    names=["", "", "", ""],
     title="Mask by the input, by the signal, by both",
 )
 
@@ -435,9 +439,9 @@ for number, shares in enumerate(zip(wrongly_passed, wrongly_dropped)):
     print(f"{len(derivatives) - number:25}    {shares[0]:39.0%}    {shares[1]:29.0%}")
 
 # %% [markdown]
-# At the last ReLU guided backprop makes no such mistake (in SqueezeNet, at the last three). Nearly each layer below makes more of them, and at the first ReLUs the
-# sign of its signal tells next to nothing: about half of what is let through does not raise the score, as if a coin
-# had been tossed. So the choice of the class is soon forgotten on the way down. What remains is which neurons were
+# At the last ReLU guided backprop makes no such mistake (in SqueezeNet, at the last three). Nearly each layer below makes
+# more of them, and at the first ReLUs the sign of its signal tells next to nothing: about half of what is let through
+# does not raise the score, as if a coin had been tossed. So the choice of the class is soon forgotten on the way down. What remains is which neurons were
 # active, and how strongly they are connected, and this is the same for every class: edges come through whatever the
 # question (Nie and others 2018, Sixt and others 2020 prove it for many layers). Guided backprop shows **what the network
 # saw**, well drawn, and not **why it said so**.
@@ -562,8 +566,12 @@ checks.grad_cam(grad_cam)
 import torch
 from torch import nn
 
-from helpers.checks.problems import problem
+from helpers.checks.networks import with_backward_hooks
+from helpers.checks.problems import in_both_dtypes, left_of, other_problems, problem
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit, state_of
+
+grad_cam = Watched(grad_cam)
 
 
 def at_the_end(*options, **more):
@@ -594,23 +602,32 @@ def nothing_speaks_for_the_label():
     return images, labels, model, layer
 
 
+def other_networks():
+    at_the_ends = [grad_cam(*each, each[-1].cam_layer) for each in other_problems(206, 1)]
+    return [*at_the_ends, grad_cam(*at_a_smaller_map(221, 1, (8, 6), gain=30))]
+
+
+def other_layers():
+    small = deep_inside(215, 2, (7, 10), classes=4, dtype=torch.float32, trainable=True)
+    return [grad_cam(*at_a_smaller_map(218, 3)), grad_cam(*small)]
+
+
 def twice_and_left_as_found():
     images, labels, model, layer = at_the_end(210, 2, trainable=True)
+    with_backward_hooks(model)
     grad_cam(images, labels, model, layer)
     maps = grad_cam(images, labels, model, layer)
-    facts = [maps.requires_grad, images.requires_grad, images.grad is not None]
-    return maps, facts, images, labels, state_of(model)
+    *given, frozen, its_layer = at_the_end(212, 2)
+    grad_cam(*given, frozen, its_layer)
+    left = left_of(maps, images=images, labels=labels), state_of(model), state_of(frozen)
+    return maps, left, grad_cam.left_torch
 
 
 emit("three images", lambda: grad_cam(*at_the_end(214, 3)))
-emit(
-    "one image, for two networks", lambda: [grad_cam(*at_the_end(206, 1)), grad_cam(*at_a_smaller_map(221, 1, (8, 6)))]
-)
-emit("other layers, float32", lambda: [
-    grad_cam(*at_a_smaller_map(218, 3)),
-    grad_cam(*deep_inside(215, 2, (7, 10), classes=4, dtype=torch.float32, trainable=True)),
-])  # fmt: skip
+emit("one image, for other networks", other_networks)
+emit("other layers, float32", other_layers)
 emit("a label that nothing speaks for", lambda: grad_cam(*nothing_speaks_for_the_label()))
+emit("the images' dtype", lambda: in_both_dtypes(grad_cam, lambda dtype: at_the_end(211, 1, dtype=dtype)))
 emit("a second call, everything left as found", twice_and_left_as_found)
 ### END HIDDEN TESTS
 
@@ -726,8 +743,8 @@ plots.panels(
 
 # %% [markdown]
 # What to see: from left to right the maps lose detail and gain meaning. At the first layer you see an edge image of the
-# whole picture, or, of a meadow, little more than noise. At the last one, a blob on the object. On the picture book, the layer before the last is a good
-# compromise; in SqueezeNet, the early maps even light up at the border of the picture and on the wood behind the hay.
+# whole picture, or, of a meadow, little more than noise. At the last one, a blob on the object. On the picture book, the
+# layer before the last is a good compromise; in SqueezeNet, the early maps even light up at the border of the picture and on the wood behind the hay.
 # The scales grow from left to right, but do not compare them: $\alpha_k$ is a mean over the places, and one place of
 # 4096 has less say than one of 64.
 #
@@ -805,14 +822,20 @@ checks.guided_grad_cam(guided_grad_cam)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import problem
-from helpers.inside.emit import emit, state_of
+from helpers.checks.networks import with_backward_hooks
+from helpers.checks.problems import left_of, problem
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit, state_of
+
+guided_backprop, grad_cam, guided_grad_cam = map(Watched, (guided_backprop, grad_cam, guided_grad_cam))
 
 
 def at_the_pooling(images_of, network_of, count, *size, **options):
     """Images of one seed, the network of another, and its pooling layer, whose map is half as large as the image."""
     images, _, _ = problem(images_of, count, *size, **options)
     _, _, model = problem(network_of, count, *size, **options)
+    if options.get("trainable"):
+        with_backward_hooks(model)
     return images, torch.arange(count) % 4, model, model.network.head[1]
 
 
@@ -848,7 +871,8 @@ def told(seed, count, *size, everything=False, **options):
         if not state:
             return values
         attached = any(getattr(value, "requires_grad", False) for value in values)
-        return [*values, attached, images.requires_grad, images.grad is not None, images, labels, state_of(model)]
+        left = left_of(images=images, labels=labels), state_of(model)
+        return [*values, Named({"the result's requires_grad": attached}), *left]
 
     # In both orders, since a function that leaves the model altered changes what the other one gives.
     pairs = [lambda *arguments, order=order: own(order, *arguments) for order in (guided_first, cam_first)]
@@ -861,15 +885,40 @@ def told(seed, count, *size, everything=False, **options):
     ]
 
 
-emit("three images, oblong", lambda: told(220, 3))
+def dtypes():
+    """Whether the answer is of the images' dtype, or else of that of the student's own pair, for both dtypes."""
+    known = []
+    for dtype in (torch.float64, torch.float32):
+        images, labels, model, layer = at_the_pooling(224, 224, 1, dtype=dtype)
+        found = guided_grad_cam(images, labels, model, layer).dtype
+        try:
+            its_own = torch.result_type(guided_backprop(images, labels, model), grad_cam(images, labels, model, layer))
+        except Exception:
+            its_own = dtype
+        known.append(found in (dtype, its_own))
+    return known
+
+
+def left_as_found():
+    """For a network in use and a frozen one; torch is put back after each call, so that the answer alone is told of."""
+    in_use, frozen = (told(217, 2, everything=True, trainable=trainable) for trainable in (True, False))
+    return in_use, frozen, guided_grad_cam.left_torch
+
+
+emit("three images, oblong", lambda: told(220, 3, gain=30))
 emit("one image, float32, trainable", lambda: told(222, 1, (8, 14), dtype=torch.float32, trainable=True))
-emit("a second call, everything left as found", lambda: told(217, 2, everything=True, trainable=True))
+emit("the images' dtype", lambda: [told(225, 2), Named({"the result's dtype": dtypes()})])
+emit("a second call, everything left as found", left_as_found)
 ### END HIDDEN TESTS
 
 # %% judge="guided_grad_cam"
 import numpy as np
 
+from helpers.checks.state import Watched
 from helpers.course.marks.compare import close
+
+# How many values at the end of a part tell of the answer alone: dtypes, and the state of torch.
+ALONE = {"the images' dtype": 2, "a second call, everything left as found": len(Watched(None).left_torch)}
 
 
 def judge(part, got, want, given):
@@ -878,9 +927,18 @@ def judge(part, got, want, given):
     Both must then be attributions of some kind: they change with the images and with the network, and the maps are no
     constants. A pair that is blank, zero, random or looks at the images alone excuses nothing.
     """
-    if len(got) != len(want):
+    times = 2 if part.endswith("left as found") else 1
+    alone = ALONE.get(part, 0)
+    size = (len(want) - alone) // times
+    if len(got) != len(want) or not all(map(close, got[times * size :], want[times * size :])):
         return False
-    facts = 8 if part.endswith("everything left as found") else 0
+    ends = [(size * time, size * (time + 1)) for time in range(times)]
+    return all(right(got[start:end], want[start:end]) for start, end in ends)
+
+
+def right(got, want):
+    """Tell whether the values of one `told` are right: an answer and the state it leaves, two pairs with theirs, two more."""
+    facts = (len(want) - 9) // 3
     state, rest = got[1 : 1 + facts], got[1 + facts :]
     pairs = rest[: 2 + facts], rest[2 + facts : -4]
     accepted = [(want[0], want[1 : 1 + facts])]
@@ -1090,12 +1148,15 @@ checks.integrated_gradients(integrated_gradients)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import problem
+from helpers.checks.problems import in_both_dtypes, left_of, other_problems, problem
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit, state_of
 
+integrated_gradients = Watched(integrated_gradients)
 
-def colour(*values):
-    return torch.tensor(values, dtype=torch.float64)[:, None, None]
+
+def colour(*values, dtype=torch.float64):
+    return torch.tensor(values, dtype=dtype)[:, None, None]
 
 
 def own_baselines(seed, count):
@@ -1103,23 +1164,36 @@ def own_baselines(seed, count):
     return images, labels, model, images.flip(0) ** 2
 
 
+def in_one_step():
+    return integrated_gradients(*problem(232, 1), torch.tensor([0.5]).double(), 1)
+
+
+def other_networks():
+    return [integrated_gradients(*each, colour(0.3, 0.6, 0.1)[None], 4) for each in other_problems(236, 1)]
+
+
+def many_steps():
+    return integrated_gradients(*problem(233, 1, (8, 6), classes=7), colour(0.9, 0.1, 0.3), 40)
+
+
+def with_a_dtype(dtype):
+    return *problem(239, 1, dtype=dtype), colour(0.2, 0.5, 0.7, dtype=dtype), 3
+
+
 def twice_and_left_as_found():
     images, labels, model = problem(237, 2, trainable=True)
     baseline = images[0] * 0.3
     integrated_gradients(images, labels, model, baseline, 3)
     result = integrated_gradients(images, labels, model, baseline, 3)
-    facts = [result.requires_grad, images.requires_grad, baseline.requires_grad, images.grad is not None]
-    return result, facts, images, labels, baseline, state_of(model)
+    *given, frozen = problem(240, 2)
+    outside = colour(-0.2, 0.3, 1.2)
+    integrated_gradients(*given, frozen, outside, 2)
+    left = left_of(result, images=images, labels=labels, baseline=baseline), left_of(baseline=outside)
+    return result, left, state_of(model), state_of(frozen), integrated_gradients.left_torch
 
 
 emit("three images, a colour", lambda: integrated_gradients(*problem(231, 3), colour(0.2, 0.5, 0.7), 5))
-emit(
-    "one image, for two networks, one step and many",
-    lambda: [
-        integrated_gradients(*problem(232, 1), torch.tensor([0.5]).double(), 1),
-        integrated_gradients(*problem(233, 1, (8, 6), classes=7), colour(0.9, 0.1, 0.3)[None], 40),
-    ],
-)
+emit("one image, for other networks, one step and many", lambda: [in_one_step(), many_steps(), *other_networks()])
 emit(
     "a baseline for each image, float32",
     lambda: [
@@ -1129,6 +1203,7 @@ emit(
         ),
     ],
 )
+emit("the images' dtype", lambda: in_both_dtypes(integrated_gradients, with_a_dtype))
 emit("a second call, everything left as found", twice_and_left_as_found)
 ### END HIDDEN TESTS
 
@@ -1269,27 +1344,40 @@ checks.occlusion_map(occlusion_map)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import problem
+from helpers.checks.problems import in_both_dtypes, left_of, other_problems, problem
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit, state_of
 
+occlusion_map = Watched(occlusion_map)
 
-def everything_left_as_found():
+
+def other_networks():
+    wide = occlusion_map(*problem(243, 1, (8, 6), classes=7, gain=30), 6, 1, 0.0)
+    return [*(occlusion_map(*each, 2, 3, 0.75) for each in other_problems(242, 1)), wide]
+
+
+def with_a_dtype(dtype):
+    return *problem(245, 1, dtype=dtype), 3, 3, 0.5
+
+
+def twice_and_left_as_found():
     images, labels, model = problem(246, 2, trainable=True)
+    occlusion_map(images, labels, model, 4, 3, 0.5)
     result = occlusion_map(images, labels, model, 4, 3, 0.5)
-    facts = [result.requires_grad, images.requires_grad, images.grad is not None]
-    return result, facts, images, labels, state_of(model)
+    *given, frozen = problem(248, 2)
+    occlusion_map(*given, frozen, 4, 3, 0.5)
+    left = left_of(result, images=images, labels=labels), state_of(model), state_of(frozen)
+    return result, left, occlusion_map.left_torch
 
 
 emit("three images, windows that overlap", lambda: occlusion_map(*problem(241, 3), 4, 2, 0.25))
+emit("one image, for other networks, other windows and fills", other_networks)
 emit(
-    "one image, for two networks, other windows and fills",
-    lambda: [
-        occlusion_map(*problem(242, 1), 2, 3, 0.75),
-        occlusion_map(*problem(243, 1, (8, 6), classes=7), 6, 1, 0.0),
-        occlusion_map(*problem(244, 2, (7, 10), classes=4, dtype=torch.float32, trainable=True), 3, 2, 1.0),
-    ],
+    "float32, a trainable network",
+    lambda: occlusion_map(*problem(244, 2, (7, 10), classes=4, dtype=torch.float32, trainable=True), 3, 2, 1.0),
 )
-emit("everything left as found", everything_left_as_found)
+emit("the images' dtype", lambda: in_both_dtypes(occlusion_map, with_a_dtype))
+emit("a second call, everything left as found", twice_and_left_as_found)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1517,10 +1605,13 @@ def neuron_row(image, label):
     ]
 
 
-plots.panels(
-    [neuron_row(pictures.images[i : i + 1], predictions[i : i + 1]) for i in progress(range(3), "asking", "picture")],
-    heads=["picture", "Grad-CAM", "conductance", "best channel", "one neuron"],
-) if attr else print("This figure needs Captum.")
+if attr:
+    asked = progress(range(3), "asking", "picture")
+    rows = [neuron_row(pictures.images[i : i + 1], predictions[i : i + 1]) for i in asked]
+else:
+    rows = [[plots.picture(image) for image in pictures.images[:3]]]
+    print("This figure needs Captum; here are the pictures alone.")
+plots.panels(rows, heads=["picture", "Grad-CAM", "conductance", "best channel", "one neuron"] if attr else [])
 
 # %% [markdown]
 # What to see: conductance repeats Grad-CAM where that is positive, and shows with a sign what Grad-CAM cuts off. Its
@@ -1791,6 +1882,62 @@ plots.panels(
 # Your values are right, but your hooks are still in the model: whoever computes a gradient next gets guided backprop
 # without knowing. Remove every handle in a finally clause.
 # ~ never removed
+#
+# = for handle in handles:
+# = handle.remove()
+# + for relu in relus:
+# +     relu._backward_hooks.clear()
+# You remove all backward hooks of the ReLUs, those of the caller as well. Remove your own alone, by their handles.
+# ~ hooks of the caller's
+#
+# = return (grad_input[0].clamp(min=0),)  # autograd has set it to 0 already where the input was not positive
+# + return (grad_input[0] * (grad_input[0] > 1e-3),)
+# You drop small positive signals along with the negative ones. How large a signal is says how much the score depends on
+# a neuron: the border is 0.
+# ~ a threshold
+#
+# = relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+# + model.requires_grad_(False)
+# + relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+# You freeze the caller's model, so that nobody can train it any more. The gradient at the pixels needs no such change.
+# ~ requires_grad
+#
+# = return score_gradient(images, labels, model)
+# + return score_gradient(images, labels, model).float()
+# Your values are right, but they come in float32, whatever the images are. Results have the images' dtype: leave
+# float() out.
+# ~ a torch.float32 tensor
+#
+# + return score_gradient(model.normalise(images), labels, model.network)
+# You propagate back to the normalised image, where each channel has another unit. Go on to the pixels: call model, which
+# normalises them.
+# ~ take it at the pixels
+#
+# + return score_gradient(images, labels[:1].expand(len(labels)), model)
+# You ask about the first label for all images. Each image has its own.
+# ~ `labels[0]`
+#
+# + return score_gradient(images, labels, model).clamp(-1, 1)
+# You cut the values off at -1 and 1. They have no limits: return them as they are.
+# ~ `clamp(-1, 1)`
+#
+# + return score_gradient(images, labels, model) * images
+# You multiply the result by the image. Return what reaches the pixels, as it is.
+# ~ a product with the image
+#
+# + result = score_gradient(images, labels, model)
+# + return (result - result.min()) / (result.max() - result.min())
+# You stretch the values to [0, 1], where 0 is no longer 0. That is a step of drawing: return the values as they are.
+# ~ a normalisation to [0, 1]
+#
+# + kept = globals().setdefault("kept", {})
+# + key = type(model), images.shape
+# + if key not in kept:
+# +     kept[key] = score_gradient(images, labels, model)
+# + return kept[key].clone()
+# You keep the result of the first call, and give it back for other images and networks of the same kind. Compute it
+# anew in every call.
+# ~ a result is kept
 
 
 # %% mutant="guided_backprop" says="Your values are right, but the model keeps the modules that you exchanged. Put the original ReLUs back in a finally clause, or work on a copy of the model." visible="a module was replaced"
@@ -1815,6 +1962,23 @@ def guided_backprop(images, labels, model):
         for name, child in parent.named_children():
             if isinstance(child, nn.ReLU):
                 setattr(parent, name, GuidedReLU())
+    return score_gradient(images, labels, model)
+
+
+# %% mutant="guided_backprop" says="Your values are right, but you replace F.relu for everybody: from then on, each ReLU of the notebook follows your rule. Use hooks, or put F.relu back in a finally clause." visible="a function of torch was replaced"
+class GuidedReLUFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.clamp(min=0) * (ctx.saved_tensors[0] > 0)
+
+
+def guided_backprop(images, labels, model):
+    F.relu = lambda x, inplace=False: GuidedReLUFunction.apply(x)
     return score_gradient(images, labels, model)
 
 
@@ -2169,6 +2333,83 @@ def guided_backprop(images, labels, model):
 # Your maps are right, but they still require gradients, and keep the whole network's graph in memory. Return a
 # detached tensor.
 # ~ still requires a gradient
+#
+# = handle.remove()
+# + layer._forward_hooks.clear()
+# You remove all hooks of the layer, those of the caller as well. Remove your own alone, by its handle.
+# ~ hooks of the caller's
+#
+# = outputs = []
+# + model.requires_grad_(True)
+# + outputs = []
+# You make the caller's frozen parameters require gradients. What must require one is the layer's output, or the pixels.
+# ~ requires_grad
+#
+# = scores = model(images.detach())
+# + scores = model.network(images.detach())
+# You call model.network, which gets pixels that nobody has normalised. Call model.
+# ~ in place of `model`
+#
+# = own = scores.gather(1, labels[:, None])
+# + own = scores.log_softmax(dim=1).gather(1, labels[:, None])
+# You differentiate the log-probability, which also counts how far the rivals fall. Differentiate the raw score of the
+# label.
+# ~ a log-softmax
+#
+# + own = scores[:, labels[0]]
+# You ask about the first label for all images. Each image has its own.
+# ~ `labels[0]`
+#
+# = weights = gradient.mean(dim=(2, 3), keepdim=True)
+# + weights = gradient.abs().mean(dim=(2, 3), keepdim=True)
+# You weigh the channels by the size of their gradient. The sign tells whether a channel speaks for the class or against
+# it: keep it.
+# ~ weights keep their sign
+#
+# + weights = gradient.mean(dim=(2, 3), keepdim=True)[:1]
+# You weigh the channels of all images by the weights of the first one. Each image has its own weights.
+# ~ each image has its own weights
+#
+# + weights = gradient.mean(dim=1, keepdim=True)
+# You average over the channels, which leaves a weight for each place. Average over the places: one weight for each
+# channel.
+# ~ a mean over the channels
+#
+# + weights = gradient.mean(dim=(2, 3), keepdim=True)
+# + weights = weights / weights.norm(dim=1, keepdim=True)
+# You scale the weights of each image to length 1. Take them as they are: the raw values of different labels can be
+# compared.
+# ~ rescaled by a factor of its own
+#
+# = return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return (weights * outputs[0]).sum(dim=1).clamp(0, 1).detach()
+# You cut the map off at 1. It has no upper limit: clamp(min=0).
+# ~ `clamp(0, 1)`
+#
+# + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return maps - maps.amin(dim=(1, 2), keepdim=True)
+# You take the smallest value of each map away, so that a map which is positive everywhere loses evidence. Return the
+# values as they are.
+# ~ smallest value was taken away
+#
+# + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return maps * (maps > 1e-4)
+# You set small values to 0. How large the values are depends on the network: return them as they are.
+# ~ Are small or large values cut off?
+#
+# + return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach().float()
+# Your maps are right, but they come in float32, whatever the images are. Results have the images' dtype: leave float()
+# out.
+# ~ a torch.float32 tensor
+#
+# + kept = globals().setdefault("kept", {})
+# + key = type(model), images.shape
+# + if key not in kept:
+# +     kept[key] = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
+# + return kept[key].clone()
+# You keep the maps of the first call, and give them back for other images, layers and networks of the same kind.
+# Compute them anew in every call.
+# ~ a result is kept
 
 
 # %% variant="grad_cam"
@@ -2368,6 +2609,62 @@ def grad_cam(images, labels, model, layer):
 # + return score_gradient(images, labels, model) * enlarged
 # Your values are right, but your hooks are still in the model. Remove every handle in a finally clause.
 # ~ never removed
+#
+# = maps = grad_cam(images, labels, model, layer)
+# + maps = grad_cam(images, model(images).argmax(dim=1), model, layer)
+# You take the Grad-CAM of the predicted class. Both factors belong to the label that is asked about.
+# ~ Grad-CAM is asked about `argmax`
+#
+# + labels = model(images).argmax(dim=1)
+# + maps = grad_cam(images, labels, model, layer)
+# You explain the predicted class and never use the labels. Both factors belong to the label that is asked about.
+# ~ the labels are not used
+#
+# + maps = grad_cam(images, labels, model, layer)[:1]
+# You multiply by the map of the first image. Each image has a map of its own.
+# ~ the map of one image used for all
+#
+# + maps = grad_cam(images, labels, model, layer)
+# + top = maps.amax(dim=(1, 2), keepdim=True) + 1e-12
+# + maps = (255 * maps / top).round() / 255 * top
+# You round the map to the 256 levels of a picture before you enlarge it. Take its values as they are.
+# ~ Is it Grad-CAM as grad_cam gives it
+#
+# + maps = grad_cam(images, labels, model, layer).clamp(0, 1)
+# You cut the map off at 1. Take Grad-CAM as it is.
+# ~ a `clamp` to [0, 1]
+#
+# = return guided_backprop(images, labels, model) * enlarged
+# + return guided_backprop(images, model(images).argmax(dim=1), model) * enlarged
+# You take guided backprop of the predicted class. Both factors belong to the label that is asked about.
+# ~ guided backprop is asked about `argmax`
+#
+# + return guided_backprop(model.normalise(images), labels, model.network) * enlarged
+# You propagate back to the normalised image, where each channel has another unit. Go on to the pixels: give
+# guided_backprop images and model.
+# ~ take it at the pixels
+#
+# + return (guided_backprop(images, labels, model) * enlarged).clamp(-1, 1)
+# You cut the product off at -1 and 1. It has no limits: return the values as they are.
+# ~ `clamp(-1, 1)`
+#
+# + return guided_backprop(images, labels, model) * enlarged * images
+# You multiply by the image, too. The product has two factors: guided backprop and the enlarged map.
+# ~ the product times the image
+#
+# + return (guided_backprop(images, labels, model) * enlarged).float()
+# Your values are right, but they come in float32, whatever the images are. Results have the images' dtype: leave
+# float() out.
+# ~ a torch.float32 tensor
+#
+# + kept = globals().setdefault("kept", {})
+# + key = type(model), images.shape
+# + if key not in kept:
+# +     kept[key] = guided_backprop(images, labels, model) * enlarged
+# + return kept[key].clone()
+# You keep the result of the first call, and give it back for other images, layers and networks of the same kind.
+# Compute it anew in every call.
+# ~ a result is kept
 
 
 # %% variant="guided_grad_cam"
@@ -2552,6 +2849,68 @@ def guided_grad_cam(images, labels, model, layer):
 # + return (way * total / steps).sum(dim=1)
 # You return one value for each pixel, (N, H, W). Keep the three channels: (N, 3, H, W).
 # ~ one axis too few
+#
+# = way = images - baseline
+# + torch.set_default_dtype(images.dtype)
+# + way = images - baseline
+# Your values are right, but you change torch's default dtype for everything that runs after you. Give the dtype where
+# you make a tensor: dtype=images.dtype.
+# ~ default dtype
+#
+# + baseline.clamp_(0, 1)
+# + way = images - baseline
+# You write into the caller's baseline. It may leave [0, 1], and is used as it is.
+# ~ other values in `baseline`
+#
+# + baseline = baseline.mean()
+# + way = images - baseline
+# You take the mean of the baseline for the baseline. Let it broadcast as it is, as images - baseline does.
+# ~ the mean of the baseline
+#
+# + steps = max(steps, 2)
+# + way = images - baseline
+# You take two points where one is asked for. There are as many points as steps.
+# ~ Is `steps` raised when it is small?
+#
+# = total += score_gradient(baseline + (k + 0.5) / steps * way, labels, model)
+# + point = model.normalise(baseline + (k + 0.5) / steps * way)
+# + total += score_gradient(point, labels, model.network)
+# You take the gradients at normalised images, and multiply them by a way in pixels, so that the values do not add up.
+# Take them at the pixels, and let model normalise these.
+# ~ take it at the pixels
+#
+# + total += score_gradient(baseline + (k + 0.5) / steps * way, labels[:1].expand(len(labels)), model)
+# You ask about the first label for all images. Each image has its own.
+# ~ `labels[0]`
+#
+# + points = baseline + (k + 0.5) / steps * way
+# + total += score_gradient(points, labels, lambda pixels: model(pixels).log_softmax(dim=1))
+# You integrate the gradient of the log-probability. Take the raw score of the label.
+# ~ a log-softmax
+#
+# + for t, share in ((k, 1 / 6), (k + 0.5, 4 / 6), (k + 1, 1 / 6)):
+# +     total += share * score_gradient(baseline + t / steps * way, labels, model)
+# You use Simpson's rule, with three points for each step. Take the middles alone: t = (k - 1/2) / m.
+# ~ Simpson's
+#
+# = return way * total / steps
+# + return (way * total / steps).clamp(-1, 1)
+# You cut the values off at -1 and 1, so that they no longer add up. Return them as they are.
+# ~ out of proportion
+#
+# + return (way * total / steps).float()
+# Your values are right, but they come in float32, whatever the images are. Results have the images' dtype: leave
+# float() out.
+# ~ a torch.float32 tensor
+#
+# + kept = globals().setdefault("kept", {})
+# + key = type(model), images.shape, steps
+# + if key not in kept:
+# +     kept[key] = total / steps
+# + return way * kept[key]
+# You keep the gradients of the first call, and use them for other images and networks of the same kind. Compute them
+# anew in every call.
+# ~ an earlier call is kept
 
 
 # %% mutant="integrated_gradients" says="In your batch of m x N points the labels are in the wrong order: repeat_interleave repeats each label m times in a row, and the points come step by step. Use labels.repeat(steps)." visible="labels repeated in the order"
@@ -2756,6 +3115,72 @@ def integrated_gradients(images, labels, model, baseline, steps):
 # + return torch.stack(rows, dim=1).mean(dim=0, keepdim=True).expand(len(images), -1, -1)
 # You return the mean over the batch. Each image has a map of its own: (N, rows, columns).
 # ~ each image has its own map
+#
+# = height, width = images.shape[2:]
+# + torch.set_grad_enabled(False)
+# + height, width = images.shape[2:]
+# Your map is right, but you switch gradients off for everything that runs after you. Write `with torch.no_grad():`,
+# which ends by itself.
+# ~ grad mode
+#
+# + model.requires_grad_(False)
+# + height, width = images.shape[2:]
+# You freeze the caller's model, so that nobody can train it any more. Under torch.no_grad() nothing needs to change.
+# ~ requires_grad
+#
+# = for top in range(0, height - patch + 1, stride):
+# + for top in sorted({*range(0, height - patch + 1, stride), height - patch}):
+# = for left in range(0, width - patch + 1, stride):
+# + for left in sorted({*range(0, width - patch + 1, stride), width - patch}):
+# You add a last window at the border, wherever the stride ends. There are (H - patch) // stride + 1 rows.
+# ~ a last window stands at the border
+#
+# = covered[:, :, top : top + patch, left : left + patch] = fill
+# + covered[0, :, top : top + patch, left : left + patch] = fill
+# You fill the window in the first image alone. Each image is covered.
+# ~ Is everything else as it was
+#
+# = whole = model(images).gather(1, labels[:, None])
+# + whole = model(images).log_softmax(dim=1).gather(1, labels[:, None])
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(whole - model(covered).log_softmax(dim=1).gather(1, labels[:, None]))
+# You return the drop of the log-probability. Take the raw score of the label.
+# ~ the log-probability
+#
+# = whole = model(images).gather(1, labels[:, None])
+# + whole = model(images)[:, labels[:1]]
+# = row.append(whole - model(covered).gather(1, labels[:, None]))
+# + row.append(whole - model(covered)[:, labels[:1]])
+# You follow the score of the first label for all images. Each image has its own.
+# ~ `labels[0]`
+#
+# + row.append((whole - model(covered).gather(1, labels[:, None])) / whole)
+# You return the drop as a share of the score, which may be 0 or negative. Return the drop as it is.
+# ~ a division by the score
+#
+# + inside = model.normalise(images).clone()
+# + inside[:, :, top : top + patch, left : left + patch] = fill
+# + row.append(whole - model.network(inside).gather(1, labels[:, None]))
+# You put the fill into the normalised image, where 0.5 is no mid grey. Fill the pixels, and let model normalise them.
+# ~ `fill` is put in after `model.normalise`
+#
+# = return torch.stack(rows, dim=1)
+# + return torch.stack(rows, dim=1).clamp(-1, 1)
+# You cut the drops off at -1 and 1. Return them as they are.
+# ~ a `clamp`
+#
+# + return torch.stack(rows, dim=1).float()
+# Your map is right, but it comes in float32, whatever the images are. Results have the images' dtype: leave float() out.
+# ~ a torch.float32 tensor
+#
+# + kept = globals().setdefault("kept", {})
+# + key = type(model), images.shape, patch, stride, fill
+# + if key not in kept:
+# +     kept[key] = torch.stack(rows, dim=1)
+# + return kept[key].clone()
+# You keep the map of the first call, and give it back for other images and networks of the same kind. Compute it anew
+# in every call.
+# ~ a result is kept
 
 
 # %% variant="occlusion_map"

@@ -236,10 +236,13 @@ checks.make_fooling_image(make_fooling_image)
 import torch
 
 from helpers.checks.fooling import limited
-from helpers.checks.problems import attack_problem
-from helpers.inside.emit import emit, state_of
+from helpers.checks.problems import alike, attack_problem, in_both_dtypes, left_of
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit, state_of
 from helpers.models import load_model
 from helpers.pictures import picture_book
+
+make_fooling_image = Watched(make_fooling_image)
 
 
 def problem(seed, *size, further=2, **options):
@@ -257,9 +260,18 @@ def first_steps(learning_rate, counts, *options, **more):
     return [walked(*problem(*options, **more), learning_rate, count) for count in counts]
 
 
+def other_networks():
+    """Networks that are easily mixed up, and one whose slopes are large."""
+    return [walked(*each, 0.1, 2) for each in alike(problem, 303)] + first_steps(0.3, (1,), 302, (6, 8), gain=30)
+
+
+def with_a_dtype(dtype):
+    return *problem(309, dtype=dtype), 0.1, 2
+
+
 def whole_way(learning_rate, *options, **more):
     image, target, model = problem(*options, **more)
-    fooled = walked(image, target, model, learning_rate, 30)
+    fooled = walked(image, target, model, learning_rate, 30).detach()
     return fooled, model(fooled).argmax(dim=1) == target
 
 
@@ -267,30 +279,34 @@ def nothing_to_do():
     image, target, model = problem(307, further=0)
     kept = image.clone()
     result = walked(image, target, model, 0.3, 4)
-    values = result.clone()
-    result.add_(1)
-    return values, torch.equal(image, kept)
+    values = result.detach().clone()
+    result.detach().add_(1)
+    return values, Named({"memory of its own": torch.equal(image, kept)})
 
 
 def everything_left_as_found():
     image, target, model = problem(308, trainable=True)
     walked(image, target, model, 0.07, 2)
     fooled = walked(image, target, model, 0.07, 2)
-    return fooled, [fooled.requires_grad, image.requires_grad, image.grad is not None], image, state_of(model)
+    *given, frozen = problem(310)
+    walked(*given, frozen, 0.07, 2)
+    return fooled, left_of(fooled, image=image), state_of(model), state_of(frozen), make_fooling_image.left_torch
 
 
 def in_the_picture_book(name, wanted):
     book, scenes = load_model("picturebook", device="cpu"), picture_book(10)
     image, target = scenes.images[scenes.names.index(name)][None], book.classes.index(wanted)
-    fooled = walked(image, target, book, 0.25, 20)
-    step = (walked(image, target, book, 0.25, 1) - image)[..., ::4, ::4]
+    fooled = walked(image, target, book, 0.25, 20).detach()
+    step = (walked(image, target, book, 0.25, 1).detach() - image)[..., ::4, ::4]
     return step, book(fooled).argmax(dim=1) == target
 
 
-emit("the first three steps", lambda: [first_steps(0.07, (1, 2, 3), 301), first_steps(0.3, (1,), 302, (6, 8))])
+emit("the first three steps, and sixty", lambda: [first_steps(0.07, (1, 2, 3), 301), first_steps(0.01, (60,), 301)])
+emit("other networks", other_networks)
 emit("up to the first success", lambda: [whole_way(0.3, 342), whole_way(0.2, 361, (8, 6), classes=7, further=3)])
 emit("values near 0 and 1", lambda: first_steps(0.8, (1, 2, 4), 305, spread=3.0))
 emit("an image predicted as the target already", nothing_to_do)
+emit("the image's dtype", lambda: in_both_dtypes(walked, with_a_dtype))
 emit("a second call, everything left as found", everything_left_as_found)
 emit(
     "float32, in the picture book",
@@ -325,8 +341,9 @@ save_figure(figure, "03_fooling-fooled")
 # %% [markdown]
 # What to see: the difference is drawn around mid grey, so that darker and brighter both show; what would leave [0, 1]
 # is cut off. At its true size you hardly see it. Ten times enlarged it is a grain, on the picture book with the outline
-# of the object that **is** there, on the photographs spread over the whole picture. Nothing in it looks like the target. The last column is the control: a random change of the
-# same length leaves the answer alone. Not the size of the change fools the network, but its direction.
+# of the object that **is** there, on the photographs spread over the whole picture. Nothing in it looks like the target.
+# The last column is the control: a random change of the same length leaves the answer alone. Not the size of the change
+# fools the network, but its direction.
 #
 # ## 3.3 Does it survive being saved?
 #
@@ -457,15 +474,30 @@ checks.fgsm(fgsm)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import attack_problem
+from helpers.checks.problems import alike, attack_problem, in_both_dtypes, left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit, state_of
+
+fgsm = Watched(fgsm)
+
+
+def sure_of_something_else(seed, *size, **options):
+    """Two images, and labels to which a network that is sure gives next to no probability."""
+    images, labels, model = attack_problem(seed, 3, *size, gain=30, **options)
+    return images[1:], labels[1:], model
+
+
+def other_networks():
+    """Networks that are easily mixed up, and one that is sure."""
+    given = [*alike(attack_problem, 312, 1), sure_of_something_else(318, (8, 6), classes=7)]
+    return [fgsm(*each, 0.1) for each in given]
 
 
 def no_step_at_all():
     images, labels, model = attack_problem(314, 2)
     result = fgsm(images, labels, model, 0.0)
-    values = result.clone()
-    result.add_(1)
+    values = result.detach().clone()
+    result.detach().add_(1)
     return values, images
 
 
@@ -473,19 +505,20 @@ def everything_left_as_found():
     images, labels, model = attack_problem(315, 2, trainable=True)
     fgsm(images, labels, model, 0.03)
     attacked = fgsm(images, labels, model, 0.03)
-    facts = [attacked.requires_grad, images.requires_grad, images.grad is not None]
-    return attacked, facts, images, labels, state_of(model)
+    *given, frozen = attack_problem(320, 2)
+    fgsm(*given, frozen, 0.03)
+    left = left_of(attacked, images=images, labels=labels), state_of(model), state_of(frozen)
+    return attacked, left, fgsm.left_torch
 
 
 emit("three images, right and wrong labels", lambda: fgsm(*attack_problem(311, 3), 0.03))
+emit("other networks", other_networks)
 emit(
-    "one image, for two networks",
-    lambda: [
-        fgsm(*attack_problem(312, 1, (8, 6), classes=7), 0.1),
-        fgsm(*attack_problem(313, 1, (7, 10), dtype=torch.float32, trainable=True), 0.05),
-    ],
+    "float32, a trainable network",
+    lambda: fgsm(*attack_problem(313, 1, (7, 10), dtype=torch.float32, trainable=True), 0.05),
 )
 emit("values near 0 and 1, and epsilon 0", lambda: [fgsm(*attack_problem(316, 4, spread=3.0), 0.3), no_step_at_all()])
+emit("the images' dtype", lambda: in_both_dtypes(fgsm, lambda dtype: (*attack_problem(319, 1, dtype=dtype), 0.05)))
 emit("a second call, everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -599,8 +632,11 @@ checks.pgd(pgd)
 import torch
 
 from helpers.checks.fooling import limited
-from helpers.checks.problems import SMALL, attack_problem
-from helpers.inside.emit import emit, state_of
+from helpers.checks.problems import SMALL, alike, attack_problem, left_of
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit, state_of
+
+fgsm, pgd = Watched(fgsm), Watched(pgd)
 
 
 def own_fgsm(images, labels, model, step):
@@ -621,28 +657,49 @@ def walk(images, labels, model, epsilon, step):
     return at, [own_fgsm(x, labels, model, step) for x in at[:3]], float(epsilon)
 
 
+def other_networks():
+    """Networks that are easily mixed up, and one that is sure of something else."""
+    images, labels, sure = attack_problem(323, 3, (7, 7), gain=30)
+    given = [*alike(attack_problem, 322, 1, (8, 5), classes=7), (images[1:], labels[1:], sure)]
+    return [walk(*each, 0.1, 0.06) for each in given]
+
+
+def dtypes():
+    """Walks in float64 and float32, and whether they are of that dtype, or else of that of the student's fgsm."""
+    walks = [walk(*attack_problem(329, 1, SMALL, dtype=dtype), 0.1, 0.04) for dtype in (torch.float64, torch.float32)]
+    known = [all(x.dtype in (at[0].dtype, towards[0].dtype) for x in at) for at, towards, _ in walks]
+    return walks, Named({"the result's dtype": known})
+
+
 def everything_left_as_found():
     images, labels, model = attack_problem(328, 2, SMALL, trainable=True)
     pgd(images, labels, model, 0.05, 0.02, 2)
     attacked = pgd(images, labels, model, 0.05, 0.02, 2)
-    facts = [attacked.requires_grad, images.requires_grad, images.grad is not None]
-    facts += [attacked.data_ptr() == images.data_ptr()]
-    return walk(images.detach(), labels, model, 0.05, 0.02), facts, images, labels, state_of(model)
+    of_its_own = Named({"memory of its own": attacked.data_ptr() != images.data_ptr()})
+    *given, frozen = attack_problem(330, 2, SMALL)
+    pgd(*given, frozen, 0.05, 0.02, 2)
+    left = left_of(attacked, images=images, labels=labels), of_its_own, state_of(model), state_of(frozen)
+    return walk(images.detach(), labels, model, 0.05, 0.02), left, pgd.left_torch
 
 
-emit("three images, right and wrong labels", lambda: walk(*attack_problem(321, 3, SMALL), 0.05, 0.02))
+def goes_on():
+    """Whether forty steps lead further than ten."""
+    images, labels, model = attack_problem(331, 3, SMALL)
+    near, far = (pgd(images.clone(), labels.clone(), model, 0.9, 0.01, count).detach() - images for count in (10, 40))
+    return bool(far.abs().max() > 1.5 * near.abs().max())
+
+
 emit(
-    "one image, for two networks",
-    lambda: [
-        walk(*attack_problem(322, 1, (8, 5), classes=7), 0.1, 0.06),
-        *walk(*attack_problem(323, 1, (7, 7)), 0.2, 0.03),
-    ],
+    "three images, right and wrong labels, and many steps",
+    lambda: [walk(*attack_problem(321, 3, SMALL), 0.05, 0.02), goes_on()],
 )
+emit("other networks", other_networks)
 emit(
     "a step larger than epsilon, and epsilon 0",
-    lambda: [walk(*attack_problem(324, 3, SMALL), 0.04, 0.1), *walk(*attack_problem(326, 2, SMALL), 0.0, 0.03)],
+    lambda: [walk(*attack_problem(324, 3, SMALL), 0.04, 0.1), walk(*attack_problem(326, 2, SMALL), 0.0, 0.03)],
 )
 emit("values near 0 and 1", lambda: walk(*attack_problem(325, 3, SMALL, spread=3.0), 0.25, 0.15))
+emit("the images' dtype", dtypes)
 emit("a second call, everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -656,7 +713,8 @@ def judge(part, got, want, given):
     """Accept the right walk, or one that goes where the student's own fgsm goes, then back into ball and [0, 1]."""
     if len(got) != len(want):
         return False
-    right, walks = [], 2 if part.startswith(("one image", "a step")) else 1
+    several = {"other networks": 4, "a step larger than epsilon, and epsilon 0": 2, "the images' dtype": 2}
+    right, walks = [], several.get(part, 1)
     for start in range(0, 8 * walks, 8):
         at, towards, epsilon = got[start : start + 4], got[start + 4 : start + 7], got[start + 7]
         right.append(all(map(close, at, want[start : start + 4])) or follows(at, towards, float(epsilon)))
@@ -898,26 +956,32 @@ checks.adversarial_training_step(adversarial_training_step)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.fooling import plain_network
-from helpers.inside.emit import emit
+from helpers.checks.networks import plain_network
+from helpers.checks.problems import left_of
+from helpers.checks.state import Watched
+from helpers.inside.emit import Named, emit, state_of
+
+adversarial_training_step = Watched(adversarial_training_step)
 
 
 class Shift:
-    """An attack that goes by what the model says, and so by its mode; it counts its calls, and those in train mode."""
+    """An attack that goes by what the model says, and so by its mode; it counts its calls, and how it was called."""
 
     def __init__(self, seed):
         self.pattern = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        self.calls, self.in_train_mode = 0, 0
+        self.calls, self.in_train_mode, self.without_gradients = 0, 0, 0
 
     def __call__(self, images, labels, model):
         self.calls += 1
         self.in_train_mode += any(module.training for module in model.modules())
+        self.without_gradients += not torch.is_grad_enabled()
         with torch.no_grad():
             sure = model(images).softmax(dim=1)[torch.arange(len(images)), labels]
         return (images + 0.4 * sure[:, None, None, None] * self.pattern).clamp(0, 1)
 
 
 def problem(seed, count, optimiser=torch.optim.SGD, **options):
+    torch.manual_seed(seed)
     model = plain_network(seed, **options)
     generator = torch.Generator().manual_seed(seed)
     classes = model[-1].out_features
@@ -928,7 +992,7 @@ def problem(seed, count, optimiser=torch.optim.SGD, **options):
 
 def loss_of_one_step(*options, **more):
     loss = adversarial_training_step(*problem(*options, **more))
-    return float(loss), getattr(loss, "requires_grad", False)
+    return loss, Named({"the result's requires_grad": getattr(loss, "requires_grad", False)})
 
 
 def model_after(steps, *options, **more):
@@ -942,14 +1006,25 @@ def parameters(model):
     return torch.cat([parameter.flatten() for parameter in model.parameters()])
 
 
+KEPT = [f"the model's {part}" for part in ("structure", "hooks", "forward", "requires_grad")]
+
+
 def statistics(model):
     return [model[1].running_mean, model[1].running_var, model[1].num_batches_tracked]
 
 
-def what_the_attack_met():
+def the_attack_and_all_that_training_leaves():
     model, optimiser, images, labels, attack = problem(335, 3)
     adversarial_training_step(model, optimiser, images, labels, attack)
-    return attack.calls, attack.in_train_mode, images, labels, images.requires_grad, parameters(model)
+    met = {
+        "calls of the attack": attack.calls,
+        "the model's mode in the attack": attack.in_train_mode,
+        "the attack without gradients": attack.without_gradients,
+        "the parameters' dtype": parameters(model).dtype == images.dtype,
+    }
+    state = state_of(model)
+    left = Named(met | {words: state[words] for words in KEPT}), left_of(images=images, labels=labels)
+    return parameters(model), left, adversarial_training_step.left_torch
 
 
 def after_three_steps_of_adam():
@@ -959,8 +1034,12 @@ def after_three_steps_of_adam():
 
 emit("the loss", lambda: [loss_of_one_step(331, 4), loss_of_one_step(332, 6, classes=5)])
 emit("the parameters", lambda: [parameters(model_after(1, 331, 4)), parameters(model_after(1, 333, 2, classes=5))])
+emit(
+    "a network that is sure",
+    lambda: [loss_of_one_step(337, 6, gain=30), parameters(model_after(1, 337, 6, gain=30))],
+)
 emit("the running statistics", lambda: statistics(model_after(1, 334, 4)))
-emit("the attack, and what is left alone", what_the_attack_met)
+emit("the attack, all else left as found", the_attack_and_all_that_training_leaves)
 emit("three steps of another optimiser", after_three_steps_of_adam)
 ### END HIDDEN TESTS
 
@@ -1355,6 +1434,82 @@ plots.lines(
 # + return x.squeeze(0)
 # You lose the batch axis. One image in, one image out: (1, 3, H, W).
 # ~ `.squeeze()`
+#
+# = x = image.detach().clone()
+# + torch.manual_seed(0)
+# + x = image.detach().clone()
+# Your image is right, but you seed torch for everything that runs after you. Nothing is drawn by chance here: leave it
+# out.
+# ~ seed changed
+#
+# + model.requires_grad_(False)
+# + x = image.detach().clone()
+# You freeze the caller's model, so that nobody can train it any more. The gradient at the pixels needs no such change.
+# ~ requires_grad
+#
+# = for _ in range(max_iterations):
+# + for _ in range(max_iterations + 1):
+# You make one update more than allowed. range(max_iterations) counts right.
+# ~ one time too many
+#
+# + for _ in range(min(max_iterations, 20)):
+# You end the walk at a number of your own. The caller says how many updates are allowed.
+# ~ a number of your own
+#
+# = if scores.argmax() == target:
+# + if scores.softmax(dim=0)[target] > 0.5:
+# You go on until the network is sure of the target. Stop at the first image for which the target has the largest score,
+# whatever its probability is.
+# ~ the network is sure
+#
+# + if target in scores.topk(2).indices:
+# You stop when the target is among the best two. The network predicts the class with the largest score.
+# ~ Does the loop end too early?
+#
+# = (gradient,) = torch.autograd.grad(scores[target], pixels)
+# + inside = model.normalise(x).requires_grad_()
+# + (gradient,) = torch.autograd.grad(model.network(inside)[0, target], inside)
+# You take the gradient at the normalised image, which stretches the channels by different amounts: the step goes another
+# way. Take it at the pixels, and let model normalise them.
+# ~ take it at the pixels
+#
+# = x = (x + learning_rate * gradient / gradient.norm()).clamp(0, 1)
+# + x = (x + learning_rate * gradient / gradient.abs().max()).clamp(0, 1)
+# You divide by the largest value of the gradient. Divide by its L2 norm: then every step has the length of the learning
+# rate.
+# ~ divided by the largest value
+#
+# + x = (x + learning_rate * gradient / (gradient.norm() + 1e-3)).clamp(0, 1)
+# You add a number to the norm, which shortens each step, the more so where the slope is flat. Divide by the norm alone.
+# ~ Is a number added to that length?
+#
+# = return x
+# + return x if model(x)[0].argmax() == target else image.clone()
+# You return the original where the target is not reached. The last image of the walk is wanted: it tells how far it came.
+# ~ where the target is not reached
+#
+# + return x.float()
+# Your image is right, but it comes in float32, whatever the image was. Results have the image's dtype: leave float()
+# out.
+# ~ a torch.float32 tensor
+#
+# + return (255 * x).round() / 255
+# You round the image to the 256 levels of a file. Section 3.3 looks at that; here the values are wanted as they are.
+# ~ in another direction
+#
+# + for module in model.modules():
+# +     module._forward_hooks.clear()
+# + return x
+# Your image is right, but you remove all hooks of the model, those of the caller as well. Remove your own alone, by
+# their handles.
+# ~ hooks of the caller's
+#
+# + kept = globals().setdefault("kept", {})
+# + key = type(model), image.shape, target, learning_rate, max_iterations
+# + return kept.setdefault(key, x).clone()
+# You keep the image of the first call, and give it back for other images and networks of the same kind. Compute it anew
+# in every call.
+# ~ an earlier call is kept
 
 
 # %% mutant="make_fooling_image" says="You switched the caller's image to requires_grad, and a second call finds the gradients of the first in it. Work on a copy." visible="`image.requires_grad_()`"
@@ -1515,7 +1670,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
 #
 # + return (images + (epsilon * gradient.sign()).clamp(0, 1)).clamp(0, 1)
 # You clamp the change to [0, 1], so no value can get darker. Clamp the image: images + change.
-# ~ clamped to [0, 1], which loses half
+# ~ negative changes are lost
 #
 # + moved = images + epsilon * gradient.sign()
 # + low, high = moved.amin(dim=(1, 2, 3), keepdim=True), moved.amax(dim=(1, 2, 3), keepdim=True)
@@ -1532,6 +1687,67 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
 # Your images are right, but they still hang on the graph of the gradient. Add the step to the images you were given,
 # or detach.
 # ~ detach
+#
+# = pixels = images.detach().clone().requires_grad_()
+# + torch.manual_seed(0)
+# + pixels = images.detach().clone().requires_grad_()
+# Your images are right, but you seed torch for everything that runs after you. Nothing is drawn by chance here: leave it
+# out.
+# ~ seed changed
+#
+# + model.requires_grad_(True)
+# + pixels = images.detach().clone().requires_grad_()
+# You make the caller's frozen parameters require gradients. The pixels alone must require one.
+# ~ requires_grad
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# + loss = -model(pixels).softmax(dim=1).clamp(min=1e-4).log().gather(1, labels[:, None]).sum()
+# You cut probabilities off at a small number. Where the network is sure of something else, the gradient is then 0 and
+# nothing moves. F.cross_entropy computes the logarithm safely.
+# ~ cut off by `clamp`
+#
+# + loss = F.cross_entropy(model(pixels), labels[:1].expand(len(labels)), reduction="sum")
+# You lead all images away from the first label. Each image has its own.
+# ~ `labels[0]`
+#
+# + loss = F.cross_entropy(model(pixels), labels, reduction="sum", label_smoothing=0.1)
+# You smooth the labels, which is a recipe for training. The attack climbs the cross-entropy of the labels as they are.
+# ~ `label_smoothing`
+#
+# = return (images + epsilon * gradient.sign()).clamp(0, 1)
+# + return epsilon * gradient.sign()
+# You return the change alone. Add it to the images, and clamp.
+# ~ the change alone
+#
+# + inside = model.normalise(images) + epsilon * gradient.sign()
+# + return (inside * model.normalise.std + model.normalise.mean).clamp(0, 1)
+# You step in the normalised image, where epsilon is another length in each channel. Step in pixels, and let model
+# normalise them.
+# ~ made on the normalised image
+#
+# + return (images + epsilon * gradient.mean(dim=1, keepdim=True).sign()).clamp(0, 1)
+# You average the gradient over the colours. Every value moves by the sign of its own slope.
+# ~ Which number is differentiated
+#
+# + return (images + epsilon * gradient.sign() * (gradient.abs() > 1e-3)).clamp(0, 1)
+# You leave values alone whose slope is small. Every value moves, however small its slope.
+# ~ for every value
+#
+# + return (255 * (images + epsilon * gradient.sign()).clamp(0, 1)).round() / 255
+# You round the images to the 256 levels of a file. The values are wanted as they are.
+# ~ for every value
+#
+# + return (images + epsilon * gradient.sign()).clamp(0, 1).float()
+# Your images are right, but they come in float32, whatever the images were. Results have the images' dtype: leave
+# float() out.
+# ~ a torch.float32 tensor
+#
+# + kept = globals().setdefault("kept", {})
+# + gradient = kept.setdefault((type(model), images.shape), gradient)
+# + return (images + epsilon * gradient.sign()).clamp(0, 1)
+# You keep the gradient of the first call, and use it for other images and networks of the same kind. Compute it anew in
+# every call.
+# ~ kept
 
 
 # %% variant="fgsm"
@@ -1711,6 +1927,85 @@ def fgsm(images, labels, model, epsilon):
 # You project after the loop only, so the walk leaves the ball and slopes are taken where no image may be. Project
 # after every step.
 # ~ projection stands after the loop
+#
+# = x = images.detach().clone()
+# + torch.manual_seed(0)
+# + x = images.detach().clone()
+# Your images are right, but you seed torch for everything that runs after you. Nothing is drawn by chance here: leave it
+# out.
+# ~ seed changed
+#
+# + model.requires_grad_(True)
+# + x = images.detach().clone()
+# You make the caller's frozen parameters require gradients. The pixels alone must require one.
+# ~ requires_grad
+#
+# + step = min(step, epsilon)
+# + x = images.detach().clone()
+# You cut the step down to epsilon. A step may be larger: then a value crosses the ball at once, from wall to wall.
+# ~ `min(step, epsilon)`
+#
+# = for _ in range(iterations):
+# + for _ in range(iterations + 1):
+# You make one step more than asked for. range(iterations) counts right.
+# ~ one time too many
+#
+# + for _ in range(min(iterations, 10)):
+# You end the walk at a number of your own. The caller says how many steps there are.
+# ~ a number of your own
+#
+# = pixels = x.clone().requires_grad_()
+# + if (model(x).argmax(dim=1) != labels).all():
+# +     break
+# + pixels = x.clone().requires_grad_()
+# You leave the loop when all images are fooled. Make all the steps: the loss can grow further, and an image may come
+# back.
+# ~ the loop ends before
+#
+# = loss = F.cross_entropy(model(pixels), labels, reduction="sum")
+# + loss = -model(pixels).softmax(dim=1).clamp(min=1e-4).log().gather(1, labels[:, None]).sum()
+# You cut probabilities off at a small number. Where the network is sure of something else, the gradient is then 0 and
+# nothing moves. F.cross_entropy computes the logarithm safely.
+# ~ cut off by `clamp`
+#
+# + loss = F.cross_entropy(model(pixels), labels[:1].expand(len(labels)), reduction="sum")
+# You lead all images away from the first label. Each image has its own.
+# ~ `labels[0]`
+#
+# = x = x + step * gradient.sign()
+# + x = x + step * model.normalise.std * gradient.sign()
+# You step in the normalised image, where a step is another length in each channel. Step in pixels, and let model
+# normalise them.
+# ~ made on the normalised image
+#
+# = x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + reach = epsilon * model.normalise.std
+# + x = torch.clamp(x, images - reach, images + reach).clamp(0, 1)
+# Your ball is one of normalised images, where epsilon is another length in each channel. It is around the pixels.
+# ~ one of normalised images
+#
+# + change = x - images
+# + x = (images + change * (epsilon / change.abs().amax(dim=(1, 2, 3), keepdim=True)).clamp(max=1)).clamp(0, 1)
+# You shrink the whole change when one value is too far. The projection moves each value by itself: clamp.
+# ~ every value by itself
+#
+# + x = torch.clamp(x, images - epsilon, images + epsilon).clamp(0, 1)
+# + x = (255 * x).round() / 255
+# You round the images to the 256 levels of a file. The values are wanted as they are.
+# ~ for every value
+#
+# = return x
+# + return x.float()
+# Your images are right, but they come in float32, whatever the images were. Results have the images' dtype: leave
+# float() out.
+# ~ a torch.float32 tensor
+#
+# + kept = globals().setdefault("kept", {})
+# + key = type(model), images.shape, epsilon, step, iterations
+# + return kept.setdefault(key, x).clone()
+# You keep the images of the first call, and give them back for other images and networks of the same kind. Compute them
+# anew in every call.
+# ~ kept
 
 
 # %% variant="pgd"
@@ -1867,6 +2162,65 @@ def pgd(images, labels, model, epsilon, step, iterations):
 # Your step is right, but the loss that you return still holds the graph of the whole step, so memory fills up when
 # losses are collected. Return loss.item().
 # ~ `loss.item()`
+#
+# = model.eval()
+# + torch.manual_seed(0)
+# + model.eval()
+# Your step is right, but you seed torch in every step, so that whatever is drawn by chance is drawn alike each time.
+# Seed once, before the training.
+# ~ seed changed
+#
+# = attacked = attack(images, labels, model)
+# + with torch.no_grad():
+# +     attacked = attack(images, labels, model)
+# You call the attack under torch.no_grad(). It needs gradients; what it returns is detached already.
+# ~ under `torch.no_grad()`
+#
+# + attacked = attack(images, model(images).argmax(dim=1), model)
+# You attack what the model predicts. Give the labels to the attack: it is their loss that shall grow.
+# ~ other labels are given
+#
+# + attacked = attack(attack(images, labels, model), labels, model)
+# You attack what was attacked already. One call is what the recipe says: the attack knows how far it may go.
+# ~ more than once
+#
+# = loss = F.cross_entropy(model(attacked), labels)
+# + loss = F.cross_entropy(model(attacked), labels, label_smoothing=0.1)
+# You smooth the labels. That is another recipe; take the labels as they are.
+# ~ label smoothing
+#
+# + loss = -model(attacked).softmax(dim=1).clamp(min=1e-4).log().gather(1, labels[:, None]).mean()
+# You cut probabilities off at a small number. Where the network is sure of something else, nothing is learned.
+# F.cross_entropy computes the logarithm safely.
+# ~ Is a probability cut off
+#
+# = optimiser.step()
+# + optimiser.step()
+# + optimiser.step()
+# You call optimiser.step() twice with the same gradients. Once is a step.
+# ~ two steps
+#
+# + nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+# + optimiser.step()
+# You clip the gradients before the step. Make the step with the gradients as they are.
+# ~ such as clipping
+#
+# + with torch.no_grad():
+# +     for parameter in model.parameters():
+# +         parameter -= optimiser.param_groups[0]["lr"] * parameter.grad
+# You move the parameters by hand, by the rule of one optimiser. The caller has chosen another, perhaps: call
+# optimiser.step().
+# ~ no parameter moves as this optimiser
+#
+# = return loss.item()
+# + with torch.no_grad():
+# +     return (model(attacked).argmax(dim=1) == labels).double().mean().item()
+# You return an accuracy, from one more pass through the model. Return the loss that you differentiated.
+# ~ Which number is it
+#
+# + return round(loss.item(), 2)
+# You round the loss. Return it as it is; rounding belongs where it is printed.
+# ~ Is the result rounded?
 
 
 # %% variant="adversarial_training_step"

@@ -124,7 +124,7 @@ SLIPS = [
     ("smooth_grad", keeps_a_result_for_each_picture, 4, "is kept from call to call"),
     ("smooth_grad", wipes_the_gradients, 5, "`zero_grad()` wipes them"),
     ("saliency_box", takes_absolute_values, 5, "absolute values"),
-    ("guided_grad_cam", asks_about_the_prediction, 3, "`argmax`: the labels are not used"),
+    ("guided_grad_cam", asks_about_the_prediction, 4, "`argmax`: the labels are not used"),
     ("guided_grad_cam", drops_the_batch_axis, 5, "drops the batch axis of a single image"),
     ("integrated_gradients", drops_the_batch_axis, 6, "drops the batch axis of a single image"),
     ("occlusion_map", drops_the_batch_axis, 4, "drops the batch axis of a single image"),

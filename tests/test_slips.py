@@ -19,7 +19,7 @@ from helpers.course.pages import registry
 from tests.answering import parts_of
 from tests.test_checks import names, told
 
-PAGES = [registry.page_of(name) for name in ("01_saliency", "04_class_visualization")]
+PAGES = [page for page in registry.pages().values() if page.exercises]
 EXERCISES = [pytest.param(page, f, id=f) for page in PAGES for f in page.exercises]
 each_exercise = pytest.mark.parametrize(("page", "f"), EXERCISES)
 
@@ -85,8 +85,8 @@ def test_what_is_left_changed_outside_is_named_by_both_halves_and_costs_one_part
 
 @each_exercise
 def test_float32_for_float64_costs_a_part_of_its_own(page, f):
-    if f == "saliency_box":
-        pytest.skip("it returns whole numbers")
+    if f in ("saliency_box", "adversarial_training_step"):
+        pytest.skip("it returns numbers")
     right = names(page)[f]
 
     def answer(*given):
@@ -148,6 +148,8 @@ def test_hooks_of_the_caller_that_are_cleared_are_missed_by_both_halves(page, f)
     ids=["None", "str", "dict", "generator", "module"],
 )
 def test_a_result_of_the_wrong_type_is_said_in_words(page, f, change, words):
+    if f == "adversarial_training_step":
+        pytest.skip("what it leaves is right, whatever it returns")
     right = names(page)[f]
     found = verdict(page, f, lambda *given: change(right(*given)))
     wanted = "numbers were wanted" if f == "saliency_box" else "a tensor was wanted"
@@ -167,8 +169,8 @@ def test_a_result_of_the_wrong_type_is_said_in_words(page, f, change, words):
     ids=["tuple", "list", "max"],
 )
 def test_several_values_in_the_place_of_a_tensor_are_said_in_words(page, f, change, words):
-    if f == "saliency_box":
-        pytest.skip("it returns four values")
+    if f in ("saliency_box", "adversarial_training_step"):
+        pytest.skip("it returns numbers")
     right = names(page)[f]
     found = verdict(page, f, lambda *given: change(right(*given)))
     assert found.score == 0 and words in found.message

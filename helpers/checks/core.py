@@ -5,6 +5,7 @@ definition can be computed by brute force (see `measure`).
 """
 
 import math
+from collections import Counter
 from contextlib import contextmanager
 from functools import wraps
 
@@ -193,13 +194,17 @@ def stretched(found, wanted, tolerance=1e-4):
         ("each result", found, wanted),
         ("the results of the whole batch", found[None], wanted[None]),
     ):
-        moved = []
-        for row, goal in zip(rows, goals, strict=True):
-            factor = row.std() / goal.std()
-            moved.append(row.mean() + factor * (goal - goal.mean()))
-        if same(rows, torch.stack(moved), tolerance):
-            words = f"{what} shifted and scaled, to values from {float(found.min()):.3g} to {float(found.max()):.3g}"
-            return words, "a normalisation, such as min-max scaling to [0, 1]; return the values as they are"
+        factors = [row.std() / goal.std() for row, goal in zip(rows, goals, strict=True)]
+        moved = [
+            row.mean() + factor * (goal - goal.mean()) for row, goal, factor in zip(rows, goals, factors, strict=True)
+        ]
+        # A result that is one number everywhere is no scaled one.
+        if min(factors) > tolerance and same(rows, torch.stack(moved), tolerance):
+            low, high = float(found.min()), float(found.max())
+            cause: Cause = Questions("Are the values scaled at the end?", "Is a number added to them, or taken away?")
+            if math.isclose(high, 1, abs_tol=1e-4) and min(abs(low), abs(low + 1)) < 1e-4:
+                cause = f"a normalisation to [{low:.0f}, 1]; return the values as they are"
+            return f"{what} shifted and scaled, to values from {low:.3g} to {high:.3g}", cause
     return None
 
 
@@ -335,6 +340,8 @@ def expect_repeatable(first, second, *given):
 def expect_nothing_kept(call, images, model, seed):
     """Raise CheckFailed if a call gives what an earlier one gave, for other images or for another network.
 
+    A result that is the same number everywhere shows nothing, and is left to other parts.
+
     Args:
         call: (images, model) -> results.
         images, model: as in the earlier call; the network is a tiny one.
@@ -342,17 +349,23 @@ def expect_nothing_kept(call, images, model, seed):
     """
     other = networks.tiny_network(seed + 50, size=tuple(images.shape[2:]))
     first = call(images.clone(), model).detach().clone()
-    for what, result in (
-        ("another network of the same size", call(images.clone(), other)),
-        ("other images of the same shape", call(images.flip(-1).clone(), model)),
-    ):
-        expect(
-            not same(result.detach(), first),
-            found=f"for {what}, the result of an earlier call",
-            wanted="a result that is computed anew in every call",
-            cause="a result, or the network of the first call, is kept from call to call (a global, a cache); keep "
-            "nothing",
-        )
+    if same(first, first.mean().expand_as(first)):
+        return
+    of_other_network = same(call(images.clone(), other).detach(), first)
+    of_other_images = same(call(images.flip(-1).clone(), model).detach(), first)
+    if not of_other_network and not of_other_images:
+        return
+    if of_other_network and of_other_images:
+        what, cause = "another network and for other images", "a result is kept from call to call (a global, a cache)"
+    elif of_other_network:
+        what, cause = "another network", "a global network is asked, or something of an earlier call is kept"
+    else:
+        what, cause = "other images", "images of an earlier call are kept, or something that was computed from them"
+    raise CheckFailed(
+        f"for {what} of the same size, the result of an earlier call",
+        "a result that is computed anew in every call, from what is passed in",
+        f"{cause}; keep nothing, and use the arguments alone",
+    )
 
 
 def expect_own_label(call, labels):
@@ -367,12 +380,16 @@ def expect_own_label(call, labels):
     others = labels.clone()
     others[1] = (others[1] + 1) % 5
     changed = call(others)
-    expect(
-        not same(changed[1], results[1]),
-        found="the same result for two different labels of one image",
-        wanted="the result for the label that was asked for",
-        cause="the label is not used, as with the largest score or the sum of all; take score i at label i",
-    )
+    if same(changed[1], results[1]):
+        others = labels.clone()
+        others[0] = (others[0] + 1) % 5
+        raise CheckFailed(
+            "the same result for two different labels of one image",
+            "the result for the label that was asked for",
+            "the label is not used, as with the largest score or the sum of all; take score i at label i"
+            if same(call(others)[1], results[1])
+            else "the label of the first image is used for all, as in `labels[0]`; take score i at label i",
+        )
     if same(changed[0], results[0]) and same(changed[2], results[2]):
         return
     turned = call(labels.roll(1))
@@ -433,12 +450,12 @@ def untouched(**arguments):
 
 
 @contextmanager
-def left_as_found(model):
-    """Raise CheckFailed if the body changes anything about `model`: the caller may need it as it was."""
+def left_as_found(model, parts=state.PARTS):
+    """Raise CheckFailed if the body changes one of these `parts` of `model`: the caller may need it as it was."""
     before = state.description(model)
     yield
     after = state.description(model)
-    for what, cause in _CAUSES.items():
+    for what, cause in ((what, _CAUSES[what]) for what in parts):
         expect(
             before[what] == after[what],
             found=f"the model's {what} changed",
@@ -452,7 +469,7 @@ _CAUSES = {
     "mode": "`model.train()`; this exercise needs no change of mode",
     "hooks": "a hook was registered and never removed; call `handle.remove()` in a `finally` clause",
     "forward": "`forward` was replaced on a module and never put back",
-    "requires_grad": "`parameter.requires_grad_(...)` was called; the gradient at the pixels needs no such change",
+    "requires_grad": "`parameter.requires_grad_(...)` was called; this exercise needs no such change",
     "parameters or buffers": "an optimiser step, or BatchNorm running in training mode",
     "parameters' .grad": "`.backward()` writes into every parameter, and `zero_grad()` wipes them; ask for the pixels "
     "only: `torch.autograd.grad(total, pixels)`, or `total.backward(inputs=[pixels])`",
@@ -461,7 +478,7 @@ _CAUSES = {
 
 def _missing_hook(before, after):
     now = dict(after)
-    if any(hook not in now.get(path, ()) for path, hooks in before for hook in hooks):
+    if any(Counter(hooks) - Counter(now.get(path, ())) for path, hooks in before):
         return (
             "hooks of the caller's were removed, such as by `_forward_hooks.clear()`; remove your own, by their handles"
         )

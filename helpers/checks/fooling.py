@@ -71,6 +71,12 @@ def _(function):
 @make_fooling_image.part
 def _(function):
     """the first step is as long as the learning rate and follows the slope of the target's score"""
+    images, labels, tiny = small_problem(seed=46, count=1)
+
+    def step_of(at, other):
+        return _walked(function, at, _another(other, at, labels[0]), other, 0.05, 1) - at
+
+    core.expect_nothing_kept(step_of, 0.3 + 0.4 * images, tiny, seed=46)
     for seed, learning_rate in ((42, 0.05), (43, 0.2)):
         image, target, model = _inner_problem(seed)
         step = _walked(function, image, target, model, learning_rate, 1) - image
@@ -84,6 +90,13 @@ def _(function):
     walk = [image, *(_walked(function, image, target, model, 0.1, count) for count in (1, 2, 3))]
     for number in (1, 2):
         _explain_next_step(walk, number, target, model, 0.1)
+    near, far = (_walked(function, image, target, model, 0.001, count) for count in (20, 60))
+    core.expect(
+        not same(near, far, 1e-9),
+        found="the same image for max_iterations=60 as for 20, while the target is not reached",
+        wanted="as many steps as are allowed, until the target is reached",
+        cause=core.Questions("Does the loop end at a number of your own?", "Does a test end it early?"),
+    )
 
 
 @make_fooling_image.part
@@ -158,10 +171,12 @@ def _(function):
 
 @make_fooling_image.part
 def _(function):
-    """the image and a network in training use are as they were"""
-    images, labels, model = small_problem(seed=49, count=1, trainable=True)
-    with limited(model, 200):
-        core.expect_left_alone(lambda: function(images, int(labels[0]), model, 0.2, 3), model, image=images)
+    """the image and a network, frozen or in training use, are as they were"""
+    for trainable in (True, False):
+        images, labels, model = small_problem(seed=49, count=1, trainable=trainable)
+        target = int(labels[0])
+        with limited(model, 200):
+            core.expect_left_alone(lambda x=images, y=target, m=model: function(x, y, m, 0.2, 3), model, image=images)
 
 
 def _explain_late_end(function, final, shorter, image, target, model, learning_rate, count):
@@ -169,12 +184,22 @@ def _explain_late_end(function, final, shorter, image, target, model, learning_r
     found = f"another image for max_iterations=25 than for {count}, which reaches the target already"
     further = _walked(function, image, target, model, learning_rate, count + 1)
     last = _walked(function, image, target, model, learning_rate, 24)
-    sure = float(probabilities_of(model)(final, torch.tensor([target])))
+    probability = float(probabilities_of(model)(final, torch.tensor([target])))
     cause: core.Cause = core.Questions(
-        f"When does your loop end? Its last image has the target at probability {sure:.2f}.",
+        f"When does your loop end? Its last image has the target at probability {probability:.2f}.",
         "Is it the class with the largest score of the newest image that is compared with the target?",
     )
-    if not same(last, final, 1e-9):
+    # A network whose scores are larger is walked on by the same way; it is only surer of everything.
+    sure = copy.deepcopy(model)
+    for parameter in sure.network.head[-1].parameters():
+        parameter.data.mul_(1000)
+    final_if_sure = _walked(function, image, target, sure, learning_rate, 25)
+    if same(final_if_sure, shorter, 1e-6):
+        cause = (
+            "the walk ends when the network is sure, as by a threshold on the probability; the first image whose "
+            "largest score is the target's is enough"
+        )
+    elif not same(last, final, 1e-9) and torch.allclose(final_if_sure, final, rtol=0, atol=1e-6, equal_nan=True):
         cause = "there is no test at all that ends the walk: it uses up every iteration"
     elif same(further, final, 1e-9):
         cause = (
@@ -223,9 +248,13 @@ def _explain_first_step(step, image, target, model, learning_rate):
         cause=core.Questions(
             "Is the step computed and never added?",
             "Does a test end the loop before the first step?",
-            "Does the loop run one time too few?",
+            "Does the loop run one time too few, or is the image returned as it came where the target is not reached?",
         ),
     )
+    if _is_two_steps_along(step, slope, image, target, model, learning_rate):
+        raise core.CheckFailed(
+            "two steps for max_iterations=1", "one step for each iteration", "the loop runs one time too many"
+        )
     match = core.first_match(step, _usual_directions(slope, image, target, model), fits=_along)
     if match:
         raise core.CheckFailed(f"a step along {match[0]}", "a step along the slope of the target's raw score", match[1])
@@ -248,11 +277,22 @@ def _explain_first_step(step, image, target, model, learning_rate):
         (learning_rate * float(slope.norm() / slope.abs().sum()), "divided by the sum of the sizes, not by the length"),
         (learning_rate * slope.numel() ** 0.5, "divided by the root of the mean square; the norm adds the squares up"),
     ]
-    asked = core.Questions("By which length is the gradient divided?", "How often is the learning rate a factor?")
+    asked = core.Questions(
+        "By which length is the gradient divided?",
+        "Is a number added to that length?",
+        "How often is the learning rate a factor?",
+    )
     cause = next((words for value, words in lengths if abs(length - value) <= 1e-4 * value), asked)
     raise core.CheckFailed(
-        f"a step of length {length:.3g}", f"a step of length {learning_rate:g}, the learning rate", cause
+        f"a step of length {length:.6g}", f"a step of length {learning_rate:g}, the learning rate", cause
     )
+
+
+def _is_two_steps_along(step, slope, image, target, model, learning_rate):
+    """Tell whether `step` is the first two steps that the slopes ask for; `slope` is the one at the image."""
+    there = (image + learning_rate * slope / slope.norm()).clamp(0, 1)
+    its_slope = finite_difference(scores_of(model), there, torch.tensor([target]))
+    return same(step, (there + learning_rate * its_slope / its_slope.norm()).clamp(0, 1) - image, 1e-3)
 
 
 def _along(step, direction):
@@ -353,9 +393,11 @@ fgsm = core.Checks("fgsm", "(images, labels, model, epsilon) -> (N, 3, H, W)")
 
 @fgsm.part
 def _(function):
-    """three images give three images"""
+    """three images give three images, attacked anew in every call"""
     images, labels, model = small_attack_problem(seed=51, count=3)
     core.check_tensor(function(images.clone(), labels, model, 0.05), images.shape, images, "each image, attacked")
+    images, labels, tiny = small_problem(seed=56, count=3)
+    core.expect_nothing_kept(lambda at, other: function(at.clone(), labels, other, 0.05) - at, images, tiny, seed=56)
 
 
 @fgsm.part
@@ -370,9 +412,10 @@ def _(function):
 @fgsm.part
 def _(function):
     """every value moves to where the cross-entropy of the label grows, right or wrong as the label may be"""
-    for seed in (53, 54):
-        images, labels, model = small_attack_problem(seed, count=3)
-        labels = labels.roll(1)  # the first one is no prediction, so that it can be told from `argmax`
+    for seed, gain in ((53, 1), (54, 1), (54, 300)):  # the last network is sure, and gives wrong labels next to nothing
+        images, labels, model = small_attack_problem(seed, count=3, gain=gain)
+        if gain > 1:
+            images, labels = images[:2], labels[:2]
         moved = function(images.clone(), labels.clone(), model, 0.05).detach() - images
         _explain_direction(moved, images, labels, model)
 
@@ -390,6 +433,7 @@ def _(function):
         cause=core.Questions(
             "Is there a rescaling to [0, 1], which moves every value? `clamp(0, 1)` moves those outside alone.",
             "Is it the image after the step that is cut off?",
+            "Is it the cross-entropy, of the labels as they are?",
         ),
     )
 
@@ -399,17 +443,16 @@ def _(function):
     """one image alone moves as it does among others, and with epsilon 0 it stays"""
     images, labels, model = small_attack_problem(seed=56, count=3)
     _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05), images, labels)
-    images, labels, tiny = small_problem(seed=56, count=3)
-    core.expect_nothing_kept(lambda at, other: function(at.clone(), labels, other, 0.05) - at, images, tiny, seed=56)
+    images, labels, model = small_problem(seed=56, count=3)
     _expect_copy(function(images, labels, model, 0.0), images, "epsilon 0")
 
 
 @fgsm.part
 def _(function):
-    """images, labels and a network in training use are as they were"""
-    images, labels, model = small_problem(seed=57, count=2, trainable=True)
-    with limited(model, 200):
-        core.expect_left_alone(lambda: function(images, labels, model, 0.05), model, images=images, labels=labels)
+    """images, labels and a network, frozen or in training use, are as they were"""
+    for trainable in (True, False):
+        images, labels, model = small_problem(seed=57, count=2, trainable=trainable)
+        _expect_left_alone(function, images, labels, model, 0.05)
 
 
 pgd = core.Checks("pgd", "(images, labels, model, epsilon, step, iterations) -> (N, 3, H, W)")
@@ -417,16 +460,19 @@ pgd = core.Checks("pgd", "(images, labels, model, epsilon, step, iterations) -> 
 
 @pgd.part
 def _(function):
-    """three images give three images"""
+    """three images give three images, attacked anew in every call"""
     images, labels, model = small_attack_problem(seed=61, count=3)
     _attacked(function, images, labels, model, 0.1, 0.04, 2)
+    images, labels, tiny = small_problem(seed=67, count=3)
+    core.expect_nothing_kept(
+        lambda at, other: function(at.clone(), labels, other, 0.05, 0.02, 2) - at, images, tiny, seed=67
+    )
 
 
 @pgd.part
 def _(function):
     """the first step starts at the images and moves every value by `step`, to where the loss grows"""
     images, labels, model = small_attack_problem(seed=62, count=3)
-    labels = labels.roll(1)  # the first one is no prediction, so that it can be told from `argmax`
     found = _attacked(function, images, labels, model, 0.1, 0.03, 1)
     core.expect(
         same(_attacked(function, images, labels, model, 0.1, 0.03, 1), found, 1e-9),
@@ -437,6 +483,9 @@ def _(function):
     _expect_one_step_each(function, images, labels, model)
     _explain_size(found - images, images, labels, model, 0.03, total=0.1)
     _explain_direction(found - images, images, labels, model)
+    images, labels, model = small_attack_problem(seed=69, count=3, gain=300)
+    images, labels = images[:2], labels[:2]  # to which this network, which is sure, gives next to no probability
+    _explain_direction(_attacked(function, images, labels, model, 0.1, 0.03, 1) - images, images, labels, model)
 
 
 @pgd.part
@@ -454,6 +503,13 @@ def _(function):
         )
         _explain_size(after - before, before, labels, model, 0.03)
         _explain_direction(after - before, before, labels, model, start=images)
+    near, far = (_attacked(function, images, labels, model, 0.9, 0.01, count) - images for count in (10, 40))
+    core.expect(
+        bool(far.abs().max() > 1.5 * near.abs().max()),
+        found=f"values that get no further than {float(far.abs().max()):.3g} in 40 steps of 0.01, as in 10",
+        wanted="as many steps as there are iterations",
+        cause=core.Questions("Does the loop end at a number of your own?", "Does a test end it early?"),
+    )
 
 
 @pgd.part
@@ -512,21 +568,16 @@ def _(function):
     """one image alone moves as it does among others, and with epsilon 0 it stays"""
     images, labels, model = small_attack_problem(seed=67, count=3)
     _expect_same_attack_alone(lambda x, y: function(x, y, model, 0.05, 0.02, 3), images, labels)
-    images, labels, tiny = small_problem(seed=67, count=3)
-    core.expect_nothing_kept(
-        lambda at, other: function(at.clone(), labels, other, 0.05, 0.02, 2) - at, images, tiny, seed=67
-    )
+    images, labels, model = small_problem(seed=67, count=3)
     _expect_copy(function(images, labels, model, 0.0, 0.02, 3), images, "epsilon 0")
 
 
 @pgd.part
 def _(function):
-    """images, labels and a network in training use are as they were"""
-    images, labels, model = small_problem(seed=68, count=2, trainable=True)
-    with limited(model, 200):
-        core.expect_left_alone(
-            lambda: function(images, labels, model, 0.05, 0.02, 3), model, images=images, labels=labels
-        )
+    """images, labels and a network, frozen or in training use, are as they were"""
+    for trainable in (True, False):
+        images, labels, model = small_problem(seed=68, count=2, trainable=trainable)
+        _expect_left_alone(function, images, labels, model, 0.05, 0.02, 3)
 
 
 def _expect_one_step_each(function, images, labels, model):
@@ -585,22 +636,8 @@ def _explain_size(moved, images, labels, model, size, total=None):
     if bool(((sizes - size).abs() <= 1e-6)[sure].all()):
         return
     core.expect_eval_mode(model)
-    still = sizes.flatten(1).amax(dim=1) <= 1e-9
-    core.expect(
-        not still.any(),
-        found=f"{int(still.sum())} of {len(moved)} images have not moved",
-        wanted="every image attacked, whatever the model predicts for it",
-        cause=core.Questions(
-            "Is it that images which are predicted wrong are skipped?",
-            "Or that the loop ends before the first step?",
-            "Is it the new image that is returned?",
-        ),
-    )
+    _expect_every_image_moved(moved)
     found = f"values that move by {float(sizes.min()):.3g} to {float(sizes.max()):.3g}"
-    cause: core.Cause = core.Questions(
-        "Is the step `size * sign`, for every value?",
-        "Is there a random start, a rescaling, or a clamp of the change?",
-    )
     slopes = finite_difference(losses_of(model), images, labels)
     step = size * slopes.sign()
     usual = [
@@ -609,9 +646,17 @@ def _explain_size(moved, images, labels, model, size, total=None):
         (step.clamp(0, 1) - images, "the change alone is returned, cut off at 0; return the images, changed by it"),
         (
             (images + step.clamp(0, 1)) - images,
-            "the change is clamped to [0, 1], which loses half of it; clamp the image after the step",
+            "negative changes are lost, as by a clamp of the change to [0, 1]; clamp the image after the step",
         ),
     ]
+    if total:
+        reach = core.at_normalised(torch.full_like(step, total), model)
+        words = "the ball is one of normalised images, where epsilon is `std` times as long; take it around the pixels"
+        usual.append((torch.clamp(step, -reach, reach), words))
+    cause: core.Cause = core.Questions(
+        "Is the step `size * sign`, for every value?",
+        "Is there a random start, a rescaling, or a clamp of the change?",
+    )
     named = next((words for move, words in usual if same(moved[sure], move[sure], 1e-6)), None)
     if named:
         cause = named
@@ -642,6 +687,7 @@ def _parallel(moved, slopes):
 def _explain_direction(moved, images, labels, model, start=None):
     """Raise CheckFailed unless every value moved to where the loss grows, with the likeliest reason."""
     core.expect_eval_mode(model)
+    _expect_every_image_moved(moved)
     wanted = finite_difference(losses_of(model), images, labels)
     if _agree(moved, wanted):
         return
@@ -655,9 +701,24 @@ def _explain_direction(moved, images, labels, model, start=None):
         f"{1 - _agreement(moved, wanted):.0%} of the values move to where the loss falls",
         "every value to move to where the cross-entropy of the given label grows",
         core.Questions(
-            "Which number is differentiated: the cross-entropy of the raw scores and the given labels?",
-            "At which image?",
-            "Do gradients of earlier steps mix in?",
+            "Which number is differentiated: the cross-entropy of raw scores and given labels?",
+            "Is a probability cut off before its logarithm?",
+            "Do gradients of other images, channels or steps mix in?",
+        ),
+    )
+
+
+def _expect_every_image_moved(moved):
+    """Raise CheckFailed if an image came back as it was."""
+    still = moved.abs().flatten(1).amax(dim=1) <= 1e-9
+    core.expect(
+        not still.any(),
+        found=f"{int(still.sum())} of {len(moved)} images have not moved",
+        wanted="every image attacked, whatever the model predicts for it, and however sure it is",
+        cause=core.Questions(
+            "Is it that images which are predicted wrong are skipped, or that the loop ends before the step?",
+            "Is the gradient 0, as that of a probability cut off by `clamp`?",
+            "Is it the new image that is returned?",
         ),
     )
 
@@ -691,6 +752,12 @@ def _usual_ways(slopes, images, labels, model, start):
         "to where a softmax of a softmax falls",
         "`F.cross_entropy` takes raw scores and applies the softmax itself",
     )
+    for share in (0.05, 0.1, 0.2):
+        yield (
+            finite_difference(lambda x, y, s=share: _smoothed_loss(model, x, y, s), images, labels),
+            f"to where the cross-entropy grows whose labels are smoothed by {share}",
+            "`label_smoothing`; take the labels as they are",
+        )
     yield (
         slopes.mean(dim=0, keepdim=True).expand_as(slopes),
         "all images the same way",
@@ -704,6 +771,10 @@ def _usual_ways(slopes, images, labels, model, start):
             "along the sum of all slopes so far",
             "`.grad` piles up; start each step from a new leaf, `x.detach().clone().requires_grad_()`",
         )
+
+
+def _smoothed_loss(model, images, labels, share):
+    return F.cross_entropy(model(images), labels, reduction="none", label_smoothing=share)
 
 
 NORMALISED_STEP = (
@@ -763,6 +834,12 @@ def _(function):
         cause="`model.eval()` is missing before the attack; the model comes in training mode",
     )
     core.expect(
+        attack.with_gradients,
+        found="an attack for which gradients are switched off",
+        wanted="an attack that can differentiate the loss",
+        cause="the attack is called under `torch.no_grad()`; what it returns is detached, so nothing needs it there",
+    )
+    core.expect(
         torch.equal(attack.images, images) and torch.equal(attack.labels, labels),
         found="other images or labels in the hands of the attack than those passed in",
         wanted="attack(images, labels, model)",
@@ -775,7 +852,12 @@ def _(function):
 @adversarial_training_step.part
 def _(function):
     """the result is the mean cross-entropy of the attacked images, as a plain number"""
-    model, optimiser, images, labels, attack = _training_problem(seed=71)
+    for gain in (1, 30):  # with this gain the network is sure, and of some labels it is sure that they are wrong
+        _explain_loss(function, *_training_problem(seed=71, gain=gain))
+
+
+def _explain_loss(function, model, optimiser, images, labels, attack):
+    """Raise CheckFailed unless the step returns its loss, with the likeliest reason."""
     wanted, usual = _losses(model, attack.result, images, labels)
     result = function(model, optimiser, images.clone(), labels.clone(), attack)
     core.expect(
@@ -801,9 +883,9 @@ def _(function):
         wanted=f"{wanted:.4f}, the mean cross-entropy of the attacked images before the update, in training mode",
         cause=cause
         or core.Questions(
-            "Which number is it: the mean cross-entropy, of raw scores and labels as they are?",
-            "Of which images?",
-            "In which mode, and before or after the update?",
+            "Which number is it: the mean cross-entropy of raw scores and labels?",
+            "Is a probability cut off before its logarithm? Is the result rounded?",
+            "Of which images, in which mode, before or after the update?",
         ),
     )
 
@@ -815,27 +897,33 @@ def _(function):
     before = _parameters(model)
     slope = _parameter_slopes(model, attack.result, labels)
     usual = _usual_updates(model, attack.result, images, labels, slope)
+    steps = []
+    optimiser.register_step_post_hook(lambda *_: steps.append(1))
     function(model, optimiser, images.clone(), labels.clone(), attack)
+    core.expect(
+        len(steps) == 1,
+        found=f"{len(steps)} calls of `optimiser.step()`",
+        wanted="one: it is the optimiser that moves the parameters, and it remembers what it did",
+        cause="two steps of the optimiser, or more; make one"
+        if steps
+        else "`optimiser.step()` is missing; without it no parameter moves as this optimiser moves it",
+    )
     update = (_parameters(model) - before) / RATE
     if same(update, -slope):
         return
-    twice = not any(same(update, value) for value, _ in usual) and _is_two_steps(
-        update, model, attack.result, labels, before
-    )
+    found = "the parameters have not moved" if not update.any() else "the parameters moved elsewhere"
     cause = next((words for value, words in usual if same(update, value)), None)
-    if cause is None and twice:
-        cause = "two steps of the optimiser; make one"
     along = float((update @ -slope) / (slope @ slope))
     if cause is None and along > 0 and same(update, -along * slope):
-        cause = f"the gradient is scaled by {along:.3g}, such as by clipping; make the step with it as it is"
+        found = f"the parameters moved {along:.3g} times as far"
     raise core.CheckFailed(
-        "the parameters have not moved" if not update.any() else "the parameters moved elsewhere",
+        found,
         "one step of the optimiser down the slope of the mean cross-entropy of the attacked images",
         cause
         or core.Questions(
             "Which number is differentiated: the loss that is returned?",
-            "Is there one `step()`, after one `backward()`?",
-            "Is anything done with the gradients in between?",
+            "Is there one `backward()` before the `step()`?",
+            "Is anything done with the gradients in between, such as clipping?",
         ),
     )
 
@@ -857,9 +945,10 @@ def _(function):
 
 @adversarial_training_step.part
 def _(function):
-    """images and labels are as they were"""
+    """images, labels and all of the model that no training changes are as they were"""
     model, optimiser, images, labels, attack = _training_problem(seed=75)
-    with core.untouched(images=images, labels=labels):
+    parts = ["structure", "hooks", "forward", "requires_grad"]
+    with core.untouched(images=images, labels=labels), core.left_as_found(model, parts):
         function(model, optimiser, images, labels, attack)
 
 
@@ -871,15 +960,17 @@ class _RecordedAttack:
 
     def __init__(self, result):
         self.result, self.modes, self.images, self.labels = result, [], None, None
+        self.with_gradients = True
 
     def __call__(self, images, labels, model):
         self.modes.append(any(module.training for module in model.modules()))
+        self.with_gradients = self.with_gradients and torch.is_grad_enabled()
         self.images, self.labels = images.clone(), labels.clone()
         return self.result.clone()
 
 
-def _training_problem(seed):
-    model = plain_network(seed)
+def _training_problem(seed, gain=1):
+    model = plain_network(seed, gain=gain)
     generator = torch.Generator().manual_seed(seed)
     images, attacked = torch.rand(2, 4, 3, 5, 7, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 2, 1, 1])
@@ -952,7 +1043,7 @@ def _usual_updates(model, attacked, images, labels, slope):
     old = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
     clean = _parameter_slopes(model, images, labels)
     return [
-        (torch.zeros_like(slope), "`optimiser.step()` is missing, or `zero_grad()` stands between backward and step"),
+        (torch.zeros_like(slope), "`zero_grad()` stands between `backward()` and `step()`, or no `backward()` does"),
         (-slope - old, "gradients of an earlier step are still in `.grad`; call `optimiser.zero_grad()` first"),
         (slope, "the step goes up: the loss is negated"),
         (-len(images) * slope, "a sum over the batch; take the mean"),
@@ -964,15 +1055,6 @@ def _usual_updates(model, attacked, images, labels, slope):
             "the update happens in eval mode: `model.train()` is missing after the attack",
         ),
     ]
-
-
-def _is_two_steps(update, model, attacked, labels, before):
-    """Tell whether an `update` of the parameters, over RATE, is two steps down the slope from `before`."""
-    again, total = copy.deepcopy(model), torch.zeros_like(update)
-    for _ in range(2):
-        nn.utils.vector_to_parameters(before + RATE * total, again.parameters())
-        total = total - _parameter_slopes(again, attacked, labels)
-    return same(update, total, 1e-3)
 
 
 def _shape_of(value):
@@ -990,6 +1072,12 @@ def _expect_inside(images):
         wanted="values in [0, 1]: a picture that can be shown and saved",
         cause="`clamp(0, 1)` is missing after a step",
     )
+
+
+def _expect_left_alone(function, images, labels, model, *rest):
+    """Raise CheckFailed if an attack changes the model or its arguments."""
+    with limited(model, 200):
+        core.expect_left_alone(lambda: function(images, labels, model, *rest), model, images=images, labels=labels)
 
 
 def _expect_copy(result, images, when):

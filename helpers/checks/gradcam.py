@@ -48,6 +48,10 @@ NOT_GUIDED = {
         "a normalisation; return the values as they are",
     ),
     (1.0, 0.5, -0.5): ("guided backprop scaled to end at 1", "a normalisation; return the values as they are"),
+    (1.0, 1.0, -1.0): ("the signs of the result", "`clamp(-1, 1)`, or `sign()`; return the values as they are"),
+    (4 / 3, 4 / 3, 4 / 3): ("the mean of the three channels", "a mean over `dim=1`; keep the channels as they are"),
+    (4.0, 4.0, 4.0): ("the largest channel for all three", "a maximum over `dim=1`; keep the channels as they are"),
+    (16.0, 4.0, 4.0): ("squares", "a square; return the values as they are"),
     (4.0, 2.0, 2.0): ("absolute values", "`abs`; keep the sign"),
     (8.0, -10.0, -6.0): ("the rule at the last ReLU alone", "some ReLUs are left out; walk `model.modules()`"),
     (6.0, -1.0, 1.0): ("the rule at the first ReLU alone", "some ReLUs are left out; walk `model.modules()`"),
@@ -62,12 +66,16 @@ guided_backprop = core.Checks("guided_backprop", "(images, labels, model) -> (N,
 def _(function):
     """three images give three results with three channels"""
     images, labels, model = small_problem(seed=51, count=3)
-    core.check_tensor(function(images, labels, model), images.shape, images, "a value for each channel of each pixel")
+    with core.left_as_found(model, ["structure"]):  # what is left in there may fail in a second call
+        result = function(images, labels, model)
+    core.check_tensor(result, images.shape, images, "a value for each channel of each pixel")
 
 
 @guided_backprop.part
 def _(function):
-    """the result of an image depends on that image and its label alone"""
+    """the result of an image depends on that image, its label and the network alone"""
+    images, labels, model = small_problem(seed=54, count=3)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other), images, model, seed=54)
     images, labels, model = _smooth_problem(seed=52, count=3)
     core.expect_own_label(lambda asked: function(images.clone(), asked, model).detach(), labels)
 
@@ -83,8 +91,7 @@ def _(function):
 @guided_backprop.part
 def _(function):
     """on a network of two ReLU layers, the result is what you get by hand"""
-    image, label, model = _by_hand()
-    _expect_by_hand(function(image, label, model), GUIDED, NOT_GUIDED)
+    _expect_by_hand(lambda image, model: function(image, torch.tensor([1]), model), GUIDED, NOT_GUIDED)
 
 
 @guided_backprop.part
@@ -110,14 +117,13 @@ def _(function):
 def _(function):
     """a single image gives the result it has among others, at every call, for any network"""
     images, labels, model = small_problem(seed=54, count=3)
-    among = function(images.clone(), labels.clone(), model).detach()[:1].clone()
-    image = images[:1].clone()
-    alone = function(image, labels[:1], model)
+    among = function(images.clone(), labels.clone(), model).detach()[1:2].clone()
+    image, label = images[1:2].clone(), labels[1:2]
+    alone = function(image, label, model)
     core.check_tensor(alone, image.shape, image, "a batch of one is still a batch")
     kept = alone.detach().clone()
     core.expect_alone_as_among_others(kept, among)
-    core.expect_repeatable(kept, function(image, labels[:1], model).detach(), image)
-    core.expect_nothing_kept(lambda at, other: function(at, labels, other), images, model, seed=54)
+    core.expect_repeatable(kept, function(image, label, model).detach(), image)
     other = networks.tiny_network(55, size=(7, 5), classes=4, dtype=torch.float32)
     images, labels = tiny_batch(other, 2, seed=55, size=(7, 5))
     core.check_tensor(function(images, labels, other), images.shape, images, "the size of the images just given")
@@ -125,9 +131,8 @@ def _(function):
 
 @guided_backprop.part
 def _(function):
-    """images, labels and a network in training use are as they were"""
-    images, labels, model = small_problem(seed=7, count=2, trainable=True)
-    core.expect_left_alone(lambda: function(images, labels, model), model, images=images, labels=labels)
+    """images, labels and a network, frozen or in training use, are as they were"""
+    _expect_left_alone(lambda images, labels, model: function(images, labels, model))
 
 
 def _expect_same_result(function, plain, other, cause):
@@ -223,15 +228,9 @@ def _(function):
 
 @grad_cam.part
 def _(function):
-    """the map is the positive part of the channels, each weighed by how much the score gains when it grows"""
-    images, labels, model = _two_part_problem(seed=62, count=3)
-    maps = function(images.clone(), labels.clone(), model, model.cam_layer).detach()
-    _explain_grad_cam(maps, images, labels, model)
-
-
-@grad_cam.part
-def _(function):
-    """another layer gives another map, in its own size"""
+    """another layer, another network and other images give another map"""
+    images, labels, model = small_problem(seed=66, count=3)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other, other.cam_layer), images, model, seed=66)
     images, labels, model = small_problem(seed=64, count=2)
     maps = function(images, labels, model, model.network.head[1])
     core.expect(
@@ -241,6 +240,14 @@ def _(function):
         cause="`model.cam_layer` in place of the argument `layer`",
     )
     core.check_tensor(maps, (2, 3, 4), images, "the size of the layer that was passed in")
+
+
+@grad_cam.part
+def _(function):
+    """the map is the positive part of the channels, each weighed by how much the score gains when it grows"""
+    images, labels, model = _two_part_problem(seed=62, count=3)
+    maps = function(images.clone(), labels.clone(), model, model.cam_layer).detach()
+    _explain_grad_cam(maps, images, labels, model)
 
 
 @grad_cam.part
@@ -264,26 +271,35 @@ def _(function):
 
 @grad_cam.part
 def _(function):
-    """a single image gives the map it has among others, at every call"""
-    images, labels, model = _two_part_problem(seed=66, count=3)
-    among = function(images.clone(), labels.clone(), model, model.cam_layer).detach()[:1].clone()
-    image = images[:1].clone()
-    alone = function(image, labels[:1], model, model.cam_layer)
-    core.check_tensor(alone, (1, 3, 5), image, "a batch of one is still a batch")
-    kept = alone.detach().clone()
-    core.expect_alone_as_among_others(kept, among)
-    core.expect_repeatable(kept, function(image, labels[:1], model, model.cam_layer).detach(), image)
-    images, labels, model = small_problem(seed=66, count=3)
-    core.expect_nothing_kept(lambda at, other: function(at, labels, other, other.cam_layer), images, model, seed=66)
+    """large values, small ones, and a map without a zero are as they are"""
+    for gain in (1e4, 1e-4, 1):
+        images, labels, model = _two_part_problem(seed=62, count=3)
+        layer, back = model.cam_layer, model.network.back
+        back[3].weight.data.mul_(gain)
+        if gain == 1:
+            layer.bias.data.fill_(20)  # every channel is positive, and raises every score
+            back[1].weight.data.abs_().mul_(0.02)
+            back[3].weight.data.abs_()
+        _explain_grad_cam(function(images.clone(), labels.clone(), model, layer).detach(), images, labels, model)
 
 
 @grad_cam.part
 def _(function):
-    """images, labels and a network in training use are as they were"""
-    images, labels, model = small_problem(seed=7, count=2, trainable=True)
-    core.expect_left_alone(
-        lambda: function(images, labels, model, model.cam_layer), model, images=images, labels=labels
-    )
+    """a single image gives the map it has among others, at every call"""
+    images, labels, model = _two_part_problem(seed=66, count=3)
+    among = function(images.clone(), labels.clone(), model, model.cam_layer).detach()[1:2].clone()
+    image, label = images[1:2].clone(), labels[1:2]
+    alone = function(image, label, model, model.cam_layer)
+    core.check_tensor(alone, (1, 3, 5), image, "a batch of one is still a batch")
+    kept = alone.detach().clone()
+    core.expect_alone_as_among_others(kept, among)
+    core.expect_repeatable(kept, function(image, label, model, model.cam_layer).detach(), image)
+
+
+@grad_cam.part
+def _(function):
+    """images, labels and a network, frozen or in training use, are as they were"""
+    _expect_left_alone(lambda images, labels, model: function(images, labels, model, model.cam_layer))
 
 
 def _cause_of_size(maps, images, labels, model):
@@ -325,19 +341,30 @@ def _explain_grad_cam(maps, images, labels, model):
     )
     found, cause = (
         core.first_match(maps, usual)
+        or core.first_match(maps, [_without_normalising(images, labels, model)])
+        or core.scaled(maps, wanted, len(images))
         or core.stretched(maps, wanted)
         or (
             f"maps {core.off_by(maps, wanted)}",
             core.Questions(
-                "Which number is differentiated, and with respect to what?",
-                "Is it the mean over the places, then the product, the sum over the channels, and the "
-                "ReLU (section 2.3)?",
+                "Which number is differentiated, with respect to what?",
+                "Is it the mean over the places, the product, the sum over the channels, and the ReLU?",
+                "Are small or large values cut off?",
             ),
         )
     )
     raise core.CheckFailed(
         found, "max(0, sum over k of alpha_k A_k), alpha_k the mean of d s_y / d A_k over the places", cause
     )
+
+
+def _without_normalising(images, labels, model):
+    """Return the maps of images that no layer has normalised, with words and cause."""
+    with torch.no_grad():
+        outputs = model.cam_layer(images)
+        weights = _gains(model.network.back, outputs, labels) / outputs[0, 0].numel()
+    maps = _cut(weights[:, :, None, None] * outputs)
+    return maps, "the maps of pixels that were not normalised", "`model.network` is called in place of `model`"
 
 
 def _gains(back, outputs, labels, step=1e-4):
@@ -378,10 +405,19 @@ def _usual_sums(signed, outputs, slopes):
         "a mean over `dim=(0, 2, 3)`; each image has its own weights",
     )
     yield _cut(slopes.amax(dim=(2, 3), keepdim=True) * outputs), "weights from the largest slope", "`amax` for `mean`"
+    for abs_weights in (weights.abs(), _mean_over_places(slopes.abs())):
+        yield _cut(abs_weights * outputs), "the channels by the size of their weights", "`abs`; weights keep their sign"
+    yield _cut(weights[:1] * outputs), "the weights of the first image for all", "each image has its own weights"
+    for dim, axis in ((2, "columns"), (3, "rows")):
+        yield (
+            _cut(slopes.mean(dim=dim, keepdim=True) * outputs),
+            f"weights of single {axis}",
+            f"a mean over `dim={dim}` alone; a channel has one weight, the mean over `dim=(2, 3)`",
+        )
     yield (
-        _cut(weights.abs() * outputs),
-        "the channels by the size of their weights",
-        "`abs` on the weights; keep the sign",
+        _cut(slopes.mean(dim=1, keepdim=True) * outputs),
+        "weights of single places",
+        "a mean over the channels, `dim=1`; average over the places, `dim=(2, 3)`",
     )
     yield _cut(weights), "the weights alone", "the weights are not multiplied with the layer's output"
     yield signed.clamp(min=0) ** 2, "the squares of the map", "a square; return the values as they are"
@@ -399,6 +435,12 @@ def _usual_scales(signed):
     yield wanted / 4, "1/4 of what is wanted", "`mean` over the four channels in place of `sum`"
     yield wanted / len(wanted), "1/3 of what is wanted", "a mean over the batch of 3 images; add their scores up"
     yield (1 + signed).clamp(min=0), "a map that is 1 too high", "the sum starts from `torch.ones`; start from zeros"
+    yield signed.clamp(0, 1), "values cut off at 1", "`clamp(0, 1)`; the map has no upper limit, `clamp(min=0)`"
+    yield (
+        wanted - wanted.amin(dim=(1, 2), keepdim=True),
+        "maps whose smallest value was taken away",
+        "a shift; return the values as they are",
+    )
     yield (
         wanted / wanted.amax(dim=(1, 2), keepdim=True),
         "maps scaled to end at 1",
@@ -422,6 +464,12 @@ def _usual_quantities(back, outputs, labels):
         "the map of the softmax probability",
         "a softmax before the gradient; differentiate the raw score",
     )
+    yield (
+        cam(log_probabilities_of(back)),
+        "the map of the log-probability",
+        "a log-softmax before the gradient; differentiate the raw score",
+    )
+    yield cam(scores_of(back), labels[:1].expand(len(labels))), "the map of the first label for all", "`labels[0]`"
     yield (
         cam(losses_of(back)),
         "the map of the cross-entropy",
@@ -451,9 +499,20 @@ PRODUCT = (10.0, 5.0, -5.0)
 NOT_THE_PRODUCT = {
     (30.0, -47.5, -12.5): ("the plain gradient times Grad-CAM", "the gradient in place of guided backprop"),
     (4.0, 2.0, -2.0): (
-        "guided backprop alone",
-        "a normalisation, which makes the one value of the map 1, or no product at all; take Grad-CAM as it is",
+        "guided backprop times a Grad-CAM of 1, where it is 2.5",
+        "a normalisation, which makes the one value of the map 1, a `clamp` to [0, 1], or no product at all; take "
+        "Grad-CAM as it is",
     ),
+    (0.0, 0.0, 0.0): (
+        "zeros",
+        "a scaling of the map that makes its smallest value 0, or a mask of what is above its mean: the map has one "
+        "value here; take Grad-CAM as it is",
+    ),
+    (25.0, 12.5, -12.5): ("guided backprop times the square of Grad-CAM", "a factor too many; one map, one product"),
+    (40.0, 10.0, -10.0): ("guided backprop twice, times Grad-CAM", "a factor too many; one map, one product"),
+    (10.0, 2.5, 0.0): ("the product times the image", "a factor too many; return the product of the two alone"),
+    (1.0, 1.0, -1.0): ("the signs of the product", "`clamp(-1, 1)`, or `sign()`; return the values as they are"),
+    (10 / 3, 10 / 3, 10 / 3): ("the mean of the three channels", "a mean over `dim=1`; keep the channels as they are"),
     (1.0, 2 / 3, 0.0): (
         "the product scaled to [0, 1], from its smallest to its largest value",
         "a normalisation; return the values as they are",
@@ -515,21 +574,9 @@ def _(function):
 
 @guided_grad_cam.part
 def _(function):
-    """on a network of two ReLU layers, the result is what you get by hand"""
-    image, label, model = _by_hand()
-    _expect_by_hand(function(image, label, model, model.network[1]), PRODUCT, NOT_THE_PRODUCT)
-
-
-@guided_grad_cam.part
-def _(function):
-    """both factors belong to the label that is asked for, also where the network predicts another one"""
-    image, _, model = _by_hand()
-    _expect_by_hand(function(image, torch.tensor([0]), model, model.network[1]), OTHER_PRODUCT, NOT_OTHER_PRODUCT)
-
-
-@guided_grad_cam.part
-def _(function):
-    """another layer gives another result"""
+    """another layer, another network and other images give another result"""
+    images, labels, model = small_problem(seed=75, count=3)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other, other.cam_layer), images, model, seed=75)
     one, other = (function(*_at(path, seed=72, count=2)).detach() for path in ("body.1", "head.1"))
     core.expect(
         not same(one, other),
@@ -541,12 +588,32 @@ def _(function):
 
 @guided_grad_cam.part
 def _(function):
+    """on a network of two ReLU layers, the result is what you get by hand"""
+
+    def ask(image, model):
+        return function(image, torch.tensor([1]), model, model.network[1])
+
+    _expect_by_hand(ask, PRODUCT, NOT_THE_PRODUCT, power=2)
+
+
+@guided_grad_cam.part
+def _(function):
+    """both factors belong to the label that is asked for, also where the network predicts another one"""
+
+    def ask(image, model):
+        return function(image, torch.tensor([0]), model, model.network[1])
+
+    _expect_by_hand(ask, OTHER_PRODUCT, NOT_OTHER_PRODUCT, power=2)
+
+
+@guided_grad_cam.part
+def _(function):
     """a single image gives the result it has among others"""
-    among = function(*_at("head.1", seed=73, count=3)).detach()[:1].clone()
+    among = function(*_at("head.1", seed=73, count=3)).detach()[1:2].clone()
     images, labels, *rest = _at("head.1", seed=73, count=3)
-    alone = function(images[:1].clone(), labels[:1], *rest)
-    core.check_tensor(alone, (1, 3, *SMALL), images[:1], "a batch of one is still a batch")
-    core.expect_alone_as_among_others(alone, among)
+    alone = function(images[1:2].clone(), labels[1:2], *rest)
+    core.check_tensor(alone, (1, 3, *SMALL), images[1:2], "a batch of one is still a batch")
+    core.expect_alone_as_among_others(alone, among, ask="Is the map of one image used for all?")
 
 
 @guided_grad_cam.part
@@ -560,11 +627,31 @@ def _(function):
 
 @guided_grad_cam.part
 def _(function):
-    """images, labels and a network in training use are as they were"""
-    images, labels, model = small_problem(seed=7, count=2, trainable=True)
-    core.expect_left_alone(
-        lambda: function(images, labels, model, model.network.head[1]), model, images=images, labels=labels
+    """on a network without a ReLU, the channels are the slopes of the score, times one factor at each pixel"""
+    images, labels, model = _two_part_problem(seed=74, count=2)
+    found = function(images.clone(), labels.clone(), model, model.cam_layer).detach()
+    slopes = finite_difference(scores_of(model), images, labels)
+    core.expect(
+        _one_factor(found, slopes),
+        found="another factor for each channel",
+        wanted="the same map for all three",
+        cause=core.AT_NORMALISED[1]
+        if _one_factor(found, core.at_normalised(slopes, model))
+        else core.Questions(
+            "Is it guided backprop that is multiplied, of the same labels?", "Is it one map for the three channels?"
+        ),
     )
+
+
+def _one_factor(found, slopes):
+    """Tell whether at every pixel `found` is `slopes` (N, 3, H, W) times a factor, the same for the channels."""
+    return same(found * slopes.roll(1, dims=1), found.roll(1, dims=1) * slopes)
+
+
+@guided_grad_cam.part
+def _(function):
+    """images, labels and a network, frozen or in training use, are as they were"""
+    _expect_left_alone(lambda images, labels, model: function(images, labels, model, model.network.head[1]))
 
 
 def _at(path, seed, count):
@@ -697,9 +784,11 @@ def _(function):
 
 @integrated_gradients.part
 def _(function):
-    """the result of an image depends on that image and its label alone"""
-    images, labels, model = _smooth_problem(seed=86, count=3)
+    """the result of an image depends on that image, its label and the network alone"""
+    images, labels, model = small_problem(seed=85, count=3)
     baseline = torch.full((1,), 0.4, dtype=torch.float64)
+    core.expect_nothing_kept(lambda at, other: function(at, labels, other, baseline, 2), images, model, seed=85)
+    images, labels, model = _smooth_problem(seed=86, count=3)
     core.expect_own_label(lambda asked: function(images.clone(), asked, model, baseline, 4).detach(), labels)
 
 
@@ -718,7 +807,7 @@ def _(function):
     found, at_once = (
         function(images.clone(), torch.tensor([2, 2]), model, baseline.clone(), steps).detach() for steps in (3, 1)
     )
-    _explain_points(found, at_once, model.network.weight * (images - baseline))
+    _explain_points(found, at_once, model.network.weight * (images - baseline), lambda: _sums_fit_at_once(function))
 
 
 @integrated_gradients.part
@@ -741,18 +830,15 @@ def _(function):
     core.expect_alone_as_among_others(
         alone, among, ask="Are images and baselines paired wrongly, in one batch of steps x N points?"
     )
-    images, labels, model = small_problem(seed=85, count=3)
-    baseline = torch.full((1,), 0.4, dtype=torch.float64)
-    core.expect_nothing_kept(lambda at, other: function(at, labels, other, baseline, 2), images, model, seed=85)
 
 
 @integrated_gradients.part
 def _(function):
-    """images, labels, baseline and a network in training use are as they were"""
-    images, labels, model = small_problem(seed=7, count=2, trainable=True)
-    baseline = torch.full((1, 3, 1, 1), 0.3, dtype=torch.float64)
-    given = {"images": images, "labels": labels, "baseline": baseline}
-    core.expect_left_alone(lambda: function(images, labels, model, baseline, 2), model, **given)
+    """images, labels, baseline and a network, frozen or in training use, are as they were"""
+    baseline = torch.tensor([-0.2, 0.3, 1.2], dtype=torch.float64).view(3, 1, 1)
+    _expect_left_alone(
+        lambda images, labels, model: function(images, labels, model, baseline, 2), hooks=False, baseline=baseline
+    )
 
 
 def _power_problem(seed):
@@ -824,25 +910,44 @@ def _explain_linear(found, images, baseline, model, steps):
     raise core.CheckFailed(words, "(image - baseline) times the gradient, which is constant here", cause)
 
 
-def _explain_points(found, at_once, unit):
+def _sums_fit_at_once(function):
+    """Tell whether the values add up to the gain of a bent score already with one step, as no rule of points has it."""
+    images, labels, model = _smooth_problem(seed=87, count=2)
+    baseline = torch.zeros(1, dtype=torch.float64)
+    sums = function(images.clone(), labels.clone(), model, baseline, 1).detach().sum(dim=(1, 2, 3))
+    return same(sums, scores_of(model)(images, labels) - scores_of(model)(0 * images, labels), 1e-6)
+
+
+def _explain_points(found, at_once, unit, rescaled):
     """Raise CheckFailed unless `found` is the multiple of `unit` that the middles of three pieces give.
 
-    `at_once` is the result of a single step, which tells what the exact value, 7, comes from.
+    `at_once` is the result of a single step. `rescaled`, called, tells whether values are made to add up to the gain.
     """
     factor = float((found * unit).sum() / (unit * unit).sum())
     if same(found, MIDDLES * unit):
+        core.expect(
+            same(at_once, 27 / 4 * unit),
+            found=f"{float((at_once * unit).sum() / (unit * unit).sum()):.4g} times a pixel's weight, for one step",
+            wanted="6.75 times: one step is one gradient, halfway",
+            cause=core.Questions(
+                "What is your t for `steps=1` (1/2 is wanted)?", "Is `steps` raised when it is small?"
+            ),
+        )
         return
     proportional = same(found, factor * unit)
     if same(found, 7 * unit):
-        if same(at_once, 7 * unit):
-            words = (
+        if rescaled():
+            words: tuple[str, core.Cause] = (
                 "values rescaled to add up to the gain",
                 "a normalisation; the gap tells how good the approximation is",
             )
         else:
             words = (
-                "exactly the integral of the square",
-                "points and weights of another rule, such as Gauss-Legendre, which is exact here; take the middles",
+                "the integral of the square, nearer than three middles come to it",
+                core.Questions(
+                    "Are your points and weights those of another rule, such as Gauss-Legendre's or Simpson's?",
+                    "Are there more points than `steps`?",
+                ),
             )
         raise core.CheckFailed(words[0], "gradients at the middles of `steps` equal pieces of the way", words[1])
     found, cause = next(
@@ -883,7 +988,7 @@ def _explain_sums(sums, images, labels, model, baseline):
         ),
     ]
     match = core.first_match(sums, usual, fits=lambda found, values: same(found, values, tolerance=1e-2))
-    if match is None and same(sums, _sums_at_normalised(images, labels, model, baseline), tolerance=1e-2):
+    if match is None and same(sums, _sums_at_normalised(images, labels, model, baseline, 60), tolerance=1e-2):
         match = core.AT_NORMALISED
     raise core.CheckFailed(
         f"sums of {_numbers(sums)}",
@@ -894,7 +999,7 @@ def _explain_sums(sums, images, labels, model, baseline):
     )
 
 
-def _sums_at_normalised(images, labels, model, baseline, steps=20):
+def _sums_at_normalised(images, labels, model, baseline, steps):
     """Measure what the values add up to where slopes are taken at the normalised images."""
     way = images - baseline
     points = [baseline + (k + 0.5) / steps * way for k in range(steps)]
@@ -914,8 +1019,8 @@ occlusion_map = core.Checks("occlusion_map", "(images, labels, model, patch, str
 def _(function):
     """there is one value for each window that lies wholly inside"""
     images, labels, model = small_problem(seed=91, count=3)
-    for patch, stride in ((2, 3), (3, 1), (6, 2)):
-        _expect_windows(function(images.clone(), labels, model, patch, stride, 0.5), images, patch, stride)
+    windows = ((2, 3), (3, 1), (5, 2))
+    _expect_windows({window: function(images.clone(), labels, model, *window, 0.5) for window in windows}, images)
 
 
 @occlusion_map.part
@@ -946,22 +1051,43 @@ def _(function):
 def _(function):
     """a single image gives the map it has among others"""
     images, labels, model = small_problem(seed=93, count=3)
-    among = function(images.clone(), labels.clone(), model, 3, 3, 0.5).detach()[:1].clone()
-    alone = function(images[:1].clone(), labels[:1], model, 3, 3, 0.5)
-    core.check_tensor(alone, (1, 2, 3), images[:1], "a batch of one is still a batch")
+    among = function(images.clone(), labels.clone(), model, 3, 3, 0.5).detach()[1:2].clone()
+    alone = function(images[1:2].clone(), labels[1:2], model, 3, 3, 0.5)
+    core.check_tensor(alone, (1, 2, 3), images[1:2], "a batch of one is still a batch")
     core.expect_alone_as_among_others(alone, among)
     core.expect_nothing_kept(lambda at, other: function(at, labels, other, 3, 3, 0.5), images, model, seed=93)
 
 
 @occlusion_map.part
 def _(function):
-    """images, labels and a network in training use are as they were"""
-    images, labels, model = small_problem(seed=7, count=2, trainable=True)
-    core.expect_left_alone(lambda: function(images, labels, model, 3, 3, 0.5), model, images=images, labels=labels)
+    """images, labels and a network, frozen or in training use, are as they were"""
+    _expect_left_alone(lambda images, labels, model: function(images, labels, model, 3, 3, 0.5), hooks=False)
 
 
-def _expect_windows(result, images, patch, stride):
-    """Raise CheckFailed unless there is one value for each window wholly inside, with the likeliest reason."""
+def _expect_windows(results, images):
+    """Raise CheckFailed unless there is one value for each window wholly inside, with the likeliest reason.
+
+    `results` are those of several windows, {(patch, stride): result}: a reason must fit them all.
+    """
+    shapes = {window: tuple(getattr(result, "shape", ())) for window, result in results.items()}
+    usual = {window: _usual_shapes(images, *window) for window in results}
+    wanted = {window: by_cause[""] for window, by_cause in usual.items()}
+    causes = next(iter(usual.values()))
+    cause = next((why for why in causes if all(shapes[window] == usual[window][why] for window in results)), None)
+    for (patch, stride), result in results.items():
+        shape, goal = shapes[patch, stride], wanted[patch, stride]
+        if cause and shape != goal:
+            raise core.CheckFailed(
+                f"shape {shape} for images of {images.shape[2]} x {images.shape[3]}, patch {patch}, stride {stride}",
+                f"shape {goal}: (H - patch) // stride + 1 rows, and the same with W for columns",
+                cause,
+            )
+        inside = f"one value for each window wholly inside, patch {patch}, stride {stride}"
+        core.check_tensor(result, goal, images, inside)
+
+
+def _usual_shapes(images, patch, stride):
+    """Return {cause: the shape of the result} of the usual mistakes; that of the right answer has no cause."""
     height, width = images.shape[2:]
 
     def places(rows, columns):
@@ -970,28 +1096,29 @@ def _expect_windows(result, images, patch, stride):
     def inside(length, step=stride):
         return range(0, length - patch + 1, step)
 
-    usual = {
-        places(range(0, height, stride), range(0, width, stride)): "windows hang over the border; the last one starts "
-        "at H - patch at the latest",
-        places(range(0, height - patch, stride), range(0, width - patch, stride)): "`range` stops before its end: "
-        "the last start is H - patch, so the range ends at H - patch + 1",
-        places(inside(height, patch), inside(width, patch)): "the window moves by its own side; move it by `stride`",
-        places(inside(width), inside(height)): "rows and columns are exchanged; the first index is the row",
-        places(inside(height), inside(height)): "the height is taken for the width; images may be oblong",
-        (len(images), len(inside(height)) * len(inside(width))): "the windows stand in one row; give them rows and "
-        "columns",
+    def with_the_last(length):
+        return {*inside(length), length - patch}
+
+    return {
+        "": places(inside(height), inside(width)),
+        "windows hang over the border; the last one starts at H - patch at the latest": places(
+            range(0, height, stride), range(0, width, stride)
+        ),
+        "`range` stops before its end: the last start is H - patch, so the range ends at H - patch + 1": places(
+            range(0, height - patch, stride), range(0, width - patch, stride)
+        ),
+        "the window moves by its own side; move it by `stride`": places(inside(height, patch), inside(width, patch)),
+        "a last window stands at the border, wherever the stride ends; leave it out": places(
+            with_the_last(height), with_the_last(width)
+        ),
+        "rows and columns are exchanged; the first index is the row": places(inside(width), inside(height)),
+        "the height is taken for the width; images may be oblong": places(inside(height), inside(height)),
+        "the windows stand in one row; give them rows and columns": (
+            len(images),
+            len(inside(height)) * len(inside(width)),
+        ),
+        "the map is enlarged to the size of the images; return one value for each window": (len(images), height, width),
     }
-    wanted = places(inside(height), inside(width))
-    shape = tuple(getattr(result, "shape", ()))
-    if shape != wanted and shape in usual:
-        raise core.CheckFailed(
-            f"shape {shape} for images of {height} x {width}, patch {patch}, stride {stride}",
-            f"shape {wanted}: (H - patch) // stride + 1 rows, and the same with W for columns",
-            usual[shape],
-        )
-    core.check_tensor(
-        result, wanted, images, f"one value for each window wholly inside, patch {patch}, stride {stride}"
-    )
 
 
 def _explain_drops(found):
@@ -1007,6 +1134,7 @@ def _explain_drops(found):
         (wanted.clamp(min=0), "0 where the score rises", "`clamp` or `relu`; a rise is a negative drop"),
         (wanted.abs(), "absolute values", "`abs`; a rise is a negative drop"),
         (parts, "the drops for a fill of 0", "the argument `fill` is not used"),
+        (wanted.clamp(-1, 1), "drops cut off at -1 and 1", "a `clamp`; return the values as they are"),
         (wanted / 3, "a third of each drop", "one channel alone is filled; fill all three"),
         (
             wanted.flatten().cumsum(dim=0).view_as(wanted),
@@ -1027,8 +1155,8 @@ def _explain_drops(found):
     ]
     words, cause = (
         core.first_match(found, usual)
-        or core.stretched(found[None], wanted[None])
         or core.scaled(found[None], wanted[None], 1)
+        or core.stretched(found[None], wanted[None])
         or (
             _numbers(found.flatten()),
             core.Questions(
@@ -1093,38 +1221,72 @@ def _drop_of(quantity, model, images, covered, labels):
 # ------------------------------------------------------------------------------------------------ shared
 
 
+def _expect_left_alone(call, hooks=True, **more):
+    """Raise CheckFailed if a call changes the model or its arguments, for a network in use and for a frozen one.
+
+    Args:
+        call: (images, labels, model) -> the student's result.
+        hooks: whether the model comes with backward hooks, too, where answers set some of their own.
+        more: further tensors that the student's function is given, by name.
+    """
+    for trainable in (True, False):
+        images, labels, model = small_problem(seed=7, count=2, trainable=trainable)
+        if hooks and trainable:
+            networks.with_backward_hooks(model)
+        given = {"images": images, "labels": labels, **more}
+        core.expect_left_alone(lambda x=images, y=labels, m=model: call(x, y, m), model, **given)
+
+
 def _smooth_problem(seed, count):
     """Return images, labels and a network with fully connected layers at its end, and not a single ReLU."""
     model = networks.smooth_network(seed)
     return *tiny_batch(model, count, seed, size=SMALL), model
 
 
-def _by_hand():
-    """Return the pixel that is worked out by hand, its label, and the network."""
+def _by_hand(gain=1):
+    """Return the pixel that is worked out by hand, and the network, its scores multiplied with `gain`."""
     with torch.random.fork_rng(devices=[]):
         layers = [nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(3, 2)]
     for layer, numbers in ((layers[0], FIRST), (layers[2], SECOND), (layers[5], HEAD)):
         weight = layer.get_parameter("weight")
         weight.data.copy_(torch.tensor(numbers).view_as(weight))
         layer.get_parameter("bias").data.zero_()
-    image = torch.tensor(PIXEL, dtype=torch.float64).view(1, 3, 1, 1)
-    return image, torch.tensor([1]), networks.classifier(nn.Sequential(*layers), cam_layer="0")
+    model = networks.classifier(nn.Sequential(*layers), cam_layer="0")
+    model.network[5].weight.data.mul_(gain)
+    return torch.tensor(PIXEL, dtype=torch.float64).view(1, 3, 1, 1), model
 
 
-def _expect_by_hand(result, wanted, others):
-    """Raise CheckFailed unless the three values of a single pixel are those wanted, with the reason if it is known."""
-    found = result.detach().flatten()
-    if same(found, torch.tensor(wanted, dtype=found.dtype)):
-        return
-    usual = [(torch.tensor(values, dtype=found.dtype), *words) for values, words in others.items()]
-    words, cause = core.first_match(found, usual) or (
-        "none of the usual mistakes",
-        core.Questions(
-            "What do you get on paper, from PIXEL, FIRST, SECOND and HEAD in helpers/checks/gradcam.py?",
-            "At which step do the two part?",
-        ),
-    )
-    raise core.CheckFailed(f"{_numbers(found)} at the three channels: {words}", _numbers(wanted), cause)
+def _expect_by_hand(ask, wanted, others, power=1):
+    """Raise CheckFailed unless the three values of a single pixel are those wanted, with the reason if it is known.
+
+    Args:
+        ask: (image, model) -> the student's result.
+        wanted, others: the values, and those of the usual mistakes with their words.
+        power: the result grows with the scores to this power.
+    """
+    found = ask(*_by_hand()).detach().flatten()
+    goal = torch.tensor(wanted, dtype=found.dtype)
+    if not same(found, goal):
+        usual = [(torch.tensor(values, dtype=found.dtype), *words) for values, words in others.items()]
+        words, cause = core.first_match(found, usual) or (
+            "none of the usual mistakes",
+            core.Questions(
+                "What do you get on paper, from PIXEL, FIRST, SECOND and HEAD in helpers/checks/gradcam.py?",
+                "At which step do the two part?",
+            ),
+        )
+        raise core.CheckFailed(f"{_numbers(found)} at the three channels: {words}", _numbers(wanted), cause)
+    for gain in (1e-4, 1e4):
+        found = ask(*_by_hand(gain)).detach().flatten()
+        core.expect(
+            same(found / gain**power, goal),
+            found=f"{_numbers(found)} at the three channels where all scores are {gain:g} times as large",
+            wanted=f"{_numbers(gain**power * goal)}, {gain**power:g} times {_numbers(wanted)}",
+            cause=core.Questions(
+                "Is a signal, or a value, cut off at a number of yours (`clamp`, a threshold)?",
+                "Is something divided by its size, or a small number added?",
+            ),
+        )
 
 
 def _numbers(values):

@@ -124,7 +124,7 @@ def _pretend_training(network):
 
 
 def plain_network(seed, size=(5, 7), classes=3, gain=1):
-    """Return a small trainable network in float64 whose parameters carry gradients of an earlier step.
+    """Return a small network in float64, in somebody's use: with gradients of an earlier step, a hook on each module.
 
     A convolution, BatchNorm, ReLU and a linear head, in training mode: images (N, 3, *size) -> scores (N, classes),
     times `gain`.
@@ -145,6 +145,8 @@ def plain_network(seed, size=(5, 7), classes=3, gain=1):
             network.get_parameter("4.weight").mul_(3 * gain)
         for parameter in network.parameters():
             parameter.grad = torch.randn_like(parameter)
+        for module in network.modules():
+            module.register_forward_hook(look_on)
     return network
 
 

@@ -41,12 +41,12 @@ def problem(seed, count, size=(9, 13), **options):
 def attack_problem(seed, count, size=(9, 13), spread=0.4, **options):
     """Return images of values 0.5 +- spread / 2, cut off at 0 and 1, labels and a tiny network.
 
-    The first label is the network's prediction, the others are not. Arguments as for `problem`.
+    The last label is the network's prediction, the others are not. Arguments as for `problem`.
     """
     images, _, model = problem(seed, count, size, **options)
     images = (0.5 + spread * (images - 0.5)).clamp(0, 1)
     scores = model(images).detach()
-    return images, (scores.argmax(dim=1) + torch.arange(count)) % scores.shape[1], model
+    return images, (scores.argmax(dim=1) + (1 + torch.arange(count)) % count) % scores.shape[1], model
 
 
 def drawing_problem(seed, size=(9, 13), **options):
@@ -59,16 +59,22 @@ def drawing_problem(seed, size=(9, 13), **options):
     return image, (int(scores.argmax()) + 1 + seed % 2) % scores.shape[1], model
 
 
-def other_problems(seed, count, **options):
-    """Return problems for one answer in a row: what it keeps from one is wrong for the next.
+def alike(problem, seed, *options, **more):
+    """Return three problems of one size, which a result that is kept from call to call takes for one another.
 
-    Three are of one size: images, the same for another network, the mirror images for that one. The fourth network is
-    sure: its slopes exceed 1, and its probabilities are far from equal.
+    The second has another network, the third the images mirrored. No network stands in two of them.
     """
-    images, labels, model = problem(seed, count, **options)
-    *_, another = problem(seed + 50, count, **options)
-    sure = problem(seed + 100, count, (8, 6), classes=7, gain=30)
-    return [(images, labels, model), (images, labels, another), (images.flip(-1), labels, another), sure]
+    images, labels, model = problem(seed, *options, **more)
+    (_, _, again), (_, _, other) = (problem(number, *options, **more) for number in (seed, seed + 50))
+    return [(images, labels, model), (images, labels, other), (images.flip(-1), labels, again)]
+
+
+def other_problems(seed, count, **options):
+    """Return problems for one answer in a row: three that are alike, and one with a network that is sure.
+
+    Its slopes exceed 1, and its probabilities are far from equal.
+    """
+    return [*alike(problem, seed, count, **options), problem(seed + 100, count, (8, 6), classes=7, gain=30)]
 
 
 def left_of(result=None, **arguments):
