@@ -367,8 +367,9 @@ plots.panels(
 
 # %% [markdown]
 # What to see: grey is zero; a colour tells which channels have which sign. The gradient is a cloud of grain near the
-# object. The deconvnet draws edges, those of the background as well, for it never asks which neurons were active. Both
-# masks together give the celebrated picture: clean outlines of the object, nearly a drawing of it.
+# object. The deconvnet draws edges, those of the background as well (and, in SqueezeNet, dots all over the picture), for
+# it never asks which neurons were active. Both masks together give the celebrated picture: clean outlines of the object,
+# nearly a drawing of it.
 #
 # A picture like this convinces people. So ask the question of assignment 1 at once: does it depend on the class? Below,
 # guided backprop for the best and the second best score of one picture, and the correlation of the two results, next to
@@ -662,9 +663,10 @@ figure = plots.panels(
 save_figure(figure, "02_gradcam-gradcam")
 
 # %% [markdown]
-# What to see: one or two warm regions for each picture, on the object, and nothing of its outline. The brightest places
-# are often a part that decides, such as a head or an eye, rather than the whole. The middle row is all there is: a few
-# dozen numbers. Between them, the overlay is stretched, and suggests a precision that is not there.
+# What to see: on most pictures one or two warm regions, on the object, and nothing of its outline. The brightest places
+# are often a part that decides, such as a head or an eye, rather than the whole. The middle row is all there is: 64
+# numbers on the picture book, 169 in SqueezeNet. Between them, the overlay is stretched, and suggests a precision that
+# is not there.
 #
 # ### An empty map is an answer
 #
@@ -1488,7 +1490,7 @@ plots.bars(
 
 # %% [markdown]
 # What to see: first the mask. Pointing at the object scores half or less: the middle of the object is not where the
-# network decides. Guided backprop, Guided Grad-CAM and integrated gradients find the place far better than the plain
+# network decides. Guided backprop, Guided Grad-CAM and integrated gradients find the place better than the plain
 # gradient; among these three no rank is safe, their intervals overlap. Of partiality there is little to see: integrated
 # gradients from either baseline do equally well before both judges. But the judge does matter for Grad-CAM against the
 # plain gradient: with grey windows it points no better, with white ones a little better, within the intervals. The last

@@ -341,9 +341,9 @@ save_figure(figure, "03_fooling-fooled")
 # %% [markdown]
 # What to see: the difference is drawn around mid grey, so that darker and brighter both show; what would leave [0, 1]
 # is cut off. At its true size you hardly see it. Ten times enlarged it is a grain, on the picture book with the outline
-# of the object that **is** there, on the photographs spread over the whole picture. Nothing in it looks like the target.
-# The last column is the control: a random change of the same length leaves the answer alone. Not the size of the change
-# fools the network, but its direction.
+# of the object that **is** there, on the photographs in specks, most of them about the object, that draw no outline.
+# Nothing in it looks like the target. The last column is the control: a random change of the same length leaves the
+# answer alone. Not the size of the change fools the network, but its direction.
 #
 # ## 3.3 Does it survive being saved?
 #
@@ -872,7 +872,7 @@ plots.matrix(
 #   to 0.90 are named right. The number depends on the pair, and on the direction. At 16/255 these attacks carry over to
 #   none of the three (try it: `epsilon = 16 / 255`), while standard network and sibling still lose more than 60 % to
 #   each other.
-# - To the ViT the attacks made on the other networks hardly carry over, and its own carry over to nobody.
+# - To the ViT the attacks made on these four hardly carry over, and its own carry over to nobody.
 # - The attacks made on the robust network carry over to **all**: they draw something of another class, and that counts
 #   everywhere. It is itself fooled by none but its own.
 #
