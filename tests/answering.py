@@ -23,11 +23,18 @@ def cell_with(page, words):
 
 
 def parts_of(page, f, namespace):
-    """Return the parts that the hidden tests of exercise `f` emit for the functions in `namespace`."""
-    said = []
+    """Return the parts that the hidden tests of exercise `f` emit for the functions in `namespace`.
+
+    They run among these names, as in a kernel, and the names are as before afterwards.
+    """
+    said, kept = [], dict(namespace)
     with mock.patch.object(emit, "publish_display_data", lambda data: said.append({"data": data})):
         hidden = page.checks[f].source.partition("### BEGIN HIDDEN TESTS")[2]
-        exec(compile(hidden, emit.HIDDEN, "exec"), dict(namespace))
+        try:
+            exec(compile(hidden, emit.HIDDEN, "exec"), namespace)
+        finally:
+            namespace.clear()
+            namespace.update(kept)
     return compare.captures(said)
 
 
