@@ -824,10 +824,11 @@ checks.guided_grad_cam(guided_grad_cam)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.named import Named
 from helpers.checks.networks import with_backward_hooks
 from helpers.checks.problems import left_of, problem
 from helpers.checks.state import Watched
-from helpers.inside.emit import Named, emit, state_of
+from helpers.inside.emit import emit, state_of
 
 guided_backprop, grad_cam, guided_grad_cam = map(Watched, (guided_backprop, grad_cam, guided_grad_cam))
 

@@ -236,9 +236,10 @@ checks.make_fooling_image(make_fooling_image)
 import torch
 
 from helpers.checks.fooling import limited
+from helpers.checks.named import Named
 from helpers.checks.problems import alike, attack_problem, in_both_dtypes, left_of
 from helpers.checks.state import Watched
-from helpers.inside.emit import Named, emit, state_of
+from helpers.inside.emit import emit, state_of
 from helpers.models import load_model
 from helpers.pictures import picture_book
 
@@ -632,9 +633,10 @@ checks.pgd(pgd)
 import torch
 
 from helpers.checks.fooling import limited
+from helpers.checks.named import Named
 from helpers.checks.problems import SMALL, alike, attack_problem, left_of
 from helpers.checks.state import Watched
-from helpers.inside.emit import Named, emit, state_of
+from helpers.inside.emit import emit, state_of
 
 fgsm, pgd = Watched(fgsm), Watched(pgd)
 
@@ -956,10 +958,11 @@ checks.adversarial_training_step(adversarial_training_step)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.named import Named
 from helpers.checks.networks import plain_network
 from helpers.checks.problems import left_of
 from helpers.checks.state import Watched
-from helpers.inside.emit import Named, emit, state_of
+from helpers.inside.emit import emit, state_of
 
 adversarial_training_step = Watched(adversarial_training_step)
 

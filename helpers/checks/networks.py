@@ -145,9 +145,7 @@ def plain_network(seed, size=(5, 7), classes=3, gain=1):
             network.get_parameter("4.weight").mul_(3 * gain)
         for parameter in network.parameters():
             parameter.grad = torch.randn_like(parameter)
-        for module in network.modules():
-            module.register_forward_hook(look_on)
-    return network
+    return with_forward_hooks(network)
 
 
 def classifier(network, cam_layer=None, std=None):
