@@ -250,7 +250,10 @@ def _alike(mine: Part, theirs: Part, reference: Part, label: str | None) -> bool
     if label is None or mine.error or len(mine.arrays) != len(theirs.arrays):
         return equal(mine, theirs)
     pairs = zip(_labelled(mine, reference)[label], _labelled(theirs, reference)[label], strict=True)
-    return all(close(np.nan_to_num(one), np.nan_to_num(other)) for one, other in pairs)
+    return all(
+        np.array_equal(np.isnan(one), np.isnan(other)) and close(np.nan_to_num(one), np.nan_to_num(other))
+        for one, other in pairs
+    )
 
 
 # What may be told of an error, besides what the student saw in the visible check: it holds nothing of an input.
