@@ -220,9 +220,10 @@ class BoundedClient(NotebookClient):
                 how = "answered"
                 break
         assert self.kc is not None
+        died_of = None
         if how == "stopped" and not await ensure_async(self.kc.is_alive()):  # type: ignore[attr-defined]
-            how = "answered"  # as far as it came
-        return heard(messages, how, self._limits)
+            how, died_of = "answered", await self._code()  # as far as it came
+        return heard(messages, how, self._limits, died_of)
 
     def _send(self, channel: str, kind: str, **content: Any) -> str:
         """Send the kernel a message of our own; return its number."""
