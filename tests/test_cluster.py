@@ -16,7 +16,7 @@ import pytest
 
 from helpers import COURSE
 from helpers.course import __main__ as commands
-from helpers.course import grade
+from helpers.course import grade, whole
 from helpers.course.pages import registry
 from helpers.course.run import cluster, execute, finished, shards
 from helpers.course.run.shards import Shard
@@ -107,7 +107,7 @@ def test_a_class_is_graded_once_though_a_worker_is_killed_in_the_middle(page, sc
 
 
 @pytest.mark.kernel
-def test_what_a_worker_is_given_is_a_notebook_and_its_limits(page, tmp_path, monkeypatch):
+def test_what_a_worker_is_given_is_a_notebook_and_its_limits(page, tmp_path, monkeypatch, capsys):
     """No name of a student, no mark, nobody else's notebook."""
     write_class(page, tmp_path / "class", 2)
     given = []
@@ -121,11 +121,14 @@ def test_what_a_worker_is_given_is_a_notebook_and_its_limits(page, tmp_path, mon
 
     @contextmanager
     def executor(address):
-        yield cluster.Checked(Here())
+        yield cluster.Checked(Here(), 50)
 
     monkeypatch.setattr(cluster, "executor", executor)
+    known = {kind: [300] for kind in ("01_toy", "01_toy, solved")}
+    whole.write(tmp_path / "g" / "seconds.json", json.dumps(known))
     table = grade.grade(tmp_path / "class", tmp_path / "g", page_paths=[page.path], unsafe=True, dask="tcp://there:1")
     assert points(table) == expected(2)
+    assert ": about 5 minutes" in capsys.readouterr().err  # all at once, on so many workers
     assert len(given) == 3
     for task, (here, run, notebook, _limits) in given:
         assert (task, run, here) == (cluster.carried_out, execute.run, finished.surroundings())

@@ -32,7 +32,7 @@ from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import terms
 from helpers.course.report import drawn, overview, roster, tables
-from helpers.course.run import finished, prepare, sandbox, shards
+from helpers.course.run import cluster, finished, prepare, sandbox, shards
 from helpers.course.run.executors import cores, executor_on
 from helpers.course.run.forecast import Forecast
 from helpers.course.run.limits import Limits
@@ -330,7 +330,8 @@ def run_everything(
         new = {key: kind for key, kind in kinds.items() if not (runs / f"{key}.ipynb").exists()}
         forecast = Forecast(folder / "seconds.json")
         mine = Counter(new[key] for key in dict.fromkeys(keys) if key in new)
-        print(forecast.line(len(accepted), mine, Counter(new.values()) - mine, workers or cores()), file=sys.stderr)
+        at_once = executor.workers if isinstance(executor, cluster.Checked) else workers or cores()
+        print(forecast.line(len(accepted), mine, Counter(new.values()) - mine, at_once), file=sys.stderr)
         try:
             for name, run in finished.run_all(notebooks, runs, executor, limits):
                 if name in new:

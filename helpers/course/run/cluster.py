@@ -22,9 +22,9 @@ class ClusterError(Exception):
 class Checked(Executor):
     """An executor on a cluster, each task of which is carried out only where the course is as it is here."""
 
-    def __init__(self, executor: Executor) -> None:
-        """Hand every task on to `executor`."""
-        self._executor, self._here = executor, finished.surroundings()
+    def __init__(self, executor: Executor, workers: int) -> None:
+        """Hand every task on to `executor`, which carries out as many at once as it has `workers`."""
+        self._executor, self._here, self.workers = executor, finished.surroundings(), workers
 
     def submit(self, task: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future:
         """Submit a task, as any executor does."""
@@ -83,7 +83,7 @@ def executor(address: str) -> Iterator[Executor]:
                 f"`dask worker {address} --nthreads 1`, in a checkout of this course."
             ) from None
         require_alike(client.run(finished.surroundings, on_error="return"))
-        yield Checked(client.get_executor(pure=False))
+        yield Checked(client.get_executor(pure=False), sum(client.nthreads().values()))
 
 
 def require_alike(workers: Mapping[str, Mapping[str, str] | BaseException]) -> None:
