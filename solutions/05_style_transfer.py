@@ -224,7 +224,7 @@ emit("everything left as found", content_left_as_found)
 # arguments that does these three and returns the loss. `optimiser.step(closure)` works for all of them. The next
 # cell moves three numbers towards a goal, and counts how often each optimiser asks.
 
-# %%
+# %% example
 goal = torch.tensor([0.2, 0.9, 1.4])  # the last one lies outside of what a pixel can be
 
 
@@ -467,7 +467,7 @@ plots.panels(rows, heads=["picture", *(f"layer {depth}, off by {misses[depth]:.2
 #
 # The next cell takes two channels on a page of six places, and moves the places about.
 
-# %%
+# %% example
 page = torch.tensor([[[3.0, 0.0, 1.0], [0.0, 2.0, 0.0]], [[1.0, 0.0, 1.0], [0.0, 2.0, 4.0]]])  # 2 channels, 2 x 3
 
 
@@ -597,7 +597,7 @@ emit("everything left as found", gram_left_as_found)
 # Before you write it, look at the numbers that it adds up. The next cell compares the first content picture with its style
 # picture, layer by layer.
 
-# %%
+# %% example
 last = max(style_layers)
 ours, theirs = (features_of(images, model, last) for images in (pairs[0].content, pairs[0].style))
 print("layer   squared distance   squared size of the style's   distance / size")
@@ -798,7 +798,7 @@ plots.panels(rows, heads=heads, width=2.1)
 # Each sum runs over all pairs of neighbours that there are: in a channel of H rows and W columns, $(H - 1) W$ pairs below each
 # other and $H (W - 1)$ pairs beside each other. The next cell looks at single rows of pixels: how much does each of them cost?
 
-# %%
+# %% example
 strips = {
     "flat": [0.6] * 9,
     "one step": [0.0] * 4 + [0.8] * 5,
