@@ -1,4 +1,4 @@
-"""Batches of pictures: photographs for the ImageNet networks, drawn scenes for the picture-book ones."""
+"""Pictures: photographs for the ImageNet networks, drawn scenes for the picture-book ones, pairs for style transfer."""
 
 import random
 import sys

@@ -685,9 +685,8 @@ def by_own_gram(features, layers, targets, weights):
         grams = [gram_matrix(features[layer]) for layer in layers]
         rows = zip(grams, targets, weights, strict=True)
         value = sum(weight * ((gram - target) ** 2).sum() for gram, target, weight in rows)
-        return value, sum(
-            float((gram - gram_matrix(features[layer] ** 2 + 1)).norm()) for gram, layer in zip(grams, layers)
-        )
+        others = [gram_matrix(features[layer] ** 2 + 1) for layer in layers]
+        return value, float(sum((gram - other).norm() for gram, other in zip(grams, others, strict=True)).detach())
     except Exception:
         return torch.zeros(()), 0.0
 
@@ -1010,8 +1009,7 @@ plots.panels(
 )
 
 # %% [markdown]
-# What to see: with more weight on the content, the old colours and edges show through; with less, strokes run across them. It takes
-# a factor of a hundred to change much. In the second row, the first layer alone brings colours and no strokes. The
+# What to see: with more weight on the content, the old colours and edges show through; with less, strokes run across them. In the second row, the first layer alone brings colours and no strokes. The
 # deep layers alone bring a pattern, and leave stains of colours that neither picture has: a deep layer sees colours,
 # but not all of them. So the style needs both ends.
 #
@@ -1180,7 +1178,7 @@ plots.panels(rows, heads=heads, width=2.1)
 # What to see: *missing* is the part of the style that the picture lacks in the eyes of a network that has not painted, a sibling
 # of the standard one; *stray* is how far the colours are from the nearest colour of the style picture. The untrained network brings
 # colours and fine grain, and keeps the outlines, for which it need not know any object. But it brings neither stones nor
-# strokes, and misses at least twice as much as the two others. The standard network's pictures are nearly as good as the robust
+# strokes, and misses far more than the two others. The standard network's pictures are nearly as good as the robust
 # one's to the sibling, and you see the difference at once: it leaves stains in colours that the style does not have. The robust
 # network strays less on every pair.
 #
