@@ -22,7 +22,7 @@
 # - **rebuild** pictures from features alone and textures from Gram matrices alone, and see what each forgets;
 # - **paint** three given pairs and one of your own, varying one choice at a time.
 #
-# **Time** about 3 hours, 70 minutes of it for the exercises. **Points** 18 for five exercises, 9 for three questions.
+# **Time** about 3 hours, 65 minutes of it for the exercises. **Points** 18 for five exercises, 9 for three questions.
 # **Prerequisites** assignment 1 (gradients with respect to pixels), assignment 3 (adversarial training) for section 5.8,
 # assignment 4 (images by optimisation). **Paper** L. A. Gatys, A. S. Ecker, M. Bethge, *A Neural Algorithm of Artistic
 # Style*, 2015, [arXiv:1508.06576](https://arxiv.org/abs/1508.06576), section *Methods*.
@@ -383,7 +383,14 @@ def returned(*problem):
 def what_else_changed():
     image, loss, optimiser = step_problem(516, adam)
     style_transfer_step(image, loss, optimiser)
-    return image, image.requires_grad, loss.asked, loss.weights, loss.weights.grad, optimiser.state[image]["step"]
+    return (
+        image,
+        image.requires_grad,
+        loss.asked,
+        loss.weights,
+        loss.weights.grad,
+        optimiser.state[image].get("step", 0),
+    )
 
 
 emit("one step of plain descent", lambda: [after_steps(1, 511, sgd), after_steps(1, 512, sgd, (3, 3, 2, 4))])
@@ -982,9 +989,9 @@ def growing(pairs, steps, chunk, **weights):
 plots.live(growing(pairs, 120, 20), then=lambda figure: save_figure(figure, "05_style_transfer-pairs"))
 
 # %% [markdown]
-# What to see: the broad, even areas are painted over, and the outlines stay, drawn thicker. Colours come from the style picture.
+# What to see: the broad, even areas are painted over, and the outlines stay. Colours come from the style picture.
 # Nothing is copied from it: stones and strokes follow the shapes of the content, as they nowhere do in the style picture. What
-# does not arrive is all that is large: whirls and stars. No layer that carries the style sees as far as that.
+# does not arrive is its plan: which whirl stands where, and whatever is larger than the deepest style layer can see.
 #
 # ## 5.6 One choice at a time
 #
@@ -1039,9 +1046,10 @@ plots.panels(
 )
 
 # %% [markdown]
-# What to see: the object comes out of every start, also out of noise, since the content layer asks for it. But the loss is not at its
-# bottom after 100 iterations, and where you come from can be seen: from clouds and noise, the shapes are unfinished and the
-# loss is higher. The start is a choice, like the weights. Most people start from the content, and get most content.
+# What to see: on the picture book, the object comes out of every start, out of noise too, since the content layer asks for it. With
+# SqueezeNet and as many iterations, only the start from the content shows it clearly. The loss is not at its bottom after 100
+# iterations: from clouds and noise it is higher, and where you come from can be seen. So start and number of iterations
+# are choices like the weights. Whoever starts from the content gets most content.
 #
 # ### Plain descent, Adam and L-BFGS
 #
@@ -1474,14 +1482,10 @@ def content_loss(features, target, weight):
 # = with torch.no_grad():
 # = image.clamp_(0, 1)
 #
-# +
-# Nothing is cut off: values leave [0, 1], where no picture is. Clamp the image in place after the step.
-# ~ nothing is cut off
-#
 # + image = image.clamp(0, 1)
-# + image.sum()
-# You bind a name to a clamped copy; the caller's image stays as it was. Clamp in place: image.clamp_(0, 1).
-# ~ clamp_
+# Nothing is cut off in the caller's image: there is no clamp, or a name is bound to a clamped copy. Clamp in place after
+# the step: image.clamp_(0, 1).
+# ~ nothing is cut off in place
 #
 # + with torch.no_grad():
 # +     image.sub_(image.min()).div_(image.max())
