@@ -273,7 +273,10 @@ def _explain_factor(grams, features, wanted):
 
 
 def _products(flat):
-    return torch.einsum("nkp,nlp->nkl", flat, flat)
+    """Return (N, C, C) sums of products, one entry after the other."""
+    channels = range(flat.shape[1])
+    rows = [[[float((image[k] * image[other]).sum()) for other in channels] for k in channels] for image in flat]
+    return torch.tensor(rows, dtype=flat.dtype)
 
 
 def _rows(matrix):
