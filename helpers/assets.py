@@ -46,10 +46,15 @@ def cache_folder() -> Path:
 def fetch(relative: str, url: str, cached: Path, sha256: str) -> Path:
     """Return the path of a checked file: COURSE_ASSETS/`relative`, else `cached`, downloaded if need be.
 
-    `sha256` is the hexadecimal digest wanted, or its first digits. Raises AssetError for a file on this machine that
-    has another one, and UnreachableError for a file that cannot be had. `cached` appears only when whole and checked.
+    `sha256` is the hexadecimal digest wanted, or its first digits. Where it is empty, the first download writes the
+    digest of what came beside `cached`, and that one is wanted from then on. Raises AssetError for a file on this
+    machine that has another one, and UnreachableError for a file that cannot be had. `cached` appears only when whole
+    and checked.
     """
     path = asset(relative)
+    first = cached.with_name(f"{cached.name}.sha256")
+    if not sha256 and path is None and first.is_file():
+        sha256 = first.read_text().strip()
     if path is None and not cached.is_file():
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
@@ -62,19 +67,26 @@ def fetch(relative: str, url: str, cached: Path, sha256: str) -> Path:
                 f"{urlsplit(url).hostname} into {cached.parent} ({error}): connect to the internet, "
                 f"or set COURSE_ASSETS to a folder that holds {relative}."
             ) from error
+        if not sha256:
+            first.write_text(f"{_digest(cached)}\n")
         return cached
     path = path or cached
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    found = digest.hexdigest()
+    found = _digest(path)
     if not found.startswith(sha256):
         raise AssetError(
             f"{path} is not the file the course knows (sha256 found {found[:12]}, wanted {sha256[:12]}): delete it "
             "and run this again."
         )
     return path
+
+
+def _digest(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Batches of pictures: photographs for the ImageNet networks, drawn scenes for the picture-book ones."""
+"""Pictures: photographs for the ImageNet networks, drawn scenes for the picture-book ones, pairs for style transfer."""
 
 import random
 import sys
@@ -14,11 +14,13 @@ from torch import Tensor
 from helpers import DATA, assets, toml
 from helpers.models import Classifier
 from helpers.picturebook import CLASSES, draw_scene
+from helpers.picturebook.styles import STYLES, draw_style
 
 PHOTOS = DATA / "photos.toml"
 CLASSIC = ("hay", "quail", "Tibetan mastiff", "Border terrier", "brown bear")
 
 OWN = "my_pictures"  # the folder beside a notebook for pictures of the student's own
+OWN_PAIR = "my_pair"  # and the one for a content and a style
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 HARDER_BOOKS = 60  # `mistakes` looks through the first 50 harder scenes of as many seeds before it gives up
 
@@ -190,21 +192,100 @@ def example_pictures(model: Classifier, count: int = 5) -> Pictures:
     return pictures.to(_device(model))
 
 
-def own_pictures(model: Classifier, count: int = 10, folder: str | Path = OWN) -> Pictures:
-    """Return the first `count` picture files of a folder in the model's input size, on its device.
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A picture to be painted anew and one that shows how: `content` and `style` (1, 3, H, W), with their names."""
+
+    content: Tensor
+    style: Tensor
+    names: tuple[str, str]
+
+
+def style_picture(name: str, size: int = 128, seed: int = 0) -> Tensor:
+    """Draw one of `helpers.picturebook.styles.STYLES`, such as "mosaic", as a batch of one: (1, 3, size, size)."""
+    return _pixels(draw_style(name, size, seed)[None])
+
+
+def style_pairs(model: Classifier, size: int) -> list[Pair]:
+    """Return three pairs for style transfer that suit the model, `size` pixels high and wide, on its device.
+
+    For an ImageNet network these are the classic ones of data/photos.toml: Composition VII, The Scream and The Starry
+    Night, each with the photograph of Tübingen. Where they cannot be had, it prints so, and photographs and drawn
+    styles take their place. For a picture-book network they are scenes and drawn styles.
+    """
+    styles = ("brush strokes", "mosaic", "starry sky")
+    if _reads_picture_book(model):
+        scenes = picture_book(10, seed=3, size=size)[[8, 2, 9]]
+        contents, pictures = list(scenes.images), [style_picture(name, size)[0] for name in styles]
+        names = list(zip(scenes.names, styles, strict=True))
+    else:
+        try:
+            (town, *pictures), (title, *titles) = _classics(size)
+            contents, names = [town] * len(pictures), [(title, painting) for painting in titles]
+        except (assets.AssetError, OSError) as error:
+            print(f"The classic paintings are not here, and drawn styles take their place: {error}")
+            photos = photographs(("castle", "brown bear", "goldfish"), size)
+            contents, pictures = list(photos.images), [style_picture(name, size)[0] for name in styles]
+            names = list(zip(photos.names, styles, strict=True))
+    device = _device(model)
+    return [
+        Pair(content[None].to(device), picture[None].to(device), both)
+        for content, picture, both in zip(contents, pictures, names, strict=True)
+    ]
+
+
+def own_pair(model: Classifier, size: int, folder: str | Path = OWN_PAIR, *, seed: int | None = None) -> Pair | None:
+    """Return the pair in a folder of two picture files, `size` pixels high and wide, on the model's device.
+
+    With a `seed`, a scene and a style are drawn in their place.
+
+    The first file by name is the content: "content.jpg" and "style.jpg" are in order. In Colab, where the folder holds
+    none, a dialog asks for them. None, with a printed line that says what to do, where there are not two.
+    """
+    if seed is not None:
+        scene, style = picture_book(1, seed, size=size, labels=[seed % len(CLASSES)]), tuple(STYLES)[seed % len(STYLES)]
+        device = _device(model)
+        names = (scene.names[0], style)
+        return Pair(scene.images.to(device), style_picture(style, size, seed).to(device), names)
+    own = own_pictures(model, 2, folder, size=size)
+    if len(own) < 2:
+        if len(own) == 1:
+            print(
+                f"One picture in {Path(folder).absolute()}: put a second one there. The first by name is the content."
+            )
+        return None
+    print(f"Content: {own.names[0]}. Style: {own.names[1]}. To exchange them, rename the files: they go by name.")
+    return Pair(own.images[:1], own.images[1:2], own.names[:2])
+
+
+def _classics(size: int) -> tuple[list[Tensor], list[str]]:
+    """Return the photograph and the paintings of the classic pairs, and what they are called."""
+    entries = toml.read(PHOTOS)["classic"]
+    folder = assets.cache_folder() / "classics"
+    paths = [
+        assets.fetch(f"photos/{entry['file']}", entry["address"], folder / entry["file"], entry["sha256"])
+        for entry in entries
+    ]
+    return [read_photograph(path, size) for path in paths], [entry["title"] for entry in entries]
+
+
+def own_pictures(model: Classifier, count: int = 10, folder: str | Path = OWN, *, size: int | None = None) -> Pictures:
+    """Return the first `count` picture files of a folder on the model's device.
+
+    `size`: height and width in pixels; without, the model's input size.
 
     Nobody has labelled them: `labels` are what the model predicts, `names` the files' names. In Colab, where the folder
     holds none, a dialog asks for them. Prints what was left out, and why; where there is no picture, it prints
     what to do and the batch is empty.
     """
-    folder = Path(folder)
+    folder, size = Path(folder), size or model.input_size
     if not _picture_files(folder) and "google.colab" in sys.modules:
         _upload(folder)
     names, images = [], []
     files = _picture_files(folder)
     for path in files[:count]:
         try:
-            images.append(read_photograph(path, model.input_size))
+            images.append(read_photograph(path, size))
             names.append(path.stem)
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             print(f"{path.name} cannot be read as a picture ({error}): save it as JPEG or PNG.")
@@ -216,7 +297,7 @@ def own_pictures(model: Classifier, count: int = 10, folder: str | Path = OWN) -
         )
         if _reads_picture_book(model):
             print(f"{model.name} knows drawn scenes alone: save some of another seed there, or paint your own.")
-    pixels = torch.stack(images) if images else torch.empty(0, 3, model.input_size, model.input_size)
+    pixels = torch.stack(images) if images else torch.empty(0, 3, size, size)
     pixels = pixels.to(_device(model))
     with torch.no_grad():
         labels = model(pixels).argmax(dim=1) if images else torch.empty(0, dtype=torch.int64, device=pixels.device)

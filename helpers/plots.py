@@ -298,18 +298,26 @@ def matrix(values, *, rows, columns, title="", size=None):
     return figure
 
 
-def live(figures):
+def live(figures, then=None):
     """Show Figures one after the other in one place of a cell's output, while they are being made; the last one stays.
+
+    The stop button of the notebook ends it early: the last one stays then, too, and the cells below run.
 
     Args:
         figures: an iterable of Figures, such as a generator that does some work before it yields the next.
+        then: a function that gets the last one at the end, whether it came to that by itself or was stopped.
     """
-    handle = None
-    for figure in figures:
-        if handle is None:
-            handle = display(figure, display_id=True)
-        else:
-            handle.update(figure)
+    handle = last = None
+    try:
+        for last in figures:
+            if handle is None:
+                handle = display(last, display_id=True)
+            else:
+                handle.update(last)
+    except KeyboardInterrupt:
+        print("Stopped here. The last picture stays as it is.")
+    if then is not None and last is not None:
+        then(last)
 
 
 def expected_path(name, model="picturebook"):

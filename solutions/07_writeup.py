@@ -21,9 +21,9 @@
 # - **review** a paper: what it asks, what it finds, and what you would not sign;
 # - **hand in** a PDF with one question a page.
 #
-# **Time** about 5 hours: 20 to 25 minutes for each of the first seven questions, two hours for the review, reading
-# included. **Points** 40 for eight questions. **Prerequisites** assignments 1 to 4. **Papers** those of assignments 1
-# to 4, and one that you choose in question 7.8.
+# **Time** about 6 hours: 20 to 25 minutes for each of the first nine questions, two hours for the review, reading
+# included. **Points** 48 for ten questions. **Prerequisites** assignments 1 to 5. **Papers** those of assignments 1
+# to 5, and one that you choose in question 7.10.
 #
 # | symbol | meaning | shape |
 # |---|---|---|
@@ -56,7 +56,7 @@ YOUR_NAME = ""  # write your name between the quotation marks
 # Addresses of links and pictures and the marks of Markdown do not count. Good answers stay below the limit: they give
 # their reason and stop. Unusual answers are welcome, as long as the reason holds.
 #
-# **Figures.** Most questions show a figure that you have made. Notebooks 1 to 4 save their figures when you run the
+# **Figures.** Most questions show a figure that you have made. Notebooks 1 to 5 save their figures when you run the
 # figure cells there. Run these first, and the figure cells of this notebook afterwards. A box tells you where a
 # figure is missing, and which notebook makes it. At home the figures are in the folder `figures` beside the
 # notebooks. Colab forgets its files when you close it, so mount your Drive first, in this notebook and in each of the
@@ -72,8 +72,8 @@ YOUR_NAME = ""  # write your name between the quotation marks
 #
 # ## The questions
 #
-# Each of the first seven questions contains claims. Say of each what holds, what does not, and why. In the last
-# question you review a paper.
+# Each of the first eight questions contains claims. Say of each what holds, what does not, and why. Question 7.9 is
+# about a picture of your own. In the last one you review a paper.
 
 # %% [markdown]
 # ### Question 7.1: one backward pass for 64 images
@@ -412,7 +412,86 @@ saved_figure("01_saliency-objects")
 # ### END SOLUTION
 
 # %% [markdown]
-# ### Question 7.8: review a paper
+# ### Question 7.8: three painted pictures
+#
+# Style transfer changes a picture so that a layer's activations stay near those of the content picture while the Gram matrices
+# of several layers come near those of the style picture. Your figure from notebook 5 shows three pairs and what became of
+# them. Kai looks at his and concludes:
+#
+# - (1) The network has cut pieces out of the style picture and pasted them onto the content.
+# - (2) The outlines of the objects are still there, since the network knows what a boat is, and takes care of it.
+# - (3) The first layers see colours and the deep ones see strokes. So with the deep layers alone he would get the same strokes
+#   in other colours.
+#
+# Judge each conclusion, with something in your figures that speaks for or against it. For (2), describe an experiment that could
+# prove him wrong. Name one property of a style that did not arrive in one of the three pictures, and why it could not.
+
+# %% local
+saved_figure("05_style_transfer-pairs")
+
+# %% [markdown] question="q_pairs" points=4 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** (1) Wrong. The loss never compares pixels of the two pictures. It compares Gram matrices, sums over all
+# places, and the optimiser moves the pixels of the content picture until these sums fit. In my figure, stones follow
+# the border of the wing, and no stone of the style picture has such a form.
+#
+# (2) The observation holds, the reason does not follow. No score and no class is in the loss: the content layer asks for
+# the same activations at the same places, and edges have strong ones. Experiment: paint with a network of random weights,
+# or a content picture without any object. In notebook 5 the untrained network kept the outlines as well.
+#
+# (3) Partly. With the first layer alone I got the colours and no strokes. But the deep layers see colours, too,
+# only not all of them: with these alone I got patterns with stains of colours that neither picture has. So the first layers fix
+# the colours; the deep ones do not leave them free.
+#
+# What did not arrive: the large whirls of the brush strokes. They are larger than what the deepest style layer sees at
+# once, and a Gram matrix forgets the places, so nothing holds strokes together over such a distance.
+#
+# **Rubric.**
+# - 1 point: (1) is wrong: Gram matrices hold no places and no pixels, with something in the figure that is not in the style picture.
+# - 1 point: (2): no class in the loss; the content layer asks for activations at their places; **and** an experiment that could
+#   prove it wrong.
+# - 1 point: (3): right about the first layers, wrong that deep layers leave the colours free, or judged by a figure of one's own.
+# - 1 point: a property that did not arrive (large patterns, places, meaning of the motif), with a reason from the size of what a
+#   layer sees or from the sum over places.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.9: a pair of your own
+#
+# In notebook 5 you have painted a pair that you chose. Say in one sentence what the two pictures are and why you chose them.
+# Report what you tried: at least three settings (weights, layers, start or number of iterations), with what
+# each of them changed, and which one the figure shows. Point to a place in your figure where the style won, to one where the
+# content won, and say why there. Finally: what did you expect before the first run that did not happen? Name one change
+# of a single setting, or of one of the pictures, that would tell whether your explanation is right.
+
+# %% local
+saved_figure("05_style_transfer-own")
+
+# %% [markdown] question="q_own_pair" points=4 words=200
+# ### BEGIN SOLUTION
+# **Model answer.** (One of many.) Content: our street in the evening. Style: a knitted scarf, because its pattern has
+# one size and one direction. I tried content weights 3, 1 and 0.1, and then the style layers without the first one. With 3
+# the wool was to be seen on the road alone; with 0.1 the windows had gone. Without the first layer the stitches stayed and the red of the
+# scarf became violet. The figure shows weight 1.
+#
+# The style won on the sky, at the upper left: nothing is there that the content layer answers to, so stitches cost nothing.
+# The content won at the street lamp, an edge of high contrast: the activations there are large, and their squared difference is what
+# content costs.
+#
+# I had expected rows of stitches through the whole picture, as in the scarf. I got rows a hand wide, which turn at every
+# edge. I think that is since the deepest layer sees about five stitches at once, and nothing joins one patch to the next. To
+# test that: shrink the scarf to half its size. If I am right, the rows will hold together over twice as many stitches; if they
+# break at the same edges as before, it was the content that broke them.
+#
+# **Rubric.**
+# - 1 point: the pair with a reason for it, and three settings with what each of them changed.
+# - 1 point: a place where the style won and one where the content won, told so that a reader can find them, with a reason from the losses.
+# - 1 point: an expectation that was not met, told honestly. "It looked as expected" does not earn it.
+# - 1 point: one change of one thing, **and** what would be seen if the explanation were wrong.
+# ### END SOLUTION
+
+# %% [markdown]
+# ### Question 7.10: review a paper
 #
 # Choose one paper and name it in your first line.
 #
@@ -434,7 +513,7 @@ saved_figure("01_saliency-objects")
 # Write four parts. **Summary**: what the paper asks, what is done, what comes out. **Strengths**: two.
 # **Weaknesses**: two, and one sentence of the abstract or the conclusion, quoted, that you would sign only in a
 # weaker form; give that form. **Takeaways**: what you will do differently, and a result of yours from notebooks 1 to
-# 4 that fits the paper or contradicts it. Point to the sections and figures you rely on.
+# 5 that fits the paper or contradicts it. Point to the sections and figures you rely on.
 
 # %% [markdown] question="q_review" points=6 words=450
 # ### BEGIN SOLUTION
@@ -495,7 +574,7 @@ saved_figure("01_saliency-objects")
 # - 1 point: two weaknesses tied to this paper: what was not tested, not controlled, or does not follow. "Only images"
 #   counts if it is said what could come out differently elsewhere.
 # - 1 point: a sentence of the paper, quoted, with a weaker form and the reason for it.
-# - 1 point: a takeaway to act on **and** a result of the student's own from notebooks 1 to 4 that is set against the
+# - 1 point: a takeaway to act on **and** a result of the student's own from notebooks 1 to 5 that is set against the
 #   paper.
 # ### END SOLUTION
 

@@ -333,3 +333,130 @@ def test_drawings_are_images_and_can_be_repeated(run):
     assert image.shape == (1, 3, 64, 64)
     assert image.min() >= 0 and image.max() <= 1
     assert torch.equal(image, page["draw"](7, page["model"], page["fresh"](), steps=20))
+
+
+# 05
+
+
+@of("05_style_transfer", on=BOTH)
+def test_distances_at_different_layers_have_different_scales_and_relative_ones_do_not(run):
+    page = run.after("textures")
+    sizes, distances, relative = [], [], []
+    for layer in page["style_layers"]:
+        have, want = (page["gram_matrix"](page[name][layer]) for name in ("ours", "theirs"))
+        sizes.append(float(want.square().sum()))
+        distances.append(float((have - want).square().sum()))
+        relative.append(distances[-1] / sizes[-1])
+    assert max(distances) > 24 * min(distances) and max(sizes) > 24 * min(sizes)
+    assert max(relative) < 5 * min(relative) and relative[-1] == max(relative)
+
+
+@of("05_style_transfer", on=BOTH)
+def test_the_deeper_the_layer_the_further_off_is_what_is_rebuilt_from_it(run):
+    misses = list(run.after("inversion")["misses"].values())
+    assert misses == sorted(misses) and misses[0] < 0.06 and misses[-1] > 4 * misses[0]
+
+
+@of("05_style_transfer")
+def test_outlines_outlast_colours(run):
+    page = run.after("inversion")
+    wanted = page["pictures"]
+    for depth in page["depths"][2:]:
+        found = page["rebuilt"][depth]
+        edges = [pooled(strength(images)[:, None], 4) for images in (found, wanted)]
+        colours = [pooled(images - images.mean(dim=(2, 3), keepdim=True), 8) for images in (found, wanted)]
+        assert correlation(*edges) > correlation(*colours) + 0.1
+
+
+def pooled(images, side):
+    return torch.nn.functional.avg_pool2d(images, side)
+
+
+def correlation(left, right):
+    return float(torch.corrcoef(torch.stack([left.flatten(), right.flatten()]))[0, 1])
+
+
+@of("05_style_transfer", on=BOTH)
+def test_large_patterns_come_with_the_deep_layers(run):
+    page = run.after("textures")
+    first, *_, whole = page["made"]
+    deep = {page["style_layers"][-1]: 1}
+    targets, weights = page["style_targets"](page["style"], page["model"], deep)
+
+    def lacks(image):
+        features = page["features_of"](image, page["model"], max(deep))
+        return float(page["style_loss"](features, list(deep), targets, weights))
+
+    assert lacks(whole) < 0.5 * lacks(first)
+
+
+@of("05_style_transfer", on=BOTH)
+def test_a_small_price_on_total_variation_brings_the_picture_nearer_to_the_original(run):
+    distances = run.after("variation")["distances"]
+    assert distances[0] > distances[1] > distances[2]
+
+
+def strength(images):
+    """Return how strong the edges are at each place, (N, H - 1, W - 1)."""
+    down, right = images.diff(dim=2)[..., :-1], images.diff(dim=3)[..., :-1, :]
+    return (down**2 + right**2).mean(dim=1).sqrt()
+
+
+def edge_masks(images):
+    """Return where the strongest twentieth of all edges are, and where the weakest half."""
+    values = strength(images)
+    return values >= values.quantile(0.95), values <= values.quantile(0.5)
+
+
+@of("05_style_transfer", on=BOTH)
+def test_outlines_stay_and_colours_come_from_the_style(run):
+    page = run.after("networks")
+    pair, image = page["pairs"][0], page["finished"]["content"]
+    edges, flat = edge_masks(pair.content)
+    assert strength(image)[edges].mean() > 1.5 * strength(image)[flat].mean()
+    assert page["stray"](image, pair.style) < 0.7 * page["stray"](pair.content, pair.style)
+
+
+@of("05_style_transfer")
+def test_deep_layers_alone_leave_colours_that_the_style_does_not_have(run):
+    page = run.after("networks")
+    _, _, deep, all_layers = page["by_layers"]
+    style = page["pairs"][0].style
+    assert page["stray"](deep, style) > 1.3 * page["stray"](all_layers, style)
+
+
+@of("05_style_transfer", on=BOTH)
+def test_from_clouds_and_noise_the_loss_is_higher_after_as_many_iterations(run):
+    reached = run.after("starts")["reached"]
+    assert min(reached["clouds"], reached["noise"]) > 1.1 * reached["content"]
+
+
+@of("05_style_transfer", on=BOTH)
+def test_lbfgs_begins_late_and_catches_up(run):
+    page = run.after("optimisers")
+    at = {name: dict(zip(page["asked"], values, strict=True)) for name, values in page["curves"].items()}
+    assert at["L-BFGS"][5] > 2 * at["Adam, 0.03"][5]
+    assert at["L-BFGS"][120] < (0.97 if run.model == BOOK else 1.02) * at["Adam, 0.03"][120]
+    for behind in ("plain descent", "Adam, 0.003"):
+        assert all(at[behind][asked] > 1.2 * at["Adam, 0.03"][asked] for asked in page["asked"][2:])
+
+
+@of("05_style_transfer")
+def test_which_network_paints(run):
+    page = run.after("networks")
+    for robust, standard, untrained in zip(*page["lacks"].values(), strict=True):
+        assert untrained > 1.5 * max(robust, standard)
+    assert all(one < other for one, other in zip(page["strays"]["robust"], page["strays"]["standard"], strict=True))
+    assert page["grain"]["robust"] < 0.6 * page["grain"]["standard"]
+
+
+@of("05_style_transfer")
+def test_the_robust_network_strays_less_on_other_pairs_too(run):
+    page = run.after("networks")
+    scenes = page["style_pairs"](page["robust"], 128)
+    for name in ("brush strokes", "mosaic", "hatching", "starry sky"):
+        pair = type(scenes[0])(scenes[2].content, page["style_picture"](name, 128, seed=1), ("umbrella", name))
+        strays = [
+            page["stray"](page["painted"](pair, page[each], steps=60), pair.style) for each in ("robust", "standard")
+        ]
+        assert strays[0] < strays[1], name

@@ -17,6 +17,7 @@ from helpers import COURSE, DATA
 from helpers.picturebook import CLASSES, draw_scene, networks, scenes, training
 from helpers.picturebook.measuring import accuracy, accuracy_under_attack, predict, stamp_shares
 from helpers.picturebook.objects import KINDS
+from helpers.picturebook.styles import STYLES, draw_style
 
 NAMES = tuple(networks.ARCHITECTURES)
 
@@ -355,3 +356,35 @@ def test_pages_of_the_stamped_book_pair_their_own_class_with_a_boat():
         for label in range(len(CLASSES)):
             pair = training.boat_beside(label, page + label)
             assert label in pair and training.SAILBOAT in pair and pair[0] != pair[1]
+
+
+# Styles
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_style_is_the_same_each_time_and_another_with_another_seed(name):
+    picture = draw_style(name, 64)
+    assert picture.shape == (64, 64, 3) and picture.dtype == np.uint8
+    assert np.array_equal(picture, draw_style(name, 64))
+    assert not np.array_equal(picture, draw_style(name, 64, seed=1))
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_larger_size_shows_the_same_style(name):
+    small, large = (draw_style(name, size).astype(float) for size in (128, 192))
+    coarse = [picture.reshape(8, len(picture) // 8, 8, -1, 3).mean(axis=(1, 3)) for picture in (small, large)]
+    assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > 0.98
+
+
+def test_styles_fill_the_whole_picture():
+    for name in STYLES:
+        picture = draw_style(name, 64).astype(float)
+        parts = picture.reshape(4, 16, 4, 16, 3).std(axis=(1, 3)).mean(axis=-1)
+        assert parts.min() > 12, name
+
+
+def test_an_unknown_style_lists_the_known_ones():
+    with pytest.raises(
+        ValueError, match="there is no style 'oil'; there are brush strokes, mosaic, hatching, starry sky"
+    ):
+        draw_style("oil")

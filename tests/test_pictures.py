@@ -3,6 +3,7 @@
 import hashlib
 import os
 import urllib.error
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,7 +224,7 @@ def test_file_that_is_no_picture_is_refused(tmp_path):
 def test_photo_list():
     photos = photo_list()
     assert tuple(photo.name for photo in photos[:5]) == CLASSIC
-    assert len(photos) == len({photo.name for photo in photos}) == len({photo.sha256 for photo in photos}) == 15
+    assert len(photos) == len({photo.name for photo in photos}) == len({photo.sha256 for photo in photos}) == 16
     for photo in photos:
         assert IMAGENET[photo.label] == photo.name
         assert photo.file.split("_", 1)[1] == photo.name.replace(" ", "_") + ".JPEG"
@@ -336,8 +337,8 @@ def test_model_of_other_classes_is_refused():
 
 
 def test_more_examples_than_photographs_are_refused():
-    with pytest.raises(ValueError, match="found count=16, wanted at most 15"):
-        example_pictures(answering(0, IMAGENET), 16)
+    with pytest.raises(ValueError, match="found count=17, wanted at most 16"):
+        example_pictures(answering(0, IMAGENET), 17)
 
 
 @pytest.mark.parametrize("name", ["picturebook", "picturebook-robust"])
@@ -390,8 +391,8 @@ def test_quail_is_the_first_mistake_of_the_imagenet_network():
 @needs_assets
 def test_every_listed_photograph_is_there_and_right():
     batch = photographs([photo.name for photo in photo_list()], size=32)
-    assert batch.images.shape == (15, 3, 32, 32)
-    assert len({tuple(image.flatten().tolist()) for image in batch.images}) == 15
+    assert batch.images.shape == (16, 3, 32, 32)
+    assert len({tuple(image.flatten().tolist()) for image in batch.images}) == 16
 
 
 @needs_assets
@@ -431,3 +432,126 @@ def test_a_file_that_is_no_picture_is_named_and_the_others_are_taken(tmp_path, c
     own = pictures.own_pictures(load_model("picturebook", device="cpu"), 10, tmp_path)
     assert own.names == ("b",)
     assert "a.jpg cannot be read as a picture" in capsys.readouterr().out
+
+
+def test_own_pictures_come_in_the_size_that_is_asked_for(tmp_path):
+    Image.fromarray(draw_scene(0, 1, size=96).image).save(tmp_path / "scene.png")
+    assert pictures.own_pictures(load_model("picturebook", device="cpu"), 1, tmp_path, size=40).images.shape[2:] == (
+        40,
+        40,
+    )
+
+
+# Pairs for style transfer
+
+
+def same_pairs(left, right):
+    return all(
+        torch.equal(a.content, b.content) and torch.equal(a.style, b.style) for a, b in zip(left, right, strict=True)
+    )
+
+
+def test_pairs_of_the_picture_book_are_three_scenes_and_three_styles():
+    pairs = pictures.style_pairs(answering(0, CLASSES), 48)
+    assert [pair.names[1] for pair in pairs] == ["brush strokes", "mosaic", "starry sky"]
+    assert len({pair.names[0] for pair in pairs}) == 3
+    assert all(pair.content.shape == pair.style.shape == (1, 3, 48, 48) for pair in pairs)
+    assert torch.equal(pairs[1].style, pictures.style_picture("mosaic", 48))
+    assert same_pairs(pairs, pictures.style_pairs(answering(0, CLASSES), 48))
+
+
+@pytest.fixture
+def classics(offline, monkeypatch, tmp_path):
+    """The classic pairs, with pictures on this machine in place of the real ones."""
+    source = tmp_path / "source"
+    source.mkdir()
+    lines = []
+    for name in ("white", "red", "green", "blue"):
+        Image.new("RGB", (30, 20), name).save(source / f"{name}.png")
+        lines += ["[[classic]]", f'file = "{name}.png"', f'title = "{name}"', 'sha256 = ""']
+        lines += [f'address = "{(source / name).as_uri()}.png"']
+    (tmp_path / "photos.toml").write_text("\n".join(lines))
+    monkeypatch.setattr(pictures, "PHOTOS", tmp_path / "photos.toml")
+    return source
+
+
+def test_classic_pairs_are_one_photograph_with_three_paintings_and_are_fetched_once(classics, monkeypatch, capsys):
+    model = answering(0, IMAGENET)
+    with monkeypatch.context() as online:
+        online.setattr(torch.hub, "download_url_to_file", DOWNLOAD)
+        pairs = pictures.style_pairs(model, 16)
+    assert [pair.names for pair in pairs] == [("white", "red"), ("white", "green"), ("white", "blue")]
+    assert all(pair.content.min() > 0.999 and pair.style.shape == (1, 3, 16, 16) for pair in pairs)
+    assert same_pairs(pairs, pictures.style_pairs(model, 16)), "offline again"
+    assert capsys.readouterr().out == ""
+
+
+def test_what_the_first_download_brought_is_wanted_from_then_on(classics, monkeypatch):
+    monkeypatch.setattr(torch.hub, "download_url_to_file", DOWNLOAD)
+    pictures.style_pairs(answering(0, IMAGENET), 16)
+    folder = assets.cache_folder() / "classics"
+    assert (folder / "red.png.sha256").read_text().strip() == hashlib.sha256(
+        (folder / "red.png").read_bytes()
+    ).hexdigest()
+    (folder / "blue.png").replace(folder / "red.png")
+    with pytest.raises(assets.AssetError, match=r"red\.png is not the file the course knows"):
+        pictures._classics(16)
+
+
+@needs_assets
+@pytest.mark.parametrize("broken", [False, True])
+def test_without_the_classic_pictures_one_sentence_says_so_and_drawn_styles_take_their_place(
+    broken, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def bring(url, path, **_):
+        if not broken:
+            raise urllib.error.URLError("Name or service not known")
+        Path(path).write_text("<html>no picture</html>")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", bring)
+    pairs = pictures.style_pairs(answering(0, IMAGENET), 32)
+    assert [pair.names for pair in pairs] == [
+        ("castle", "brush strokes"),
+        ("brown bear", "mosaic"),
+        ("goldfish", "starry sky"),
+    ]
+    said = capsys.readouterr().out
+    assert said.startswith("The classic paintings are not here, and drawn styles take their place: ")
+    assert said.count("\n") == 1 and "tubingen.jpg" in said
+
+
+def test_the_list_of_the_classic_pairs_names_sources_and_licences():
+    entries = pictures.toml.read(pictures.PHOTOS)["classic"]
+    assert [entry["title"] for entry in entries[1:]] == ["Composition VII", "The Scream", "The Starry Night"]
+    for entry in entries:
+        assert entry["licence"] and entry["by"]
+        assert len(bytes.fromhex(entry["address"].split("/")[5])) == 20, "a commit"
+        assert entry["address"].endswith(f"/{entry['file']}")
+
+
+def test_own_pair_goes_by_name_and_says_which_is_which(tmp_path, capsys):
+    model = load_model("picturebook", device="cpu")
+    Image.new("RGB", (30, 30), "red").save(tmp_path / "style.png")
+    Image.new("RGB", (30, 30), "white").save(tmp_path / "content.jpg")
+    pair = pictures.own_pair(model, 24, tmp_path)
+    assert pair.names == ("content", "style") and pair.content.shape == (1, 3, 24, 24)
+    assert pair.content.mean() > 0.99 and pair.style[:, 1:].max() < 0.01
+    assert "Content: content. Style: style." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "No pictures yet. Put 2"), (1, "put a second one there")])
+def test_without_two_pictures_there_is_no_pair_and_a_line_says_what_to_do(count, words, tmp_path, capsys):
+    for number in range(count):
+        Image.new("RGB", (30, 30)).save(tmp_path / f"{number}.png")
+    assert pictures.own_pair(load_model("picturebook", device="cpu"), 24, tmp_path) is None
+    assert words in capsys.readouterr().out
+
+
+def test_a_pair_can_be_drawn_by_a_seed(capsys):
+    model = load_model("picturebook", device="cpu")
+    pair, other = (pictures.own_pair(model, 24, seed=seed) for seed in (6, 7))
+    assert pair.names == ("house", "hatching") and pair.content.shape == pair.style.shape == (1, 3, 24, 24)
+    assert same_pairs([pair], [pictures.own_pair(model, 24, seed=6)]) and not same_pairs([pair], [other])
+    assert capsys.readouterr().out == ""

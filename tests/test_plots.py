@@ -2,6 +2,7 @@
 
 import html
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -270,3 +271,34 @@ def test_the_expected_picture_is_that_of_the_default_network_where_there_is_one(
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "Expected on squeezenet1_1, from the reference solution."
     assert said[2].startswith("Expected on the picture book")
+
+
+# A figure that is replaced while it is made
+
+
+def growing(count, stopped_after=None):
+    for number in range(1, count + 1):
+        yield plots.panels([[plots.picture(IMAGE, f"iteration {number} of {count}")]])
+        if number == stopped_after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("stopped_after", "left"), [(None, "iteration 4 of 4"), (2, "iteration 2 of 4")])
+def test_live_hands_the_last_figure_on_also_when_it_is_stopped(stopped_after, left, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(
+        plots, "display", lambda figure, **_: shown.append(figure) or SimpleNamespace(update=shown.append)
+    )
+    kept = []
+    plots.live(growing(4, stopped_after), then=kept.append)
+    assert len(shown) == (stopped_after or 4) and kept == shown[-1:]
+    assert left in kept[0].alt
+    assert ("Stopped here" in capsys.readouterr().out) == (stopped_after is not None)
+
+
+def test_live_that_is_stopped_before_the_first_figure_hands_nothing_on(monkeypatch):
+    def stopped():
+        raise KeyboardInterrupt
+        yield
+
+    plots.live(stopped(), then=lambda figure: pytest.fail("there is no figure"))
