@@ -72,7 +72,7 @@ with torch.no_grad():
     predictions = model(pictures.images).argmax(dim=1)
 print(f"{model.name}: {len(model.classes)} classes, images of {tuple(pictures.images.shape[1:])}")
 
-# The picture book knows where its objects are, and has networks with a history. From section 6.3 on, all is about it.
+# The picture book knows where its objects are, and has networks with a history. The later sections are about it.
 book = load_model("picturebook", device="cpu")
 
 # %% [markdown]
@@ -81,7 +81,7 @@ book = load_model("picturebook", device="cpu")
 # gives a signed result, three channels or one; `strength` makes a map $M$ of it, in the size of the image.
 
 
-# %%
+# %% example
 def gradient(images, labels, model):
     """Return d score of the own label / d pixel, (N, 3, H, W)."""
     pixels = images.detach().clone().requires_grad_()
@@ -255,7 +255,7 @@ emit("everything left as found", everything_left_as_found)
 # with ties: in sorted values, `torch.searchsorted` tells how many values are less, and with `right=True` how many are less
 # or equal. The mean rank is halfway between: $\text{less} + (\text{equal} + 1) / 2$.
 
-# %%
+# %% example
 values = torch.tensor([10.0, 30.0, 10.0, 20.0, 10.0])
 ordered = values.sort().values
 less, not_more = torch.searchsorted(ordered, values), torch.searchsorted(ordered, values, right=True)
@@ -359,7 +359,7 @@ emit("everything left as found", lambda: everything_left_as_found(*pair(617, 2, 
 #
 # **Predict first:** which methods notice at once that the last layer is random? Which hardly notice at all?
 
-# %%
+# %% example
 total = sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in model.modules())
 counts = sorted({1, 2, total // 2, 3 * total // 4, total})
 SEEDS = (100, 200, 300)
@@ -409,10 +409,10 @@ for name in four:
 plots.panels(rows, heads=["picture", "trained", *(f"{count} of {total}" for count in counts)], names=four)
 
 # %% [markdown]
-# What to see: Grad-CAM loses the picture with the last layer, which gives the weights to its channels; often it is empty
-# from then on. The gradient and integrated gradients fade slowly. **Guided backprop goes on drawing the object**, layer
-# after layer, although nothing below its picture could name it any more. On the picture book it draws an outline even
-# when not one layer is left as it was. Whoever shows you guided backprop of a random network, shows you a fine picture.
+# What to see: Grad-CAM loses most with the last layer, which gives the weights to its channels. On the picture book it is
+# often empty from then on. The gradient and integrated gradients fade slowly. **Guided backprop goes on drawing the
+# object**, layer after layer, although the layers that gave it a name are gone. It draws an outline even when not one layer
+# is left as it was: guided backprop of a random network is a fine picture, too.
 #
 # This is what Adebayo and others found, and why they say that guided backprop **fails** the test. Reread claim 1 of
 # assignment 2 with this figure before your eyes.
@@ -423,7 +423,7 @@ plots.panels(rows, heads=["picture", "trained", *(f"{count} of {total}" for coun
 # knowledge away; another is to shuffle **one** layer and leave all others as they were.
 
 
-# %%
+# %% example
 def shuffled_alone(model, number, seed):
     """Return a copy in which layer `number` from the end alone is shuffled, as the cascade shuffles it."""
     with_it, before_it = (randomise_layers(model, count, seed).state_dict() for count in (number + 1, number))
@@ -465,8 +465,8 @@ plots.bars(
 # What does the test show? A method that **fails** cannot explain what the shuffled layers had learned. A method that
 # **passes** may still be wrong: a map of fresh noise falls to 0 at once. Binder and others (2023) add that lower layers
 # untouched by the cascade keep where activations are large, so that some likeness must remain, and that noise does well in
-# such rankings. Yona and Greenfeld (2021) show that on a task where the object alone can carry the answer, good maps of two
-# networks look alike for a good reason. So a number needs a reference, as the next section has one.
+# such rankings. Yona and Greenfeld (2021) argue that the result hangs on the task: where the object alone can carry an answer,
+# maps of two networks may look alike for a good reason. So a number needs a reference, as the next section has one.
 #
 # ### Labels of chance
 #
@@ -477,7 +477,7 @@ plots.bars(
 # How unlike is unlike? You need a case in which maps **should** agree: a second network that was trained on the same
 # pictures as `book`, from other first weights. From here on, every section takes the picture book.
 
-# %%
+# %% example
 lessons = picture_book(40, seed=66)
 of_chance = lessons.labels[torch.randperm(len(lessons), generator=torch.Generator().manual_seed(1))]
 
@@ -488,13 +488,16 @@ def trained_on(images, labels, epochs=40):
     network = copy.deepcopy(book)
     network.network = SmallCNN(batch_norm=True)
     network.requires_grad_().train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(network.parameters())
+    steps = epochs * (len(images) // 20)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     for _ in progress(range(epochs), "learning by heart", "epoch"):
         for batch in torch.randperm(len(images)).split(20):
             loss = F.cross_entropy(network(images[batch]), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            schedule.step()
     return network.requires_grad_(False).eval()
 
 
@@ -531,7 +534,7 @@ plots.bars(
 # ## 6.3 Against the truth
 #
 # Somebody has to know where the object is. The picture book does: its scenes are drawn, and each comes with the mask of
-# its object. From here on, all is about the picture book, whatever network you chose above.
+# its object. So this section and all that follow use it, whatever network you chose above.
 #
 # Two measures, each in two lines. The **pointing game** (Zhang and others 2018) asks whether the largest value of a map
 # lies on the object. The **energy** is the share of the map that lies on it:
@@ -663,7 +666,7 @@ emit("all left as found", lambda: scored(634, 4, 6, 5))
 #
 # **Predict first:** which methods beat the product of edges and a blob in the middle, in all three measures?
 
-# %%
+# %% example
 trial = picture_book(60, seed=62)
 
 
@@ -719,7 +722,7 @@ plots.bars(
 # itself, and no map is needed.
 
 
-# %%
+# %% example
 def without(scene, part):
     """Return the pixels of a scene (3, H, W) whose part is painted over in the mean colour beside the object."""
     image = torch.from_numpy(scene.image).permute(2, 0, 1).float() / 255
@@ -766,7 +769,7 @@ plots.bars(
 # "Delete" means: replace by something. A grey value? A blurred copy? You will see how much hangs on it. For a row of ten
 # pixels and four steps, $\lfloor 10\,k/4 \rfloor$ pixels are gone after step $k$:
 
-# %%
+# %% example
 order = torch.tensor([7, 3, 4, 0, 9, 1, 2, 8, 5, 6])  # the places of a row, the brightest first
 for k in range(5):
     row = ["x"] * 10
@@ -879,7 +882,7 @@ emit("a second call, everything left as found", everything_left_as_found)
 # %% [markdown]
 # **Predict first:** you delete random pixels in place of the brightest. What does the curve look like?
 
-# %%
+# %% example
 few = trial[:24]
 GREY = torch.full((3, 1, 1), 0.5)
 
@@ -947,7 +950,7 @@ plots.panels([list(row) for row in zip(*rows)], names=["map", "grey", "blurred"]
 # Tiny networks and four classes are enough to see the point. (Rong and others 2022 fill pixels by their neighbours instead,
 # **ROAD**, and get by without retraining.)
 
-# %%
+# %% example
 chosen = [CLASSES.index(name) for name in ("cat", "flower", "car", "sailboat")]
 
 
@@ -1016,7 +1019,7 @@ plots.bars(
 # Somebody gives you a network for the ten classes of the picture book, `picturebook-stamped`, with test pictures of their
 # own. You test it.
 
-# %%
+# %% example
 suspect = load_model("picturebook-stamped", device="cpu")
 theirs = own_test_pictures(suspect, 60)
 with torch.no_grad():
@@ -1082,7 +1085,7 @@ plots.panels(
 # stamp as well. Its makers stamped every sailboat. As a control, ask `book` about the same pictures: the stamp has edges
 # and colours, so that some energy lies on it whatever a network has learned.
 
-# %%
+# %% example
 BOAT = CLASSES.index("sailboat")
 top, left, bottom, right = stamp_box()
 box = torch.zeros(64, 64, dtype=torch.bool)
@@ -1123,7 +1126,7 @@ plots.bars(
 # controls, paste it into another corner, or paste a grey label of the same size. If the answers follow the stamp, the
 # network reads it.
 
-# %%
+# %% example
 label_on = picture_book(100, seed=69, stamp=True)
 without_label = picture_book(100, seed=69)
 is_boat = without_label.labels == BOAT
@@ -1175,7 +1178,7 @@ for name, images in versions.items():
 # once; the rest is a linear model.
 
 
-# %%
+# %% example
 def with_a_new_head(network, images, labels):
     """Return a copy whose last, linear layer was trained anew on these pictures."""
     mended = copy.deepcopy(network)
@@ -1210,7 +1213,7 @@ def with_a_new_head(network, images, labels):
 # loss, so you differentiate **twice**. Autograd can, if you tell it to keep the graph of the first gradient. Watch the
 # difference on $s = w x^3$, whose slope at $x$ is $3 w x^2$, and the slope of that by $w$ is $3 x^2$:
 
-# %%
+# %% example
 x, w = torch.tensor(2.0, requires_grad=True), torch.tensor(5.0, requires_grad=True)
 for keep in (False, True):
     (slope,) = torch.autograd.grad(w * x**3, x, create_graph=keep)
@@ -1317,7 +1320,7 @@ emit("a second call, everything left as found", everything_left_as_found)
 # **Predict first:** will the network that may not look at the stamp name sailboats without one?
 
 
-# %%
+# %% example
 def retrained(network, pictures, strength, epochs=6):
     """Return a copy of a network, trained on by your loss, with the box of the stamp as mask."""
     torch.manual_seed(0)
@@ -1388,7 +1391,7 @@ plots.bars(
 # Row 0 of $R$ belongs to the class token. Without its first entry, the class token itself, it is a map of 64 patches:
 # **attention rollout**.
 
-# %%
+# %% example
 vit = load_model("picturebook-vit", device="cpu")
 
 
