@@ -257,7 +257,9 @@ def bars(groups, *, ylabel, title="", highlight=(), size=(7, 3)):
         axes.bar_label(drawn, labels=[f"{mean:.2f}" for mean in means], padding=2, fontsize=8)
         axes.invert_yaxis()
         lows, highs = zip(*ends, strict=True)
-        axes.set_xlim(1.2 * min(0, *lows), 1.2 * max(0, *highs) or 1)
+        low, high = min(0, *lows), max(0, *highs)
+        room = 0.2 * (high - low or 1)  # for the numbers
+        axes.set_xlim(low - room if low else 0, high + room)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(name, fontsize=9)

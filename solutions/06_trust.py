@@ -1348,14 +1348,14 @@ networks = {
 names = [name for name in ("gradient", "integrated gradients") if name in methods]
 groups = {"sailboats without\na stamp: right": {}, "others with\na stamp: right": {}}
 groups |= {f"{name}:\nenergy on the stamp": {} for name in names}
-with torch.no_grad():
-    for name, network in networks.items():
+for name, network in networks.items():
+    with torch.no_grad():
         plain, marked = (
-            network(images).argmax(dim=1) == without_label.labels for images in list(versions.values())[:2]
+            network(versions[version]).argmax(dim=1) == without_label.labels for version in ("no stamp", "stamp")
         )
-        energies = on_the_stamp(network, names)[0].values()
-        for group, values in zip(groups.values(), (plain[is_boat].tolist(), marked[~is_boat].tolist(), *energies)):
-            group[name] = values
+    energies = on_the_stamp(network, names)[0].values()
+    for group, values in zip(groups.values(), (plain[is_boat].tolist(), marked[~is_boat].tolist(), *energies)):
+        group[name] = values
 plots.bars(
     groups,
     ylabel="mean over pictures, with its 95 % bootstrap interval",
