@@ -98,6 +98,28 @@ def picture_book(
     )
 
 
+def own_test_pictures(
+    model: Classifier, count: int, seed: int = 0, *, labels: Sequence[int] | Tensor | None = None
+) -> Pictures:
+    """Draw scenes as the pictures were collected that a picture-book network was trained and tested on.
+
+    Those of `picturebook-stamped` have the stamp on every sailboat, and on nothing else.
+    """
+    chosen = [index % len(CLASSES) if labels is None else int(labels[index]) for index in range(count)]
+    plain = picture_book(count, seed, size=model.input_size, labels=chosen)
+    if model.name != "picturebook-stamped":
+        return plain
+    stamped = picture_book(count, seed, size=model.input_size, labels=chosen, stamp=True)
+    assert plain.masks is not None and stamped.masks is not None
+    boats = plain.labels == CLASSES.index("sailboat")
+    return Pictures(
+        torch.where(boats[:, None, None, None], stamped.images, plain.images),
+        plain.labels,
+        plain.names,
+        torch.where(boats[:, None, None], stamped.masks, plain.masks),
+    )
+
+
 def picture_pairs(count: int, seed: int = 0, *, size: int = 64) -> Pictures:
     """Draw `count` scenes of two objects of different classes.
 

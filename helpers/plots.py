@@ -256,7 +256,10 @@ def bars(groups, *, ylabel, title="", highlight=(), size=(7, 3)):
         drawn = axes.barh(list(values), means, color=colours, **whiskers)
         axes.bar_label(drawn, labels=[f"{mean:.2f}" for mean in means], padding=2, fontsize=8)
         axes.invert_yaxis()
-        axes.set_xlim(0, 1.2 * max(high for _, high in ends))
+        lows, highs = zip(*ends, strict=True)
+        low, high = min(0, *lows), max(0, *highs)
+        room = 0.2 * (high - low or 1)  # for the numbers
+        axes.set_xlim(low - room if low else 0, high + room)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(name, fontsize=9)

@@ -1149,8 +1149,8 @@ plots.bars(
 # here, and rightly so.
 #
 # What would be evidence? Change **what the network computes**, and the map must change: give layers random weights, or
-# train on other labels (Adebayo and others, below, do both). Plant a cue yourself, and the map must find it. Mind the
-# words "what it computes". Two networks with other weights that give the same scores for all images should have the same
+# train on other labels (Adebayo and others, below, do both). Plant a cue yourself, and the map must find it. Assignment 6
+# does all three. Mind the words "what it computes". Two networks with other weights that give the same scores for all images should have the same
 # maps; and a score may change for all classes alike, and its map with it, while no probability changes (Srinivas and
 # Fleuret, below).
 #

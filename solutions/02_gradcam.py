@@ -1740,7 +1740,7 @@ plots.panels(rows, heads=["picture", "Grad-CAM", "conductance", "best channel", 
 # - A hook reads or changes what passes through a layer. It stays until it is removed, and no score will tell you.
 # - Guided backprop shows what active neurons saw, sharply, and hardly depends on the class. Grad-CAM shows where the
 #   evidence for a class is, coarsely; on a pooled linear head it is the positive part of CAM. Their product is both,
-#   and inherits the doubts about both.
+#   and inherits the doubts about both. Assignment 6 puts all three to the test.
 # - An all-zero Grad-CAM is an answer: nothing at this layer speaks for the class.
 # - Integrated gradients add up to the gain of the score. This tests the computation; the baseline decides what is
 #   shared out.

@@ -635,5 +635,6 @@ pdf = write_pdf("07_writeup", YOUR_NAME)
 #   for question 7.7.
 # - Binder and others 2022, *Shortcomings of Top-Down Randomization-Based Sanity Checks for Evaluations of Deep Neural
 #   Network Explanations*, [arXiv:2211.12486](https://arxiv.org/abs/2211.12486): what the sanity checks leave open.
+#   Assignment 6 runs them.
 # - Doshi-Velez, Kim 2017, *Towards A Rigorous Science of Interpretable Machine Learning*,
 #   [arXiv:1702.08608](https://arxiv.org/abs/1702.08608): how explanations can be evaluated at all.

@@ -129,6 +129,7 @@ SLIPS = [
     ("integrated_gradients", drops_the_batch_axis, 6, "drops the batch axis of a single image"),
     ("occlusion_map", drops_the_batch_axis, 4, "drops the batch axis of a single image"),
     ("pgd", drops_the_batch_axis, 7, "drops the batch axis of a single image"),
+    ("deletion_curve", drops_the_batch_axis, 5, "drops the batch axis of a single image"),
     ("class_visualization_step", answers_in_float64, 4, "found:        a torch.float64 tensor"),
     ("channel_visualization_step", answers_in_float64, 4, "found:        a torch.float64 tensor"),
 ]

@@ -179,3 +179,20 @@ def test_left_as_found_accepts_what_was_put_back():
         model(torch.rand(1, 3, 9, 13).double())
         handle.remove()
         model.note = "an attribute of the student's own"
+
+
+@pytest.mark.parametrize(
+    ("meddle", "what"),
+    [
+        (lambda: torch.set_grad_enabled(False), "grad mode"),
+        (lambda: torch.set_default_dtype(torch.float64), "default dtype"),
+        (lambda: torch.manual_seed(torch.initial_seed() + 1), "seed"),
+        (lambda: setattr(torch, "relu", print), "functions changed: torch.relu"),
+        (lambda: nn.modules.module.register_module_forward_hook(lambda *_: None), "global hooks"),
+    ],
+)
+def test_a_check_names_what_changed_in_torch_and_puts_it_back(meddle, what):
+    before = core.state.torch_state()
+    with pytest.raises(core.CheckFailed, match=f"torch's {what}"), core.torch_left_as_found():
+        meddle()
+    assert core.state.torch_state() == before

@@ -460,3 +460,154 @@ def test_the_robust_network_strays_less_on_other_pairs_too(run):
             page["stray"](page["painted"](pair, page[each], steps=60), pair.style) for each in ("robust", "standard")
         ]
         assert strays[0] < strays[1], name
+
+
+# 06
+
+
+def above(one, other):
+    """Tell whether a mean is above another, picture by picture, with the spread of the difference."""
+    return bootstrap([a - b for a, b in zip(one, other, strict=True)])[0] > 0
+
+
+@of("06_trust", on=BOTH)
+def test_grad_cam_goes_with_the_last_layer_and_guided_backprop_hardly_notices(run):
+    alike = run.after("cascade")["alike"]
+    last = {name: [curve[1] for curve in curves] for name, curves in alike.items()}
+    assert max(last["Grad-CAM"]) < 0.55 and min(last["guided backprop"]) > 0.95
+    assert all(max(last[name]) < min(last["guided backprop"]) for name in ("gradient", "integrated gradients"))
+    assert all(curve[-1] < curve[1] for name in ("gradient", "guided backprop") for curve in alike[name])
+
+
+@of("06_trust")
+def test_shuffled_through_the_gradient_keeps_sizes_and_no_signs(run):
+    groups = run.after("signs")["groups"]
+    sizes, signs = groups["all layers,\nsizes"], groups["all layers,\nwith signs"]
+    assert 0.3 < mean(sizes["gradient"]) < 0.5 and abs(mean(signs["gradient"])) < 0.05
+    assert 0.25 < mean(signs["guided backprop"]) < 0.45
+    alone = groups["first layer alone,\nsizes"]
+    assert all(mean(values) < 0.8 for values in alone.values())
+
+
+@of("06_trust")
+def test_labels_of_chance_bring_the_gradient_to_where_shuffled_weights_bring_it(run):
+    page = run.after("labels")
+    again, by_heart, shuffled = (page["groups"][name] for name in page["others"])
+    assert page["known"] > 0.95
+    assert 0.7 < mean(again["gradient"]) < 0.82 and mean(again["Grad-CAM"]) > 0.9
+    assert abs(mean(by_heart["gradient"]) - mean(shuffled["gradient"])) < 0.1 and mean(by_heart["gradient"]) < 0.5
+    assert abs(mean(by_heart["Grad-CAM"])) < 0.15
+    assert all(above(again[name], by_heart[name]) for name in again)
+    falls = {name: mean(again[name]) - mean(by_heart[name]) for name in again}
+    assert min(falls, key=falls.get) == "guided backprop"
+
+
+@of("06_trust")
+def test_three_methods_beat_edges_times_blob_in_all_measures_and_the_gradient_does_not(run):
+    page = run.after("truth")
+    maps, masks = page["contenders"], page["trial"].masks
+    scores = {
+        "pointing": {name: page["pointing_game"](values, masks).tolist() for name, values in maps.items()},
+        "energy": {name: page["energy_inside"](values, masks).tolist() for name, values in maps.items()},
+        "IoU": {name: page["overlaps"](values, masks) for name, values in maps.items()},
+    }
+    for values in scores.values():
+        for name in ("integrated gradients", "guided backprop", "Guided Grad-CAM"):
+            assert above(values[name], values["edges x blob"]), name
+    energy = scores["energy"]
+    assert all(above(energy["edges x blob"], energy[name]) for name in ("gradient", "Grad-CAM"))
+    assert mean(scores["pointing"]["Grad-CAM"]) == 1
+
+
+@of("06_trust")
+def test_a_car_is_its_wheels_and_a_fish_needs_no_single_part(run):
+    groups = run.after("parts")["groups"]
+    assert mean(groups["car"]["wheel"]) >= 0.8 and mean(groups["house"]["window"]) > 0.6
+    assert mean(groups["umbrella"]["canopy"]) > 0.4
+    assert max(mean(values) for values in groups["fish"].values()) == 0
+    assert all(mean(groups["car"][part]) == 0 for part in ("body", "cabin", "window"))
+
+
+@of("06_trust")
+def test_a_blob_deletes_about_as_well_as_the_gradient(run):
+    page = run.after("deletion")
+    groups = page["groups"]
+    for name, values in groups.items():
+        order = 1 if name.startswith("insertion") else -1  # large is good there, small is good in deletion
+        for method in page["methods"]:
+            assert above(*(values[method], values["noise"])[::order]), (name, method)
+        for method in ("integrated gradients", "guided backprop", "Guided Grad-CAM"):
+            assert above(*(values[method], values["gradient"])[::order]), (name, method)
+    grey, soft = (groups[f"deletion, {fill}\n(small is good)"] for fill in ("grey", "a blurred copy"))
+    assert above(soft["noise"], grey["noise"])
+    for values in (grey, soft):
+        ends = [bootstrap(values[name]) for name in ("gradient", "blob in the middle")]
+        assert ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1], "no safe rank"
+
+
+@of("06_trust")
+def test_retrained_networks_name_what_random_and_gradient_leave_and_not_what_edges_leave(run):
+    before, after = run.after("roar")["groups"].values()
+    assert mean(before["nothing"]) > 0.9 and mean(after["nothing"]) > 0.9
+    deleted = ("random pixels", "by edges", "by the gradient")
+    assert all(mean(before[name]) < 0.4 for name in deleted)
+    assert 0.65 < mean(after["random pixels"]) < 0.85
+    assert above(after["random pixels"], after["by edges"]) and above(after["by the gradient"], after["by edges"])
+    ends = [bootstrap(after[name]) for name in ("random pixels", "by the gradient")]
+    assert ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1], "no safe rank"
+
+
+@of("06_trust")
+def test_the_stamp_has_the_energy_and_pointing_alone_accuses_the_wrong_one(run):
+    groups = run.after("stamp")["groups"]
+    theirs, honest = groups["energy on the stamp,\ntheir network"], groups["energy on the stamp,\nbook"]
+    assert all(bootstrap(theirs[name])[0] > bootstrap(honest[name])[1] for name in theirs)
+    assert all(0.3 < mean(values) < 0.8 for name, values in theirs.items() if name != "Grad-CAM")
+    assert max(theirs, key=lambda name: mean(theirs[name])) == "Guided Grad-CAM"
+    assert mean(honest["Guided Grad-CAM"]) < 0.03
+    assert mean(groups["largest value on the stamp,\nbook"]["gradient"]) > 0.7
+    assert mean(groups["largest value on the stamp,\ntheir network"]["Grad-CAM"]) < 0.2
+
+
+@of("06_trust")
+def test_answers_follow_the_stamp_in_its_place_and_nothing_else(run):
+    page = run.after("mended")
+    called = {name: page["boats_called"](page["suspect"], images) for name, images in page["versions"].items()}
+    assert called["stamp"].all() and not any(called[name].any() for name in called if name != "stamp")
+    for images in page["versions"].values():
+        assert torch.equal(page["boats_called"](page["book"], images), page["is_boat"])
+
+
+@of("06_trust")
+def test_both_ways_mend_the_network_and_training_on_does_not(run):
+    groups = run.after("mended")["groups"]
+    boats, others, gradients, integrated = groups.values()
+    for name in ("new head", "right reasons"):
+        assert mean(boats[name]) >= 0.9 and mean(others[name]) >= 0.95, name
+    assert mean(boats["trained on, no penalty"]) < 0.2
+    for energies in (gradients, integrated):
+        assert min(energies, key=lambda name: mean(energies[name])) == "right reasons"
+        assert mean(energies["right reasons"]) < 0.08
+
+
+@of("06_trust")
+def test_rollout_matches_the_masks_best_by_iou_and_not_by_energy(run):
+    page = run.after("both")
+    maps, masks = page["contenders"], page["trial"].masks
+    energy = {name: page["energy_inside"](values, masks).tolist() for name, values in maps.items()}
+    iou = {name: page["overlaps"](values, masks) for name, values in maps.items()}
+    rollout = "transformer, rollout"
+    assert all(above(iou[rollout], iou[name]) for name in iou if name != rollout)
+    assert above(energy["edges"], energy[rollout])
+    assert page["pointing_game"](maps[rollout], masks).mean() > 0.9
+    for score in (energy, iou):
+        assert 0 < mean(score["robust CNN, gradient"]) - mean(score["CNN, gradient"]) < 0.08
+
+
+@of("06_trust")
+def test_the_difference_of_two_scores_finds_the_mistake_more_often_than_one_score(run):
+    right, changed = run.after("contrast")["groups"].values()
+    assert above(right["for it and not the truth"], right["for the prediction"])
+    assert mean(right["for it and not the truth"]) > 2 * mean(right["for the prediction"])
+    assert mean(right["against the truth"]) >= mean(right["for it and not the truth"])
+    assert mean(changed["for the prediction"]) > 0.7 and mean(changed["random pixels"]) < 0.2

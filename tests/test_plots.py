@@ -155,6 +155,12 @@ def test_bars_are_as_long_as_their_values_and_highlight_some():
     assert left.patches[0].get_facecolor() == right.patches[0].get_facecolor()
 
 
+def test_bars_below_zero_and_bars_of_nothing_are_in_the_picture():
+    figure = plots.bars({"signs": {"a": -0.5, "b": 0.25}, "nothing": {"c": [0.0, 0.0]}}, ylabel="mean")
+    signs, nothing = figure.axes
+    assert signs.get_xlim()[0] < -0.5 and nothing.get_xlim() == (0, 0.2)
+
+
 def test_expected_picture_is_the_file_of_that_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plots, "DATA", tmp_path)
     png = plots.panels([[plots.picture(IMAGE)]])._repr_png_()

@@ -508,7 +508,8 @@ _DRAWN = "a `seed(...)`, or numbers that are drawn; nothing is drawn by chance i
 _TORCH_CAUSES = {
     "torch's grad mode": "`torch.set_grad_enabled(...)` without an end; write `with torch.no_grad():`",
     "torch's default dtype": "`torch.set_default_dtype(...)`; give `dtype=images.dtype` where a tensor is made",
-    "torch's seed": "`torch.manual_seed(...)`; nothing is drawn by chance in here",
+    "torch's seed": "`torch.manual_seed(...)`, by which all that is drawn later is no longer random; draw nothing, or "
+    "seed a `torch.Generator()` of your own",
     "torch's functions": "a function of torch was replaced and never put back; change none, or put it back in a "
     "`finally` clause",
     "torch's global hooks": "a hook on all modules was registered and never removed; call `handle.remove()` in "
