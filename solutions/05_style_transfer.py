@@ -167,7 +167,11 @@ checks.content_loss(content_loss)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.problems import in_both_dtypes, left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
+
+content_loss = Watched(content_loss)
 
 
 def content_problem(seed, shape, dtype=torch.float64):
@@ -190,7 +194,7 @@ def content_left_as_found():
     features, target = content_problem(505, (2, 3, 4, 5))
     content_loss(features, target, 0.5)
     result = content_loss(features, target, 0.5)
-    return result, result.requires_grad, features, target, features.requires_grad, target.requires_grad
+    return result, left_of(result, features=features, target=target), content_loss.left_torch
 
 
 emit(
@@ -205,6 +209,7 @@ emit(
     "its slope at the features",
     lambda: [content_slope(503, (3, 4, 2, 5), weight=1.3), content_slope(504, (1, 2, 3, 3), torch.float32, weight=5)],
 )
+emit("the dtype", lambda: in_both_dtypes(content_loss, lambda dtype: (*content_problem(506, (1, 2, 3, 4), dtype), 0.5)))
 emit("everything left as found", content_left_as_found)
 ### END HIDDEN TESTS
 
@@ -324,7 +329,10 @@ checks.style_transfer_step(style_transfer_step)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
+
+style_transfer_step = Watched(style_transfer_step)
 
 
 class Bowl:
@@ -390,6 +398,7 @@ def what_else_changed():
         loss.weights,
         loss.weights.grad,
         optimiser.state[image].get("step", 0),
+        style_transfer_step.left_torch,
     )
 
 
@@ -550,7 +559,11 @@ checks.gram_matrix(gram_matrix)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.problems import in_both_dtypes, left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
+
+gram_matrix = Watched(gram_matrix)
 
 
 def signed_features(seed, shape, dtype=torch.float64):
@@ -569,7 +582,7 @@ def gram_slope(features, *options):
 def gram_left_as_found():
     features = signed_features(526, (2, 3, 4, 5))
     first, second = gram_matrix(features), gram_matrix(features, normalize=False)
-    return first, second, first.requires_grad, features, features.requires_grad
+    return first, second, left_of(first, features=features), gram_matrix.left_torch
 
 
 emit(
@@ -592,6 +605,7 @@ emit(
         gram_matrix(signed_features(527, (2, 6, 3, 5), torch.float32)),
     ],
 )
+emit("the dtype", lambda: in_both_dtypes(gram_matrix, lambda dtype: (signed_features(528, (2, 3, 3, 4), dtype),)))
 emit("everything left as found", gram_left_as_found)
 ### END HIDDEN TESTS
 
@@ -671,7 +685,11 @@ checks.style_loss(style_loss)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.problems import left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
+
+style_loss = Watched(style_loss)
 
 
 def layered_problem(seed, count, layers, dtype=torch.float64):
@@ -719,8 +737,9 @@ def style_left_as_found():
     kept = [layers[:], weights[:]]
     style_loss(features, layers, targets, weights)
     result = style_loss(features, layers, targets, weights)
-    facts = [result.requires_grad, [layers, weights] == kept, len(targets), len(features)]
-    return result, by_own_gram(*layered_problem(535, 2, [3, 1])), facts, targets, features
+    facts = [[layers, weights] == kept, len(targets), len(features)]
+    left = [left_of(result, features=features[3]), style_loss.left_torch]
+    return result, by_own_gram(*layered_problem(535, 2, [3, 1])), facts, targets, left
 
 
 emit("one layer", lambda: [style_value(531, 1, [2]), style_value(532, 1, [4])])
@@ -868,7 +887,11 @@ checks.total_variation_loss(total_variation_loss)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.problems import in_both_dtypes, left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
+
+total_variation_loss = Watched(total_variation_loss)
 
 
 def grainy(seed, shape, dtype=torch.float64):
@@ -886,7 +909,7 @@ def variation_left_as_found():
     images = grainy(545, (2, 3, 4, 6))
     total_variation_loss(images, 0.5)
     result = total_variation_loss(images, 0.5)
-    return result, result.requires_grad, images, images.requires_grad
+    return result, left_of(result, images=images), total_variation_loss.left_torch
 
 
 emit(
@@ -902,6 +925,7 @@ emit(
     "its slope",
     lambda: [variation_slope(grainy(543, (3, 3, 4, 6)), 1.5), variation_slope(grainy(544, (1, 3, 2, 5)), 0.1)],
 )
+emit("the dtype", lambda: in_both_dtypes(total_variation_loss, lambda dtype: (grainy(547, (1, 3, 4, 5), dtype), 0.5)))
 emit("everything left as found", variation_left_as_found)
 ### END HIDDEN TESTS
 
@@ -1347,7 +1371,7 @@ plots.panels(rows, heads=heads, width=2.1)
 # ~ a difference of squares
 #
 # + return weight * ((features.detach() - target) ** 2).sum()
-# The value is right, but you cut the way back to the pixels: no gradient arrives there. Leave detach() out.
+# You cut the way back to the pixels: no gradient arrives there. Leave detach() out.
 # ~ cuts the way back
 #
 # + return weight * ((features - target) ** 2).sum().item()
@@ -1423,7 +1447,7 @@ def content_loss(features, target, weight):
 # = value.backward(inputs=[image])
 #
 # + value.backward()
-# Your step is right, but backward() also wrote into .grad of the network's parameters. Say backward(inputs=[image]).
+# backward() also wrote into .grad of the network's parameters. Say backward(inputs=[image]).
 # ~ .grad
 #
 # + value.backward(inputs=[image])
@@ -1728,7 +1752,7 @@ def gram_matrix(features, normalize=True):
 # + total = 0.0
 # + while layers:
 # +     layer, target, weight = layers.pop(0), targets.pop(0), weights.pop(0)
-# The loss is right, but you empty the caller's lists (pop). Go through them with zip.
+# You empty the caller's lists (pop). Go through them with zip.
 # ~ a list is changed
 #
 # = for layer, target, weight in zip(layers, targets, weights):
@@ -1784,7 +1808,7 @@ def gram_matrix(features, normalize=True):
 # ~ mean over the images
 #
 # + total = total + weight * ((gram_matrix(features[layer].detach()) - target) ** 2).sum()
-# The value is right, but you cut the way back to the pixels: no gradient arrives there. Leave detach() out.
+# You cut the way back to the pixels: no gradient arrives there. Leave detach() out.
 # ~ cuts the way back
 #
 # + distance = gram_matrix(features[layer]) - target
@@ -1880,7 +1904,7 @@ def style_loss(features, layers, targets, weights):
 # + images = images.detach()
 # + below = images[..., 1:, :] - images[..., :-1, :]
 # + beside = images[..., :, 1:] - images[..., :, :-1]
-# The value is right, but you cut the way back to the pixels: no gradient arrives there. Leave detach() out.
+# You cut the way back to the pixels: no gradient arrives there. Leave detach() out.
 # ~ cuts the way back
 #
 # + beside = images[..., :, 1:] - images[..., :, :-1]
