@@ -1368,7 +1368,7 @@ plots.bars(
 # anything else, although the stamp's features are still there: the head no longer asks for them. The penalty gets as far with
 # nothing but the old pictures, by making the network learn what a boat is. Training on without the penalty changes nothing
 # for the sailboats, since on those pictures there is nothing to mend: every answer is right. And the energy on the stamp
-# falls most where the penalty was, to about the share of the picture that the stamp covers.
+# falls most where the penalty was, to about twice the share of the picture that the stamp covers.
 #
 # Do not stop at the energy. That slopes on the stamp are small says that **small** changes of it move nothing. It is the first
 # two columns that tell whether the network still hangs on it.
@@ -1531,7 +1531,7 @@ plots.bars(
 # a car, the map is the same, as the formula tells: no score stands in it.
 #
 # The robust network's gradient lies a little better on the objects than that of `book` in all three measures, by differences
-# no larger than the intervals are wide. To be read off a picture it is not.
+# about as large as the intervals are wide, which no single picture shows.
 #
 # ## 6.8 Why this class and not that one?
 #
@@ -1589,8 +1589,8 @@ plots.bars(
 ) if attr else print("This figure needs Captum.")
 
 # %% [markdown]
-# What to see: grey on random pixels changes little. Grey on the pixels that speak most for the wrong class nearly always
-# takes it away, but what comes instead is seldom the truth: the network goes on to a third class, for those pixels spoke for
+# What to see: grey on random pixels changes little. Grey on the pixels that speak most for the wrong class
+# takes it away in most pictures, but what comes instead is seldom the truth: the network goes on to a third class, for those pixels spoke for
 # the truth, too. Explain the **difference**, and the same number of pixels brings the truth back more than twice as often.
 # Most of this comes from the second score: pixels that speak against the truth do no worse. So before you ask for a map of a
 # mistake, say what you would have expected instead.
