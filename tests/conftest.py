@@ -1,6 +1,8 @@
 """What tests share: how they are spread over the cores, the toy pages, and grading them."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from nbgrader.api import Gradebook
@@ -38,10 +40,18 @@ def begun(tmp_path_factory):
     return folder
 
 
+@contextmanager
+def here(workers=None, dask=None):
+    """An executor in this process, whose server for kernels serves one test after the other."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
 @pytest.fixture
-def grade_class(toys, begun):
+def grade_class(toys, begun, monkeypatch):
     """Grade a folder of submissions to the toy assignments into a course folder; return the table."""
     paths = [page.path for page in toys.values()]
+    monkeypatch.setattr(grade, "executor_on", here)
 
     def grade_class(handed_in, into):
         if not into.exists():
