@@ -2398,7 +2398,7 @@ def guided_backprop(images, labels, model):
 # + maps = (weights * outputs[0]).sum(dim=1).clamp(min=0).detach()
 # + return maps * (maps > 1e-4)
 # You set small values to 0. How large the values are depends on the network: return them as they are.
-# ~ Are small or large values cut off?
+# ~ Does a step of it give zero
 #
 # + return (weights * outputs[0]).sum(dim=1).clamp(min=0).detach().float()
 # Your maps are right, but they come in float32, whatever the images are. Results have the images' dtype: leave float()
@@ -3141,7 +3141,7 @@ def integrated_gradients(images, labels, model, baseline, steps):
 # = covered[:, :, top : top + patch, left : left + patch] = fill
 # + covered[0, :, top : top + patch, left : left + patch] = fill
 # You fill the window in the first image alone. Each image is covered.
-# ~ Is everything else as it was
+# ~ Does a step of it give zero
 #
 # = whole = model(images).gather(1, labels[:, None])
 # + whole = model(images).log_softmax(dim=1).gather(1, labels[:, None])

@@ -121,7 +121,7 @@ def takes_absolute_values(right):
 # Where no mutant goes: the exercise, the part of its check that the slip must fail, and words of the message.
 SLIPS = [
     ("smooth_grad", drops_the_batch_axis, 3, "drops the batch axis of a single image"),
-    ("smooth_grad", keeps_a_result_for_each_picture, 4, "is kept from call to call"),
+    ("smooth_grad", keeps_a_result_for_each_picture, 4, "something of an earlier call is kept"),
     ("smooth_grad", wipes_the_gradients, 5, "`zero_grad()` wipes them"),
     ("saliency_box", takes_absolute_values, 5, "absolute values"),
     ("guided_grad_cam", asks_about_the_prediction, 4, "`argmax`: the labels are not used"),

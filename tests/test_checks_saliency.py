@@ -79,7 +79,7 @@ def floats(saliency_map, fraction):
 LEVELS = "rounded before values are compared"
 # exercise, wrong answer, what the message says of it.
 ROWS = [
-    ("compute_saliency_maps", lambda *g: stretched(gradient(*g).abs().amax(dim=1)), "min-max scaling"),
+    ("compute_saliency_maps", lambda *g: stretched(gradient(*g).abs().amax(dim=1)), "a normalisation to [0, 1]"),
     ("compute_saliency_maps", lambda *g: gradient(*g).sum(dim=1).abs(), "the size of the sum over the channels"),
     ("compute_saliency_maps", lambda *g: gradient(*g).abs().amax(dim=1) ** 2, "the square of the steepest slope"),
     ("compute_saliency_maps", lambda *g: (gradient(*g) ** 2).sum(dim=1), "the sum of the squared slopes"),

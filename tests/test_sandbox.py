@@ -567,7 +567,7 @@ def test_an_unsafe_run_does_not_stand_for_an_isolated_one(monkeypatch):
     keys = []
     for name in ("none", "bubblewrap"):
         monkeypatch.setattr(sandbox, "tier", lambda name=name: name)
-        finished.fingerprint.cache_clear()
+        finished.surroundings.cache_clear()
         keys.append(finished.key(notebook))
-    finished.fingerprint.cache_clear()
+    finished.surroundings.cache_clear()
     assert keys[0] != keys[1]

@@ -23,6 +23,8 @@ IDIOMS = {
     "optimiser.zero_grad()\nloss.backward()",
     "covered = images.clone()\ncovered[:, :, top : top + patch, left : left + patch] = fill",
     "image = blur(image, sigma)\nreturn image",
+    "def __call__(self, image):\nself.asked += 1",
+    "for parameter in model.parameters():\nparameter.grad = torch.ones_like(parameter)",
 }
 
 
@@ -39,7 +41,7 @@ def copy(tmp_path_factory):
 def lines(text):
     """Return what is compared of a text: long lines, and short ones, which say nothing alone, with the next."""
     found = [re.sub(r"\s+", " ", line).strip(" \"',") for line in text.splitlines()]
-    found = [line for line in found if re.search(r"\w", line)]
+    found = [line for line in found if re.search(r"\w", line) and not re.match(r"(from \S+ )?import ", line)]
     long = {line for line in found if len(re.sub(r"\W", "", line)) >= 40}
     return long | {f"{one}\n{two}" for one, two in pairwise(found) if len(re.sub(r"\W", "", one + two)) >= 30}
 
