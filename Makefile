@@ -14,7 +14,7 @@ READY := .venv/ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick page check notebooks figures models students lab pdf grade verify gradescope bench clean
+.PHONY: help setup demo test claims quick page check notebooks figures models students lab pdf grade verify gradescope bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,11 +31,14 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Grade a small made-up class and show the marks
 	$(BIN)/python -m helpers.course demo
 
-test: $(READY) ## Run all tests, on all cores
-	$(PYTEST) --durations=15
+test: $(READY) ## Run all tests but those of `make claims`, on all cores
+	$(PYTEST) -m "not claims" --durations=15
+
+claims: $(READY) ## Run every figure of every page and hold its numbers against the prose: minutes for each network
+	$(PYTEST) -m claims --durations=15
 
 quick: $(READY) ## Run the tests that start no notebook and take no time, in a minute
-	$(PYTEST) -m "not kernel and not slow"
+	$(PYTEST) -m "not kernel and not slow and not claims"
 
 page: $(READY) ## Test one assignment, PAGE=02_gradcam: its grader and its checks against all they must reject and accept
 	@test -n "$(PAGE)" || { echo "Which assignment? make page PAGE=02_gradcam"; exit 2; }
