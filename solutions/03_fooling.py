@@ -1445,7 +1445,7 @@ plots.lines(
 # ~ `.squeeze()`
 #
 # = x = image.detach().clone()
-# + torch.manual_seed(2026)
+# + torch.manual_seed(0)
 # + x = image.detach().clone()
 # Your image is right, but you seed torch for everything that runs after you. Nothing is drawn by chance here: leave it
 # out.
@@ -1698,7 +1698,7 @@ def make_fooling_image(image, target, model, learning_rate, max_iterations):
 # ~ detach
 #
 # = pixels = images.detach().clone().requires_grad_()
-# + torch.manual_seed(2026)
+# + torch.manual_seed(0)
 # + pixels = images.detach().clone().requires_grad_()
 # Your images are right, but you seed torch for everything that runs after you. Nothing is drawn by chance here: leave it
 # out.
@@ -1938,7 +1938,7 @@ def fgsm(images, labels, model, epsilon):
 # ~ projection stands after the loop
 #
 # = x = images.detach().clone()
-# + torch.manual_seed(2026)
+# + torch.manual_seed(0)
 # + x = images.detach().clone()
 # Your images are right, but you seed torch for everything that runs after you. Nothing is drawn by chance here: leave it
 # out.
@@ -2173,7 +2173,7 @@ def pgd(images, labels, model, epsilon, step, iterations):
 # ~ `loss.item()`
 #
 # = model.eval()
-# + torch.manual_seed(2026)
+# + torch.manual_seed(0)
 # + model.eval()
 # Your step is right, but you seed torch in every step, so that whatever is drawn by chance is drawn alike each time.
 # Seed once, before the training.

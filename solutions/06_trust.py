@@ -213,8 +213,16 @@ checks.randomise_layers(randomise_layers)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.named import Named
 from helpers.checks.problems import problem
-from helpers.inside.emit import emit, state_of
+from helpers.checks.state import Watched
+from helpers.inside.emit import as_network, emit, state_of
+
+watched = Watched(randomise_layers)
+
+
+def randomise_layers(*given):
+    return as_network(watched(*given))
 
 
 def values_of(network):
@@ -227,15 +235,23 @@ def twin_of(seed, count, *size, **options):
     return values_of(twin), twin(images), [parameter.requires_grad for parameter in twin.parameters()]
 
 
+def of_two_networks(seed):
+    _, _, one = problem(seed, 2)
+    _, _, other = problem(seed + 50, 2)
+    return [values_of(randomise_layers(model, 2, seed)) for model in (one, other)]
+
+
 def everything_left_as_found():
     _, _, model = problem(605, 2, trainable=True)
     twin = randomise_layers(model, 3, 1)
-    facts = [[parameter.requires_grad for parameter in twin.parameters()], twin.training, twin is model]
-    return values_of(twin), facts, state_of(model), torch.rand(3)
+    facts = Named({"requires_grad of the copy": [parameter.requires_grad for parameter in twin.parameters()]})
+    facts |= {"the copy's mode": twin.training, "the copy, which is to be another network": twin is model}
+    return values_of(twin), facts, state_of(model), watched.left_torch
 
 
 emit("the last layer, and the last two", lambda: [twin_of(601, 1), twin_of(601, 2)])
 emit("none, and all", lambda: [twin_of(602, 0), twin_of(602, 6)])
+emit("two networks, one after the other", lambda: of_two_networks(606))
 emit("nested layers, float32", lambda: [twin_of(603, 4, (8, 6), classes=7), twin_of(604, 5, dtype=torch.float32)])
 emit("everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
@@ -319,7 +335,11 @@ checks.rank_correlation(rank_correlation)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.problems import in_both_dtypes, left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
+
+rank_correlation = Watched(rank_correlation)
 
 
 def pair(seed, *shape, levels=None, dtype=torch.float64):
@@ -334,13 +354,13 @@ def pair(seed, *shape, levels=None, dtype=torch.float64):
 def with_a_constant(seed):
     a, b = pair(seed, 3, 4, 5)
     a[1], b[2] = 0, -2.5
-    return rank_correlation(a, b).nan_to_num(nan=-9.0)  # NaN equals nothing, not even the NaN of a known mistake
+    return rank_correlation(a, b)
 
 
 def everything_left_as_found(a, b):
     rank_correlation(a, b)
     rho = rank_correlation(a, b)
-    return rho, rho.dtype == a.dtype, a, b
+    return rho, left_of(rho, a=a, b=b), rank_correlation.left_torch
 
 
 emit("maps without ties", lambda: [rank_correlation(*pair(611, 3, 7, 9)), rank_correlation(*pair(612, 1, 3, 4, 5))])
@@ -349,6 +369,8 @@ emit("a constant map, float32", lambda: [
     with_a_constant(615),
     rank_correlation(*pair(616, 2, 30, 40, levels=3, dtype=torch.float32)),
 ])  # fmt: skip
+emit("other maps of one size", lambda: [rank_correlation(*pair(seed, 2, 4, 5)) for seed in (618, 619)])
+emit("the maps' dtype", lambda: in_both_dtypes(rank_correlation, lambda dtype: pair(610, 2, 3, 4, dtype=dtype)))
 emit("everything left as found", lambda: everything_left_as_found(*pair(617, 2, 5, 6, levels=2, dtype=torch.float32)))
 ### END HIDDEN TESTS
 
@@ -582,25 +604,37 @@ checks.pointing_game(pointing_game)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.problems import in_both_dtypes, left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
 
+pointing_game = Watched(pointing_game)
 
-def scored(seed, *shape, levels=None, dtype=torch.float64, low=0.0):
+
+def given(seed, *shape, levels=None, dtype=torch.float64, low=0.0):
     generator = torch.Generator().manual_seed(seed)
     maps = torch.rand(*shape, generator=generator, dtype=dtype) + low
     masks = torch.rand(*shape, generator=generator) < 0.4
-    if levels:
-        maps = (levels * maps).floor()
-    scores = pointing_game(maps, masks).nan_to_num(nan=-9.0)  # NaN equals nothing, not even that of a known mistake
-    return scores, maps, masks
+    return (levels * maps).floor() if levels else maps, masks
 
 
-emit("one largest pixel", lambda: [scored(621, 8, 5, 7)[0], scored(622, 1, 9, 4, dtype=torch.float32)[0]])
+def scored(seed, *shape, **options):
+    return pointing_game(*given(seed, *shape, **options))
+
+
+def all_left_as_found():
+    maps, masks = given(625, 8, 6, 5, low=-2)
+    scores = pointing_game(maps, masks)
+    return scores, left_of(scores, maps=maps, masks=masks), pointing_game.left_torch
+
+
+emit("one largest pixel", lambda: [scored(621, 8, 5, 7), scored(626, 8, 5, 7), scored(622, 1, 9, 4)])
 emit("several largest pixels, maps of zeros", lambda: [
-    scored(623, 6, 5, 7, levels=3)[0],
-    scored(624, 3, 4, 4, levels=0.5)[0],
+    scored(623, 6, 5, 7, levels=3),
+    scored(624, 3, 4, 4, levels=0.5),
 ])  # fmt: skip
-emit("negative values, all left as found", lambda: scored(625, 8, 6, 5, low=-2))
+emit("the maps' dtype", lambda: in_both_dtypes(pointing_game, lambda dtype: given(627, 5, 4, 3, dtype=dtype)))
+emit("negative values, all left as found", all_left_as_found)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -643,21 +677,34 @@ checks.energy_inside(energy_inside)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.problems import in_both_dtypes, left_of
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
 
+energy_inside = Watched(energy_inside)
 
-def scored(seed, *shape, dtype=torch.float64, zeros=False):
+
+def given(seed, *shape, dtype=torch.float64, zeros=False):
     generator = torch.Generator().manual_seed(seed)
     maps = torch.rand(*shape, generator=generator, dtype=dtype) ** 2 * 10 ** torch.arange(shape[0])[:, None, None]
     masks = torch.rand(*shape, generator=generator) < 0.4
-    maps = maps.to(dtype) * (0 if zeros else 1)
-    scores = energy_inside(maps, masks).nan_to_num(nan=-9.0)
-    return scores, maps, masks
+    return maps.to(dtype) * (0 if zeros else 1), masks
 
 
-emit("maps of any scale", lambda: [scored(631, 5, 5, 7)[0], scored(632, 1, 9, 4, dtype=torch.float32)[0]])
-emit("maps of zeros", lambda: scored(633, 3, 4, 5, zeros=True)[0])
-emit("all left as found", lambda: scored(634, 4, 6, 5))
+def scored(seed, *shape, **options):
+    return energy_inside(*given(seed, *shape, **options))
+
+
+def all_left_as_found():
+    maps, masks = given(634, 4, 6, 5)
+    scores = energy_inside(maps, masks)
+    return scores, left_of(scores, maps=maps, masks=masks), energy_inside.left_torch
+
+
+emit("maps of any scale", lambda: [scored(631, 5, 5, 7), scored(635, 5, 5, 7), scored(632, 1, 9, 4)])
+emit("maps of zeros", lambda: scored(633, 3, 4, 5, zeros=True))
+emit("the maps' dtype", lambda: in_both_dtypes(energy_inside, lambda dtype: given(636, 3, 4, 3, dtype=dtype)))
+emit("all left as found", all_left_as_found)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -690,15 +737,20 @@ def blind_maps(images):
     return {"noise": noise, "blob in the middle": blob, "edges": edges, "edges x blob": edges * blob}
 
 
+def against_masks(contenders):
+    """Return {measure: {name: values}} of maps {name: (N, H, W)} of the pictures in `trial`."""
+    measures = {"pointing": pointing_game, "energy": energy_inside, "IoU": overlaps}
+    return {
+        measure: {name: [float(value) for value in of(maps, trial.masks)] for name, maps in contenders.items()}
+        for measure, of in measures.items()
+    }
+
+
 # %% figure="truth"
 contenders = blind_maps(trial.images)
 contenders |= {name: map_of(name, trial.images, trial.labels, book) for name in progress(methods, "asking", "method")}
 plots.bars(
-    {
-        "pointing": {name: pointing_game(maps, trial.masks).tolist() for name, maps in contenders.items()},
-        "energy": {name: energy_inside(maps, trial.masks).tolist() for name, maps in contenders.items()},
-        "IoU": {name: overlaps(maps, trial.masks) for name, maps in contenders.items()},
-    },
+    against_masks(contenders),
     ylabel=f"mean over {len(trial)} scenes, with its 95 % bootstrap interval",
     title="Grey: maps that have never seen a network",
     highlight=list(methods),
@@ -838,15 +890,23 @@ checks.deletion_curve(deletion_curve)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.problems import problem
+from helpers.checks.problems import alike, in_both_dtypes, left_of, problem
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit, state_of
+
+deletion_curve = Watched(deletion_curve)
 
 
 def with_maps(seed, count, *size, **options):
     images, labels, model = problem(seed, count, *size, **options)
+    return images, labels, model, maps_for(images)
+
+
+def maps_for(images):
+    count = len(images)
     height, width = images.shape[2:]
     order = torch.stack([torch.randperm(height * width) for _ in range(count)]).view(count, height, width)
-    return images, labels, model, (order - 20).to(images.dtype) / 7
+    return (order - 20).to(images.dtype) / 7
 
 
 def colour(*values, dtype=torch.float64):
@@ -858,8 +918,16 @@ def everything_left_as_found():
     fill = images.flip(0) ** 2
     deletion_curve(images, labels, model, maps, fill, 3)
     curve = deletion_curve(images, labels, model, maps, fill, 3)
-    facts = [curve.requires_grad, images.requires_grad, images.grad is not None]
-    return curve, facts, images, labels, maps, fill, state_of(model)
+    left = left_of(curve, images=images, labels=labels, maps=maps, fill=fill)
+    return curve, left, state_of(model), deletion_curve.left_torch
+
+
+def of_others(seed):
+    torch.manual_seed(seed)
+    return [
+        deletion_curve(images, labels, model, maps_for(images), colour(0.3), 4)
+        for images, labels, model in alike(problem, seed, 1)
+    ]
 
 
 def insertion(seed, count):
@@ -876,6 +944,10 @@ emit("a fill for each image, float32", lambda: [
     insertion(644, 3),
     deletion_curve(*with_maps(646, 2, (7, 10), dtype=torch.float32), colour(0, 1, 0.5, dtype=torch.float32), 6),
 ])  # fmt: skip
+emit("other images and other networks of one size", lambda: of_others(647))
+emit("the images' dtype", lambda: in_both_dtypes(
+    deletion_curve, lambda dtype: (*with_maps(648, 1, dtype=dtype), colour(0.3, dtype=dtype), 3)
+))  # fmt: skip
 emit("a second call, everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -1277,8 +1349,12 @@ checks.right_reasons_loss(right_reasons_loss)
 ### BEGIN HIDDEN TESTS
 import torch
 
-from helpers.checks.networks import smooth_network
-from helpers.inside.emit import emit, state_of
+from helpers.checks.networks import smooth_network, with_forward_hooks
+from helpers.checks.problems import in_both_dtypes, left_of
+from helpers.checks.state import Watched
+from helpers.inside.emit import emit, encode, state_of
+
+right_reasons_loss = Watched(right_reasons_loss)
 
 
 def in_training(seed, count):
@@ -1291,6 +1367,7 @@ def in_training(seed, count):
 def slopes_of(seed, count, strength):
     *given, model = in_training(seed, count)
     loss = right_reasons_loss(*given, model, strength)
+    encode(loss)  # says what it found where that is no tensor
     return torch.autograd.grad(loss, list(model.parameters()))
 
 
@@ -1302,14 +1379,23 @@ def everything_left_as_found():
     images, labels, masks, model = in_training(656, 2)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
+    with_forward_hooks(model)
     right_reasons_loss(images, labels, masks, model, 0.3)
     loss = right_reasons_loss(images, labels, masks, model, 0.3)
-    return loss, images.requires_grad, images.grad is not None, images, labels, masks, state_of(model)
+    left = left_of(images=images, labels=labels, masks=masks)
+    return loss, left, state_of(model), right_reasons_loss.left_torch
 
 
-emit("without a penalty", lambda: [value_of(651, 3, 0.0), value_of(652, 1, 0.0)])
+def in_one_dtype(dtype):
+    images, labels, masks, model = in_training(657, 2)
+    model.to(dtype)
+    return images.to(dtype), labels, masks, model, 0.4
+
+
+emit("without a penalty", lambda: [value_of(651, 3, 0.0), value_of(658, 3, 0.0), value_of(652, 1, 0.0)])
 emit("with a penalty", lambda: [value_of(651, 3, 0.5), value_of(653, 1, 2.0), value_of(654, 5, 1.0)])
 emit("the slopes at the parameters", lambda: [slopes_of(655, 3, 0.7), slopes_of(654, 1, 1.0)])
+emit("the images' dtype", lambda: in_both_dtypes(right_reasons_loss, in_one_dtype))
 emit("a second call, everything left as found", everything_left_as_found)
 ### END HIDDEN TESTS
 
@@ -1458,7 +1544,12 @@ checks.attention_rollout(attention_rollout)
 ### BEGIN HIDDEN TESTS
 import torch
 
+from helpers.checks.named import Named
+from helpers.checks.problems import in_both_dtypes
+from helpers.checks.state import Watched
 from helpers.inside.emit import emit
+
+attention_rollout = Watched(attention_rollout)
 
 
 def drawn(seed, blocks, count, heads, tokens, dtype=torch.float64):
@@ -1468,12 +1559,15 @@ def drawn(seed, blocks, count, heads, tokens, dtype=torch.float64):
 
 
 def left_as_found(attentions):
+    count = len(attentions)
     result = attention_rollout(attentions)
-    return result, attentions
+    left = Named({"the caller's attentions": attentions, "the caller's list": len(attentions) == count})
+    return result, left, attention_rollout.left_torch
 
 
 emit("several blocks", lambda: [attention_rollout(drawn(661, 3, 2, 4, 6)), attention_rollout(drawn(662, 5, 1, 2, 9))])
 emit("one block, float32", lambda: attention_rollout(drawn(663, 1, 3, 3, 5, torch.float32)))
+emit("the attentions' dtype", lambda: in_both_dtypes(attention_rollout, lambda dtype: [drawn(665, 2, 1, 2, 4, dtype)]))
 emit("all left as found", lambda: left_as_found(drawn(664, 2, 2, 1, 4)))
 ### END HIDDEN TESTS
 
@@ -1511,11 +1605,7 @@ plots.panels(
 # %% figure="both"
 contenders = blind_maps(trial.images) | maps_by(trial)
 plots.bars(
-    {
-        "pointing": {name: pointing_game(maps, trial.masks).tolist() for name, maps in contenders.items()},
-        "energy": {name: energy_inside(maps, trial.masks).tolist() for name, maps in contenders.items()},
-        "IoU": {name: overlaps(maps, trial.masks) for name, maps in contenders.items()},
-    },
+    against_masks(contenders),
     ylabel=f"mean over {len(trial)} scenes, with its 95 % bootstrap interval",
     title="Grey: maps that have never seen a network",
     highlight=[name for name in contenders if "," in name],

@@ -41,7 +41,7 @@ def test_due_times_are_kept_in_utc_and_what_is_left_out_costs_nothing(tmp_path):
         (GOOD + "[due]\n01_salency = 2027-03-01T23:59:00+01:00", "due.01_salency: unknown; wanted one of 01_saliency"),
         (GOOD + "[due]\n01_saliency = 2027-03-01T23:59:00", "wanted a time with its zone"),
         (GOOD + "[due]\n01_saliency = 2027-03-01", "wanted a time with its zone"),
-        (GOOD + '[due]\n01_saliency = "1 March"', "found 1 March; wanted a time with its zone"),
+        (GOOD + '[due]\n01_saliency = "1 March"', "found '1 March'; wanted a time with its zone"),
         (GOOD + '[gradescope]\nshow_scores = "later"', "found 'later'; wanted one of visible, after_due_date"),
         (GOOD + "[gradescope]\nshow = 1", "gradescope.show: unknown"),
     ],

@@ -85,20 +85,21 @@ class Checks:
 
         An answer that is a stub still raises what stubs raise, shown in one line.
         """
-        for number, claim in enumerate(self.parts, start=1):
-            try:
-                with torch_left_as_found():
-                    claim(_with_structure_kept(function))
-            except CheckFailed as failure:
-                sentence = claim.__doc__.strip().rstrip(".")
-                title = f"{self.name}, check {number} of {len(self.parts)}: {sentence}."
-                raise CheckFailed(failure.found, failure.wanted, failure.cause, title) from None
-            except NotImplementedError as error:
-                stub, _, rest = str(error).partition(": ")
-                if rest == "replace this line":
-                    line = f"Not yet started: write {stub} in its cell, run the cell, then this one again."
-                    error._render_traceback_ = [line].copy  # type: ignore[attr-defined]
-                raise
+        with torch.random.fork_rng(devices=[]):  # each part draws a seed; the page goes on as without its check
+            for number, claim in enumerate(self.parts, start=1):
+                try:
+                    with torch_left_as_found():
+                        claim(_with_structure_kept(function))
+                except CheckFailed as failure:
+                    sentence = claim.__doc__.strip().rstrip(".")
+                    title = f"{self.name}, check {number} of {len(self.parts)}: {sentence}."
+                    raise CheckFailed(failure.found, failure.wanted, failure.cause, title) from None
+                except NotImplementedError as error:
+                    stub, _, rest = str(error).partition(": ")
+                    if rest == "replace this line":
+                        line = f"Not yet started: write {stub} in its cell, run the cell, then this one again."
+                        error._render_traceback_ = [line].copy  # type: ignore[attr-defined]
+                    raise
         print(f"{self.name}: {len(self.parts)} checks passed")
 
 
@@ -130,7 +131,8 @@ def first_match(found, candidates, fits=same):
     """
     if not found.any():
         return "zeros everywhere", Questions(
-            "Is anything differentiated?", "Does a step of it give zero: a clamp, a max?"
+            "Is anything computed from the images?",
+            "Does a step of it give zero: a clamp, a max, a difference of equal things?",
         )
     return next(((words, cause) for values, words, cause in candidates if fits(found, values)), None)
 
@@ -488,20 +490,19 @@ def _missing_hook(before, after):
 @contextmanager
 def torch_left_as_found():
     """Raise CheckFailed, whatever else goes wrong, if the body leaves torch in another state; put it back."""
-    before = state.torch_state() | {"torch's functions": []}
-    with state.torch_put_back():
-        try:
+    changed: dict[str, list[str]] = {}
+    try:
+        with state.torch_put_back() as changed:
             yield
-        finally:
-            after = state.torch_state()
-            for what, cause in _TORCH_CAUSES.items():
-                if before[what] != after[what]:
-                    names = f": {', '.join(after[what][:3])}" if what == "torch's functions" else ""
-                    raise CheckFailed(
-                        f"{what} changed{names}",
-                        "everything as it was before the call, for all that runs after it",
-                        cause,
-                    ) from None
+    finally:
+        for what, cause in _TORCH_CAUSES.items():
+            if what in changed:
+                names = f": {', '.join(changed[what][:3])}" if what == "torch's functions" else ""
+                raise CheckFailed(
+                    f"{what} changed{names}",
+                    "everything as it was before the call, for all that runs after it",
+                    cause,
+                ) from None
 
 
 _DRAWN = "a `seed(...)`, or numbers that are drawn; nothing is drawn by chance in here"

@@ -123,20 +123,31 @@ def torch_state():
 
 @contextmanager
 def torch_put_back():
-    """Put torch back after the body into the state it had before; random numbers only if they were seeded anew."""
-    before, numbers = torch_state(), (torch.get_rng_state(), np.random.get_state(), random.getstate())  # noqa: NPY002
+    """Put torch and the other sources of chance back, after the body, into the state they had before.
+
+    Yields:
+        A dict, in which there is afterwards what the body left changed: {what: its value then}, by TORCH_PARTS.
+    """
+    # The body is given a seed that no answer would choose: one that seeds with the number that was there already would
+    # not be seen. It is drawn, so that what is drawn in the next body differs.
+    seed = int(torch.randint(1 << 40, 1 << 62, ()))
+    numbers = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+    before = torch_state()
+    changed: dict[str, object] = {}
     try:
-        yield
+        yield changed
     finally:
+        after = torch_state()
+        changed |= {what: value for what, value in after.items() if value != before[what]}
         torch.set_grad_enabled(before["torch's grad mode"])
         torch.set_default_dtype(getattr(torch, before["torch's default dtype"].removeprefix("torch.")))
-        if torch.initial_seed() != before["torch's seed"]:
-            torch.set_rng_state(numbers[0])
+        torch.set_rng_state(numbers[0])
         np.random.set_state(numbers[1])  # noqa: NPY002
         random.setstate(numbers[2])
         for owner, name, function in list(exchanged()):
             setattr(owner, name, function)
-        if sum(map(len, GLOBAL_HOOKS)) != before["torch's global hooks"]:
+        if "torch's global hooks" in changed:
             for hooks in GLOBAL_HOOKS:
                 hooks.clear()
 
@@ -177,14 +188,12 @@ class Watched:
 
     def __call__(self, *arguments, **options):
         """Return what the function returns."""
-        before, changed = torch_state(), []
+        left: dict[str, object] = {}
+        changed: list[str] = []
         try:
-            with torch_put_back(), structure_put_back(arguments) as changed:
-                try:
-                    return self.function(*arguments, **options)
-                finally:
-                    after = torch_state()
-                    for what in TORCH_PARTS:
-                        self.left_torch[what] &= before[what] == after[what]
+            with torch_put_back() as left, structure_put_back(arguments) as changed:
+                return self.function(*arguments, **options)
         finally:
+            for what in TORCH_PARTS:
+                self.left_torch[what] &= what not in left
             self.left_torch[STRUCTURE] &= not changed

@@ -189,7 +189,7 @@ def _expect_grams(grams, features):
     )
     core.expect(
         grams.dtype == features.dtype,
-        found=f"{grams.dtype}",
+        found=f"a {grams.dtype} tensor",
         wanted=f"{features.dtype}, as the features",
         cause="a conversion, such as `.float()`, or a new tensor without `dtype=features.dtype`",
     )
@@ -795,6 +795,12 @@ def _expect_number(function, values):
             found=f"a tensor of shape {tuple(result.shape)}",
             wanted="a tensor without axes: one number for all together",
             cause="the sum stops halfway: no `sum()`, or one over some axes; add up everything",
+        )
+        core.expect(
+            given is not values or result.dtype == values.dtype,
+            found=f"a {result.dtype} tensor",
+            wanted=f"{values.dtype}, as what the loss is of",
+            cause="a conversion, such as `.float()`, or a new tensor without a `dtype`",
         )
         core.expect(
             result.requires_grad,

@@ -147,7 +147,8 @@ def _(function):
     """the copy is frozen where the model is, and may be trained where it may"""
     for trainable in (False, True):
         _, _, model = small_problem(seed=6, count=2, trainable=trainable)
-        twin = _twin(function, model, 2, 5)
+        with core.left_as_found(model):
+            twin = _twin(function, model, 2, 5)
         needs = {parameter.requires_grad for parameter in twin.parameters()}
         core.expect(
             needs == {trainable},
@@ -315,8 +316,9 @@ MASK = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]], dtype=torch.bool
 @pointing_game.part
 def _(function):
     """three maps give three numbers of the maps' own kind"""
-    maps = _random_maps((3, 4, 5), 11)[0].abs().float()
-    core.check_tensor(function(maps, maps > 0.5), (3,), maps, "one number for each map")
+    for dtype in (torch.float32, torch.float64):
+        maps = _random_maps((3, 4, 5), 11)[0].abs().to(dtype)
+        core.check_tensor(function(maps, maps > 0.5), (3,), maps, "one number for each map")
 
 
 @pointing_game.part
@@ -394,8 +396,9 @@ energy_inside = core.Checks("energy_inside", "(maps, masks) -> (N,)")
 @energy_inside.part
 def _(function):
     """three maps give three numbers of the maps' own kind"""
-    maps = _random_maps((3, 4, 5), 12)[0].abs().float()
-    core.check_tensor(function(maps, maps > 0.5), (3,), maps, "one number for each map")
+    for dtype in (torch.float32, torch.float64):
+        maps = _random_maps((3, 4, 5), 12)[0].abs().to(dtype)
+        core.check_tensor(function(maps, maps > 0.5), (3,), maps, "one number for each map")
 
 
 @energy_inside.part
@@ -578,6 +581,7 @@ def _(function):
     core.check_tensor(alone, (1, 4), images, "a batch of one is still a batch")
     core.expect_alone_as_among_others(alone, among[:1], ask="Are pixels put in order over the whole batch?")
     core.expect_repeatable(among, function(images.clone(), labels.clone(), model, maps.clone(), fill, 3))
+    core.expect_nothing_kept(lambda x, net: function(x, labels.clone(), net, maps.clone(), fill, 3), images, model, 25)
 
 
 @deletion_curve.part
@@ -652,6 +656,7 @@ def _(function):
         wanted="a loss that can be differentiated with respect to the parameters",
         cause="`.detach()`, or `torch.no_grad()`; a loss is there to be differentiated",
     )
+    core.check_tensor(loss.detach(), (), images, "one number")
 
 
 @right_reasons_loss.part
@@ -742,6 +747,7 @@ def _(function):
     images, labels, model, masks = _reasons_problem(35, 2)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
+    networks.with_forward_hooks(model)
     with core.untouched(images=images, labels=labels, masks=masks), core.left_as_found(model):
         function(images, labels, masks, model, 0.5)
 

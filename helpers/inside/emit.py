@@ -76,9 +76,16 @@ def encode(value: Any) -> dict[str, Any]:
     return {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
 
 
-def wrong_type(name: str) -> str:
+def wrong_type(name: str, wanted: str = "a tensor") -> str:
     """Return the words for a result of a type that no result may have."""
-    return f"found a value of type {name}; a tensor was wanted"
+    return f"found a value of type {name}; {wanted} was wanted"
+
+
+def as_network(result: Any) -> Any:
+    """Return what an answer gave, which must be a network; TypeError in the words of `wrong_type` where it is none."""
+    if not hasattr(result, "named_parameters"):
+        raise TypeError(wrong_type(type(result).__name__, "a network"))
+    return result
 
 
 def in_words(error: Exception) -> str:

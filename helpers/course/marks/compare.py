@@ -277,7 +277,8 @@ def public_error(error: str, public: Collection[str] = (), wanted: str = "a tens
         return error
     if met := re.fullmatch(ARITY, error):
         return f"TypeError: the function {met[1]}"
-    if met := re.fullmatch("TypeError: " + emit.wrong_type(r"(\w+)"), error):
+    if met := re.fullmatch("TypeError: " + emit.wrong_type(r"(\w+)", r"(a tensor|a network)"), error):
+        wanted = wanted if met[2] == "a tensor" else "a network was wanted"
         if met[1] in PAIRS:
             return f"found the pair (values, indices) that `{met[1]}` gives; {wanted}"
         return f"found a value of {f'type {met[1]}' if met[1] in TYPES else 'another type'}; {wanted}"

@@ -1,8 +1,8 @@
 """What an instructor sets for a course, in course.toml."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,7 @@ from helpers.course.pages import registry
 from helpers.words import counted
 
 FILE = COURSE / "course.toml"
-KEYS = {"name": str, "repository": str, "branch": str, "late": dict, "due": dict, "gradescope": dict}
-LATE = ("per_day", "grace_minutes")
-SHOWN = ("show_scores", "show_messages")
+TEXTS, TABLES = ("name", "repository", "branch"), ("late", "due", "gradescope")
 WHEN = ("visible", "after_due_date", "after_published", "hidden")  # Gradescope's words
 PLACEHOLDER = "your-organisation"
 
@@ -58,53 +56,44 @@ def terms(path: Path = FILE) -> Terms:
         found = toml.read(path)
     except (ValueError, FileNotFoundError) as error:
         raise MalformedTerms(str(error)) from None
-    late, due, shown = (found.get(key, {}) for key in ("late", "due", "gradescope"))
-    if wrong := [*_wrong(found), *_wrong_late(late), *_wrong_due(due), *_wrong_shown(shown)]:
+    if wrong := list(_wrong(found)):
         raise MalformedTerms("\n".join([f"{path}: {counted(len(wrong), 'problem')}", *(f"  {line}" for line in wrong)]))
+    late, due, shown = (found.get(table, {}) for table in TABLES)
     due = {assignment: time.astimezone(timezone.utc) for assignment, time in due.items()}
     return Terms(found["name"], found["repository"], found["branch"], **late, due=due, **shown)
 
 
-def _wrong(found: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the keys of the file."""
-    wrong = [f"there is no {key}" for key in ("name", "repository", "branch") if key not in found]
-    for key, value in found.items():
-        if key not in KEYS:
-            wrong.append(f"{key}: unknown; wanted one of {', '.join(KEYS)}")
-        elif not isinstance(value, KEYS[key]):
-            wrong.append(f"{key}: found {value!r}; wanted {'a table' if KEYS[key] is dict else 'a text'}")
-    return wrong
-
-
-def _wrong_late(late: Any) -> list[str]:
-    if not isinstance(late, dict):
-        return []
-    wrong = [f"late.{key}: unknown; wanted {' or '.join(LATE)}" for key in late if key not in LATE]
-    for key, most in zip(LATE, (1, float("inf")), strict=True):
-        value = late.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
-            wrong.append(f"late.{key}: found {value!r}; wanted a number from 0" + " to 1" * (most == 1))
-    return wrong
-
-
-def _wrong_due(due: Any) -> list[str]:
-    if not isinstance(due, dict):
-        return []
+def _wrong(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong in the file, and what was wanted."""
     # A platform's autograder holds the page of one assignment alone.
-    wrong, known = [], sorted({*registry.paths(), *(path.stem for path in (DATA / "released").glob("*.json"))})
-    for assignment, time in due.items():
-        if assignment not in known:
-            wrong.append(f"due.{assignment}: unknown; wanted one of {', '.join(known)}")
-        if not isinstance(time, datetime) or time.tzinfo is None:
-            wrong.append(f"due.{assignment}: found {time}; wanted a time with its zone: 2027-03-01T23:59:00+01:00")
-    return wrong
+    known = sorted({*registry.paths(), *(path.stem for path in (DATA / "released").glob("*.json"))})
+    rules: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
+        "late": {
+            "per_day": (lambda value: _is_number(value) and value <= 1, "a number from 0 to 1"),
+            "grace_minutes": (_is_number, "a number from 0"),
+        },
+        "due": dict.fromkeys(known, (_has_zone, "a time with its zone: 2027-03-01T23:59:00+01:00")),
+        "gradescope": dict.fromkeys(
+            ("show_scores", "show_messages"), (lambda value: value in WHEN, f"one of {', '.join(WHEN)}")
+        ),
+    }
+    yield from (f"there is no {key}" for key in TEXTS if key not in found)
+    for key, value in found.items():
+        if key not in (*TEXTS, *TABLES):
+            yield f"{key}: unknown; wanted one of {', '.join((*TEXTS, *TABLES))}"
+        elif not isinstance(value, str if key in TEXTS else dict):
+            yield f"{key}: found {value!r}; wanted a {'text' if key in TEXTS else 'table'}"
+        for name, each in value.items() if key in TABLES and isinstance(value, dict) else ():
+            fits, wanted = rules[key].get(name, (None, ""))
+            if fits is None:
+                yield f"{key}.{name}: unknown; wanted one of {', '.join(rules[key])}"
+            elif not fits(each):
+                yield f"{key}.{name}: found {each if isinstance(each, date) else repr(each)}; wanted {wanted}"
 
 
-def _wrong_shown(shown: Any) -> list[str]:
-    if not isinstance(shown, dict):
-        return []
-    wrong = [f"gradescope.{key}: unknown; wanted {' or '.join(SHOWN)}" for key in shown if key not in SHOWN]
-    for key in SHOWN:
-        if shown.get(key, WHEN[0]) not in WHEN:
-            wrong.append(f"gradescope.{key}: found {shown[key]!r}; wanted one of {', '.join(WHEN)}")
-    return wrong
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def _has_zone(value: Any) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is not None

@@ -13,10 +13,8 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,9 @@ from helpers.course.marks import late, reference
 from helpers.course.pages import registry
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import Terms, terms
+from helpers.course.release.students import below
 from helpers.course.run import finished
+from helpers.course.run.executors import executor_on
 from helpers.course.run.limits import Limits
 
 SETUP = """#!/usr/bin/env bash
@@ -89,21 +89,14 @@ def build(assignment: str, path: Path) -> Path:
             archive.writestr(entry, text)
         archive.writestr(ANSWERED, nbformat.writes(executed))
         archive.write(page.path, f"solutions/{page.path.name}")
-        for file in (file for name in NEEDED for file in files(COURSE / name)):
+        for file in (file for name in NEEDED for file in below(COURSE / name)):
             archive.write(file, file.relative_to(COURSE))
     return path
 
 
-def files(place: Path) -> Iterable[Path]:
-    """Return the files at a place or below it, without those that Python makes."""
-    if place.is_file():
-        return [place]
-    return [file for file in sorted(place.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
-
-
 def answered(page: Page, kept: Path) -> NotebookNode:
     """Run the reference of a page, unless its run is in the folder `kept`; RuntimeError where it does not run."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+    with executor_on(1) as executor:
         runs = finished.run_all([reference.notebook(page)], kept, executor, Limits(), label="running the reference")
         executed = next((run for _, run in runs), None)
     if executed is None:

@@ -29,11 +29,15 @@ def files() -> Iterator[Path]:
     yield COURSE / "LICENSE"
     for page in registry.pages().values():
         yield COURSE / "notebooks" / f"{page.name}.ipynb"
-    for folder in (COURSE / "helpers", COURSE / "data"):
-        for path in sorted(folder.rglob("*")):
-            hidden = path.relative_to(folder).parts[0] in SECRET and folder.name == "helpers"
-            if path.is_file() and not hidden and "__pycache__" not in path.parts:
-                yield path
+    yield from (path for path in below(COURSE / "helpers") if path.relative_to(COURSE).parts[1] not in SECRET)
+    yield from below(COURSE / "data")
+
+
+def below(place: Path) -> list[Path]:
+    """Return the file at a place, or those below it, in the order of their names, without those that Python makes."""
+    if place.is_file():
+        return [place]
+    return [file for file in sorted(place.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
 
 
 def write(into: Path) -> list[Path]:

@@ -9,8 +9,8 @@ from copydetect import CodeFingerprint, compare_files
 from copydetect.utils import get_token_coverage
 from nbformat import NotebookNode
 
+from helpers.course.marks.place import released
 from helpers.course.pages.cells import Page, without_markers
-from helpers.course.release import notebooks
 
 # Characters of code once names are replaced by their kind, and of prose as it is.
 CODE, PROSE = ("code.py", 25), ("prose.txt", 40)
@@ -35,8 +35,7 @@ def groups(submitted: Mapping[str, NotebookNode], page: Page) -> list[Group]:
     What was handed out counts for nobody, nor what is in the reference solution, in a right answer written differently
     or in a known mistake: many come to these by themselves.
     """
-    release = notebooks.student_notebook(page)
-    given = [cell.source for cell in release.cells]
+    given = [cell.source for cell in released(page).cells]
     known = {"code": [without_markers(cell.source) for cell in page.cells if cell.kind in ANSWERS], "markdown": []}
     found: dict[tuple[str, ...], dict[str, float]] = {}
     for kind, form in (("code", CODE), ("markdown", PROSE)):

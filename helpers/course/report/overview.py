@@ -12,8 +12,9 @@ import jinja2
 import nbformat
 
 from helpers.course import whole
+from helpers.course.marks.place import released
 from helpers.course.pages.cells import Page
-from helpers.course.release import handout, notebooks
+from helpers.course.release import handout
 from helpers.course.report import alike, drawn
 from helpers.course.report.tables import UNGRADED, Row, total_scores
 from helpers.words import counted
@@ -166,7 +167,7 @@ def distribution(shares: Sequence[float]) -> dict[str, Any]:
 def questions(page: Page, graded: Sequence[Row]) -> list[dict[str, Any]]:
     """Return how each question of a page went, in the order of the page."""
     found = []
-    for question, title in handout.titles(page, notebooks.student_notebook(page)).items():
+    for question, title in handout.titles(page, released(page)).items():
         if not (rows := [row for row in graded if row["question"] == question]):
             continue
         verdicts = Counter(COLOURS.get(row["verdict"], "wrong") for row in rows)
