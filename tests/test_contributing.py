@@ -7,13 +7,14 @@ import sys
 import nbformat
 import pytest
 
-from helpers import COURSE, widgets
+from helpers import COURSE
 from helpers.course.marks import compare, reference
 from helpers.course.pages import source
 from helpers.course.pages.cells import NAMELESS, OPTIONS, cut, without_markers
 from helpers.course.release import notebooks
 from helpers.course.run import execute
 from helpers.course.run.limits import Limits
+from helpers.widgets import quizzes
 
 TEXT = (COURSE / "CONTRIBUTING.md").read_text("utf-8")
 # The page to copy, and what may be added to it.
@@ -87,7 +88,7 @@ def test_grader_accepts_right_answers_and_names_wrong_ones(page, answers):
 def test_quiz_can_be_asked(tmp_path):
     [shown] = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "09_maps.toml").write_text(shown, "utf-8")
-    [question] = widgets.read_questions(tmp_path / "09_maps.toml")
+    [question] = quizzes.read_questions(tmp_path / "09_maps.toml")
     assert question.right == "4"
 
 

@@ -9,9 +9,11 @@ import nbclient
 import nbformat.v4
 import pytest
 
-from helpers import COURSE, widgets
+from helpers import COURSE
 from helpers.course.pages import registry
-from helpers.widgets import Question, Quiz, quiz
+from helpers.widgets import explore, quiz, quizzes
+from helpers.widgets import shown as showing
+from helpers.widgets.quizzes import Question, Quiz
 
 
 def question(text="Which is even?", right="4", **changes):
@@ -170,7 +172,7 @@ def test_plain_text_marks_no_answer_after_one_was_chosen():
 
 def test_display_carries_both_the_widget_and_the_text(monkeypatch):
     sent = []
-    monkeypatch.setattr(widgets, "display", lambda data, raw: sent.append((data, raw)))
+    monkeypatch.setattr(showing, "display", lambda data, raw: sent.append((data, raw)))
     shown = three()
     shown._ipython_display_()
     [(data, raw)] = sent
@@ -187,7 +189,7 @@ def test_notebook_run_without_a_browser_keeps_the_text_and_no_reasons():
     nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(COURSE)}}).execute()
     [output] = notebook.cells[0].outputs
     assert output.output_type == "display_data"
-    first, *_ = widgets.read_questions(widgets.QUIZZES / "07_writeup.toml")
+    first, *_ = quizzes.read_questions(quizzes.QUIZZES / "07_writeup.toml")
     assert f"1. {first.text}" in output.data["text/plain"]
     assert "application/vnd.jupyter.widget-view+json" in output.data
     kept = json.dumps([output, notebook.metadata], ensure_ascii=False)
@@ -247,7 +249,7 @@ because = '''
 @pytest.fixture
 def file(monkeypatch, tmp_path):
     """Return a function that writes a quiz, even.toml, where quizzes are looked for."""
-    monkeypatch.setattr(widgets, "QUIZZES", tmp_path)
+    monkeypatch.setattr(quizzes, "QUIZZES", tmp_path)
     return lambda text: (tmp_path / "even.toml").write_text(text, "utf-8")
 
 
@@ -295,7 +297,7 @@ def test_malformed_file_says_where_and_what(file, tmp_path, old, new, message):
 
 
 def test_file_that_is_no_text_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(widgets, "QUIZZES", tmp_path)
+    monkeypatch.setattr(quizzes, "QUIZZES", tmp_path)
     (tmp_path / "even.toml").write_bytes(b"\xff")
     with pytest.raises(ValueError, match=r"even\.toml: 'utf-8' codec can't decode"):
         quiz("even")
@@ -304,7 +306,7 @@ def test_file_that_is_no_text_says_so(tmp_path, monkeypatch):
 # The quizzes of the course
 
 
-@pytest.mark.parametrize("path", sorted(widgets.QUIZZES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(quizzes.QUIZZES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_quiz_of_the_course_can_be_asked(path):
     assert quiz(path.stem).questions
 
@@ -315,7 +317,7 @@ def test_every_quiz_of_the_course_is_asked_by_the_page_of_its_name():
         for path in registry.paths().values()
         for name in re.findall(r'\bquiz\("(.*?)"\)', path.read_text("utf-8"))
     }
-    assert asked == {(path.stem, path.stem) for path in widgets.QUIZZES.glob("*.toml")}
+    assert asked == {(path.stem, path.stem) for path in quizzes.QUIZZES.glob("*.toml")}
 
 
 # Explorer
@@ -323,7 +325,7 @@ def test_every_quiz_of_the_course_is_asked_by_the_page_of_its_name():
 
 @pytest.fixture
 def explorer():
-    return widgets.explore(lambda **chosen: dict(chosen), picture={"a cat": 3, "a car": 7}, steps=[20, 80])
+    return explore(lambda **chosen: dict(chosen), picture={"a cat": 3, "a car": 7}, steps=[20, 80])
 
 
 def test_an_explorer_draws_the_first_choices_and_then_what_is_chosen(explorer):

@@ -1,16 +1,13 @@
-"""Widgets for notebooks: a quiz that tells at once what is wrong with an answer, and menus that draw a figure anew.
+"""A quiz that tells at once what is wrong with an answer.
 
     quiz("07_writeup")
-    explore(draw, picture=["cat", "car"], steps=[20, 80])
 
-The first shows the questions of data/quizzes/07_writeup.toml and marks nothing. The second shows a menu for each choice
-and the figure `draw(picture=..., steps=...)`. Where there are no widgets (a page on GitHub, a PDF, a run without a
-browser), plain text stands there.
+shows the questions of data/quizzes/07_writeup.toml and marks nothing.
 """
 
 import random
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import partial
 from html import escape
@@ -18,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets
-from IPython.display import clear_output, display
 
 from helpers import DATA, toml
+from helpers.widgets.shown import show
 
 QUIZZES = DATA / "quizzes"
 
@@ -150,7 +147,7 @@ class Quiz:
         return "\n\n".join(blocks)
 
     def _ipython_display_(self) -> None:
-        _show(self.box, str(self))
+        show(self.box, str(self))
 
     def _asked(self, number: int) -> ipywidgets.VBox:
         """Return the widget of one question: its text, and below each answer a place for the feedback."""
@@ -231,61 +228,3 @@ def _unwrapped(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _unwrapped(part) for key, part in value.items()}
     return " ".join(value.split()) if isinstance(value, str) else value
-
-
-def _show(box: ipywidgets.Widget, text: str) -> None:
-    """Display a widget, with words of ours in place of its class name for readers without widgets."""
-    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    display({"text/plain": text, "application/vnd.jupyter.widget-view+json": view}, raw=True)
-
-
-class Explorer:
-    """A menu for each choice, and the figure of what is chosen.
-
-    menus: {name: widget}
-    figure: what was drawn last
-    box: the widget
-    """
-
-    def __init__(self, draw: Callable[..., Any], choices: Mapping[str, Mapping[str, Any] | Iterable[Any]]):
-        """Draw with the first value of each choice."""
-        self.draw, self.figure, self._output = draw, None, ipywidgets.Output()
-        self.menus = {
-            name: ipywidgets.Dropdown(
-                options=list(values.items()) if isinstance(values, Mapping) else [(str(each), each) for each in values],
-                description=name.replace("_", " "),
-                style={"description_width": "initial"},
-                layout={"width": "auto"},
-            )
-            for name, values in choices.items()
-        }
-        button = ipywidgets.Button(description="Draw")
-        button.on_click(lambda _: self.show())
-        row = ipywidgets.HBox([*self.menus.values(), button], layout={"flex_flow": "row wrap"})
-        self.box = ipywidgets.VBox([row, self._output])
-
-    def show(self) -> None:
-        """Draw what is chosen, in the place of what was drawn before."""
-        with self._output:
-            clear_output(wait=True)
-            self.figure = self.draw(**{name: menu.value for name, menu in self.menus.items()})
-            display(self.figure)
-
-    def __str__(self) -> str:
-        """Return the choices as plain text."""
-        lines = [f"{name}: {', '.join(menu._options_labels)}" for name, menu in self.menus.items()]
-        return "\n".join(["Run this cell in JupyterLab or Colab to choose, then press Draw.", *lines])
-
-    def _ipython_display_(self) -> None:
-        _show(self.box, str(self))
-        self.show()
-
-
-def explore(draw: Callable[..., Any], **choices: Mapping[str, Any] | Iterable[Any]) -> Explorer:
-    """Return menus for the last line of a cell, which shows them, and the figure of what is chosen.
-
-    Args:
-        draw: a function of the choices, by name, which returns a figure.
-        choices: for each, the values there are, or {words: value}. The first of each is drawn at first.
-    """
-    return Explorer(draw, choices)

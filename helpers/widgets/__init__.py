@@ -1,0 +1,9 @@
+"""Widgets for notebooks: quizzes, and explorers to play with.
+
+Where there are no widgets (a page on GitHub, a PDF, a run without a browser), plain text stands there.
+"""
+
+from helpers.widgets.explorers import explore
+from helpers.widgets.quizzes import quiz
+
+__all__ = ["explore", "quiz"]
