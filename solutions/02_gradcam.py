@@ -1416,88 +1416,9 @@ plots.panels(
 # window half as wide, the map is finer and the drops are smaller, and on the picture book some change their sign: what
 # is left of an eye is still an eye. Occlusion answers what happens when *this* square covers *this* place.
 #
-# ### A contest, with occlusion as the judge
-#
-# Occlusion needs no theory of gradients, so let it test the others. For each scene and each map, take the window that
-# the map points to, the one with the most energy, and look how far the score falls when it is covered, **relative to
-# the worst window of all**. A map that points to what the network needs scores 1. The second measure is the correlation
-# between the energy in each window and the drop; the third is the share of energy on the object. As in assignment 1, a
-# blob and noise take part, which know nothing of the network, and here the true **mask** as well.
-#
-# A judge may be partial. Integrated gradients from a grey baseline ask what becomes of the score when the picture turns
-# grey, and a judge that covers by grey asks much the same. So let there be two judges, one with grey and one with white
-# windows, and integrated gradients from either baseline.
-#
-# **Predict first:** how well will the mask do in the first measure? Will each judge prefer its own baseline?
-
-# %% example
-trial = picture_book(30, seed=12)
-PATCH, STRIDE = 12, 4
-
-
-def middle_blob(images):
-    """Return a Gaussian in the middle of each picture, (N, H, W)."""
-    height, width = images.shape[2:]
-    rows, columns = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
-    return torch.exp(-2 * (rows**2 + columns**2)).expand(len(images), height, width)
-
-
-def agreement(maps, drops):
-    """Return how maps (N, H, W) agree with the drops (N, rows, columns) of the occlusion windows: two tensors (N,).
-
-    The drop of the window a map points to, as a share of the largest drop; the correlation of energy and drop.
-    """
-    energy = F.avg_pool2d(maps[:, None], PATCH, STRIDE).flatten(1)  # of each window
-    drops = drops.flatten(1)
-    pointed = drops.gather(1, energy.argmax(dim=1, keepdim=True))[:, 0] / drops.amax(dim=1)
-    centred = [values - values.mean(dim=1, keepdim=True) for values in (energy, drops)]
-    return pointed, F.cosine_similarity(*centred)
-
-
-# %% figure="contest"
-images, labels, size = trial.images, trial.labels, trial.images.shape[2:]
-fills = {"grey": 0.5, "white": 1.0}
-ways = {
-    f"integrated gradients, {name}": integrated_gradients(images, labels, book, torch.full((1, 1, 1, 1), fill), 32)
-    for name, fill in progress(fills.items(), "integrating", "baseline")
-}
-contenders = {
-    "noise": torch.rand(trial.masks.shape, generator=torch.Generator().manual_seed(0)),
-    "blob in the middle": middle_blob(images),
-    "true mask": trial.masks.float(),
-    **{name: strength(method(images, labels, book), size) for name, method in methods.items()},
-    **{name: strength(values, size) for name, values in ways.items()},
-}
-groups = {}
-for name, fill in progress(fills.items(), "covering", "fill"):
-    drops = occlusion_map(images, labels, book, PATCH, STRIDE, fill)
-    found = {contender: agreement(maps, drops) for contender, maps in contenders.items()}
-    groups[f"drop where it points,\n{name} windows"] = {
-        contender: both[0].tolist() for contender, both in found.items()
-    }
-    groups[f"correlation with drops,\n{name} windows"] = {
-        contender: both[1].tolist() for contender, both in found.items()
-    }
-groups["energy\non the object"] = {
-    name: ((maps * trial.masks).sum(dim=(1, 2)) / maps.sum(dim=(1, 2))).tolist() for name, maps in contenders.items()
-}
-plots.bars(
-    groups,
-    ylabel=f"mean over {len(trial)} scenes, with its 95 % bootstrap interval",
-    title="Grey: maps that have never seen the network",
-    highlight=[*methods, *ways],
-    size=(15, 3.4),
-)
-
-# %% [markdown]
-# What to see: first the mask. Pointing at the object scores half or less: the middle of the object is not where the
-# network decides. Guided backprop, Guided Grad-CAM and integrated gradients find the place better than the plain
-# gradient; among these three no rank is safe, their intervals overlap. Of partiality there is little to see: integrated
-# gradients from either baseline do equally well before both judges. But the judge does matter for Grad-CAM against the
-# plain gradient: with grey windows it points no better, with white ones a little better, within the intervals. The last
-# measure would have told you another story: it ranks a map by how well it draws the object, and gives the mask full marks.
-# **Choose the measure before you look at the result**, let more than one judge speak, and ask what each rewards. These two
-# reward finding a window of 12 pixels whose covering by one colour hurts one network, no more.
+# Occlusion needs no theory of gradients, so it could be the judge of all other maps. But a judge may be partial:
+# integrated gradients from a grey baseline and a judge that covers by grey ask nearly the same question. Assignment 6
+# lets maps compete, with controls that know nothing of the network.
 #
 # ## 2.9 Captum
 #
