@@ -1436,33 +1436,42 @@ except ImportError:
 # %% example
 if attr:
     image, label = pictures.images[:1], predictions[:1]
-    window = image.shape[-1] // 8
+    window, layer, grey = image.shape[-1] // 8, model.cam_layer, image.new_full((1, 1, 1, 1), 0.5)
     asked = {"inputs": image.clone().requires_grad_(), "target": label}
-    grey = image.new_full((1, 1, 1, 1), 0.5)
-    captums = {
-        "gradient": attr.Saliency(model).attribute(**asked, abs=False),
-        "guided backprop": attr.GuidedBackprop(model).attribute(**asked),
-        "Grad-CAM": attr.LayerGradCam(model, model.cam_layer).attribute(**asked, relu_attributions=True)[:, 0],
-        "Guided Grad-CAM": attr.GuidedGradCam(model, model.cam_layer).attribute(**asked, interpolate_mode="bilinear"),
-        "integrated gradients": attr.IntegratedGradients(model).attribute(
-            **asked, baselines=0.5, n_steps=32, method="riemann_middle"
+    windows = {"sliding_window_shapes": (3, window, window), "strides": (3, window, window), "baselines": 0.5}
+    pairs_of = {
+        "gradient": lambda: (
+            attr.Saliency(model).attribute(**asked, abs=False),
+            score_gradient(image, label, model),
         ),
-        "occlusion": attr.Occlusion(model).attribute(
-            **asked, sliding_window_shapes=(3, window, window), strides=(3, window, window), baselines=0.5
-        )[:, 0, ::window, ::window],
+        "guided backprop": lambda: (
+            attr.GuidedBackprop(model).attribute(**asked),
+            guided_backprop(image, label, model),
+        ),
+        "Grad-CAM": lambda: (
+            attr.LayerGradCam(model, layer).attribute(**asked, relu_attributions=True)[:, 0],
+            grad_cam(image, label, model, layer),
+        ),
+        "Guided Grad-CAM": lambda: (
+            attr.GuidedGradCam(model, layer).attribute(**asked, interpolate_mode="bilinear"),
+            guided_grad_cam(image, label, model, layer),
+        ),
+        "integrated gradients": lambda: (
+            attr.IntegratedGradients(model).attribute(**asked, baselines=0.5, n_steps=32, method="riemann_middle"),
+            integrated_gradients(image, label, model, grey, 32),
+        ),
+        "occlusion": lambda: (
+            attr.Occlusion(model).attribute(**asked, **windows)[:, 0, ::window, ::window],
+            occlusion_map(image, label, model, window, window, 0.5),
+        ),
     }
-    yours = {
-        "gradient": score_gradient(image, label, model),
-        "guided backprop": guided_backprop(image, label, model),
-        "Grad-CAM": grad_cam(image, label, model, model.cam_layer),
-        "Guided Grad-CAM": guided_grad_cam(image, label, model, model.cam_layer),
-        "integrated gradients": integrated_gradients(image, label, model, grey, 32),
-        "occlusion": occlusion_map(image, label, model, window, window, 0.5),
-    }
+    apart = {}
+    for name in progress(pairs_of, "comparing", "method"):
+        theirs, mine = pairs_of[name]()
+        apart[name] = ((theirs.detach() - mine).norm() / theirs.detach().norm()).item()
     print("relative difference between Captum's result and yours")
-    for name, theirs in captums.items():
-        theirs = theirs.detach()
-        print(f"  {name:22} {((theirs - yours[name]).norm() / theirs.norm()).item():.1e}")
+    for name, difference in apart.items():
+        print(f"  {name:22} {difference:.1e}")
 
 # %% [markdown]
 # The same side by side. Whatever the numbers say, look: two maps that differ by a mistake often look alike, and two
