@@ -546,7 +546,10 @@ plots.lines(
     levels,
     {
         "predicted: loss + epsilon x sum of |g|": [loss.item() + e / 255 * gradient.abs().sum().item() for e in levels],
-        "FGSM": [mean_loss(fgsm(pictures.images, predictions, model, e / 255)) for e in levels],
+        "FGSM": [
+            mean_loss(fgsm(pictures.images, predictions, model, e / 255))
+            for e in progress(levels, "attacking", "epsilon")
+        ],
         "random signs": [mean_loss((pictures.images + e / 255 * signs).clamp(0, 1)) for e in levels],
     },
     xlabel="epsilon in grey levels of 255",

@@ -2,16 +2,19 @@
 
 import builtins
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
 from helpers.course import demo
+from helpers.course.intake.repair import repair
 from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
 from helpers.course.pages.names import names, parsed
 from helpers.course.release import notebooks
-from helpers.course.report import alike, drawn, overview
+from helpers.course.report import alike, drawn, overview, spent
 from helpers.course.report.tables import COLUMNS
 from helpers.course.run.limits import Limits
 
@@ -169,3 +172,55 @@ def test_a_mistake_that_shows_is_drawn_beside_the_right_picture_and_one_that_doe
         found = drawn.pictures([PAGE], table, tmp_path, executor, Limits())
     assert list(found) == [(FIRST, seen.says)]
     assert [caption for caption, _ in found[FIRST, seen.says]] == ["With this mistake", "Right"]
+
+
+# ------------------------------------------------------------------------------------------------ time spent
+
+
+def worked(*minutes, form="lab"):
+    """A notebook whose cells were run after so many minutes, each for one."""
+
+    def stamps(minute):
+        begun = datetime(2026, 3, 1, 22, 30, tzinfo=timezone.utc) + timedelta(minutes=minute)
+        if form == "colab":
+            return {"executionInfo": {"timestamp": begun.timestamp() * 1000, "elapsed": 60_000, "user": {"id": "x"}}}
+        ended = begun + timedelta(minutes=1)
+        times = {"iopub.execute_input": f"{begun:%Y-%m-%dT%H:%M:%S.%fZ}", "shell.execute_reply": ended.isoformat()}
+        return {"execution": times}
+
+    cells = [nbformat.v4.new_code_cell("1", metadata=stamps(minute)) for minute in minutes]
+    return nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_markdown_cell("x", metadata={"execution": 3})])
+
+
+@pytest.mark.parametrize(
+    "notebook, minutes",
+    [
+        (worked(0, 5, 10, 15, 20), 21),
+        (worked(20, 0, 10, 5, 15), 21),  # in whatever order
+        (worked(0, 5, 10, 15, 90, 100), 16 + 11),  # a pause, and midnight
+        (worked(0, 5, 10, 15, 20, form="colab"), 20),
+        (worked(0, 5, 10), None),  # too little to tell
+        (
+            nbformat.v4.new_notebook(
+                cells=[nbformat.v4.new_code_cell("1", metadata={"executionInfo": {"timestamp": "x"}})]
+            ),
+            None,
+        ),
+    ],
+)
+def test_the_time_spent_is_that_between_cells_without_pauses(notebook, minutes):
+    found = spent.spent(notebook)
+    assert found == (None if minutes is None else timedelta(minutes=minutes))
+
+
+def test_the_time_spent_comes_through_the_repair_into_a_sentence():
+    release = notebooks.student_notebook(PAGE)
+    handed_in = nbformat.from_dict(release)
+    for minute, cell in enumerate(cell for cell in handed_in.cells if cell.cell_type == "code"):
+        cell.metadata |= worked(minute).cells[0].metadata | {"executionInfo": {"user": {"displayName": "Ada L."}}}
+    repaired, _ = repair(handed_in, release)
+    assert "Ada L." not in nbformat.writes(repaired)
+    count = sum(cell.cell_type == "code" for cell in repaired.cells)
+    assert spent.spent(repaired) == timedelta(minutes=count)
+    assert f"at least {count / 60:.1f} hours in the middle" in spent.said([repaired, release])
+    assert spent.said([release]) == ""

@@ -14,6 +14,7 @@ from helpers.handin.matching import match
 from helpers.writeup.figures import collected_figure
 
 MOST_CELLS = 20_000
+STAMPS = ("execution", "executionInfo")  # when a cell was run, in its metadata: JupyterLab's, Colab's
 
 
 def repair(notebook: NotebookNode, release: NotebookNode) -> tuple[NotebookNode, list[str]]:
@@ -81,13 +82,13 @@ def _built(cell: Cell, original: NotebookNode | None, source: NotebookNode, show
     Args:
         cell: what it is to be.
         original: the cell of the release whose metadata it gets; a student's own cell has none.
-        source: the cell that its text is from, whose attachments it gets.
+        source: the cell that its text is from, whose attachments it gets, and the times when it was run.
         shown: {position: outputs} of the cells that keep theirs.
     """
     made = {
         "id": cell.id,
         "cell_type": cell.kind,
-        "metadata": original.metadata if original else {},
+        "metadata": (original.metadata if original else {}) | _stamps(source),
         # JSON can hold halves of characters, which no file can.
         "source": cell.source.encode("utf-8", "replace").decode("utf-8"),
     }
@@ -96,6 +97,18 @@ def _built(cell: Cell, original: NotebookNode | None, source: NotebookNode, show
     elif cell.kind == "markdown" and _are_pictures(source.get("attachments")):
         made |= {"attachments": source["attachments"]}
     return nbformat.from_dict(made)
+
+
+def _stamps(source: NotebookNode) -> dict[str, dict]:
+    """Return when a cell was run, as JupyterLab or Colab noted it in the cell's metadata."""
+    found = source.get("metadata")
+    kept = (
+        {name: found[name] for name in STAMPS if isinstance(found.get(name), dict)} if isinstance(found, dict) else {}
+    )
+    return {
+        name: {key: value for key, value in each.items() if isinstance(value, str | int) and len(str(value)) < 50}
+        for name, each in kept.items()
+    }
 
 
 def _shown(cells: list[Cell], notebook: NotebookNode, release: NotebookNode) -> tuple[dict, list[str]]:

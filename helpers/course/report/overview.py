@@ -15,7 +15,7 @@ from helpers.course import whole
 from helpers.course.marks.place import released
 from helpers.course.pages.cells import Page
 from helpers.course.release import handout
-from helpers.course.report import alike, drawn
+from helpers.course.report import alike, drawn, spent
 from helpers.course.report.tables import UNGRADED, Row, total_scores
 from helpers.words import counted
 
@@ -129,7 +129,8 @@ def part(folder: Path, page: Page, table: Sequence[Row], pictures: Drawn) -> dic
         if most > open_points[student]
     ]
     everybody, students = {row["student"] for row in table}, sorted({row["student"] for row in graded})
-    groups = alike.groups(submitted(folder, page.name, students), page)
+    notebooks = submitted(folder, page.name, students)
+    groups = alike.groups(notebooks, page)
     return {
         "name": page.name,
         "title": page.title,
@@ -138,6 +139,7 @@ def part(folder: Path, page: Page, table: Sequence[Row], pictures: Drawn) -> dic
         "median": f"{statistics.median(scores):g}" if scores else "",
         "most": f"{max((most for _, most, _ in totals.values()), default=0):g}",
         **distribution(shares),
+        "spent": spent.said(notebooks.values()),
         "questions": questions(page, graded),
         "mistakes": mistakes(page, graded, pictures),
         "alike": [
