@@ -150,6 +150,7 @@ def test_check_passes_the_answer_and_says_how_many_checks(page, f, capsys):
     assert re.fullmatch(rf"{f}: \d+ checks passed\n", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 @each_exercise
 def test_check_passes_every_variant(page, f):
     for variant in page.variants(f):

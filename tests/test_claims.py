@@ -32,10 +32,6 @@ class Run:
         return states(self.page, self.model)[figure][1]
 
 
-# They take minutes; what is said of them on SqueezeNet below was measured figure by figure.
-UNSEEN = {("05_style_transfer", SQUEEZENET), ("06_trust", SQUEEZENET)}
-
-
 def of(*pages, on=(BOOK,)):
     """Give a test every `run` of pages on networks. All tests of a run stay on one core, where it is made."""
     params = []
@@ -43,7 +39,6 @@ def of(*pages, on=(BOOK,)):
         missing = model == SQUEEZENET and not os.environ.get("COURSE_ASSETS")
         marks = [pytest.mark.xdist_group(f"{page} on {model}")]
         marks += [pytest.mark.skipif(missing, reason="COURSE_ASSETS is not set")]
-        marks += [pytest.mark.skipif((page, model) in UNSEEN, reason="never run to its end on SqueezeNet")]
         params.append(pytest.param(Run(page, model), id=f"{page} on {model}", marks=marks))
     return pytest.mark.parametrize("run", params)
 
@@ -277,7 +272,6 @@ def test_log_probability_draws_paler_and_is_as_sure(run):
         assert model(pale).softmax(dim=1)[0, target] > 0.98
 
 
-@pytest.mark.skip(reason="measured by hand; never run as a test")
 @of("04_class_visualization", on=(SQUEEZENET,))
 def test_on_imagenet_the_price_beats_the_probability_and_the_log_probability_is_as_sure_as_the_score(run, monkeypatch):
     page = run.after("objectives")

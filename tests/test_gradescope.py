@@ -64,6 +64,7 @@ def run(base, text, by=()):
     return json.loads(results.read_text("utf-8")) if results.exists() else None
 
 
+@pytest.mark.slow
 def test_the_zip_holds_its_scripts_at_the_root_and_one_assignment(base):
     names = {path.name for path in (base / "source").iterdir()}
     assert {"setup.sh", "run_autograder", "helpers", "solutions", "data"} <= names and "tests" not in names

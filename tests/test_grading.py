@@ -103,6 +103,7 @@ def test_a_due_date_of_the_course_counts_in_the_gradebook(right, grade_class, tm
         assert gradebook.find_submission("01_toy", "ada").total_seconds_late == 3 * 3600
 
 
+@pytest.mark.slow
 def test_a_missing_folder_ends_with_one_sentence():
     done = subprocess.run(
         [sys.executable, "-m", "helpers.course", "grade", "no/such/folder"],
@@ -127,6 +128,7 @@ def recorded(monkeypatch):
     return students
 
 
+@pytest.mark.slow
 def test_a_line_before_the_run_says_how_much_is_new(right, tmp_path, capsys):
     hand_in(right, tmp_path / "class", "ada")
     into, paths = tmp_path / "grading", [TOYS / "01_toy.py"]
@@ -184,6 +186,7 @@ def test_only_what_changed_is_recorded_again(toys, right, grade_class, tmp_path,
     assert recorded == ["eve"]
 
 
+@pytest.mark.slow
 def test_a_changed_page_or_late_rule_is_recorded_for_all_it_concerns(right, tmp_path, recorded, monkeypatch):
     mine = tmp_path / "01_toy.py"
     shutil.copy(TOYS / "01_toy.py", mine)

@@ -55,6 +55,7 @@ def test_a_second_grader_is_told_of_the_first(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_the_command_says_in_one_sentence_who_is_at_work(toys, tmp_path):
     hand_in(filled(toys["01_toy"], RIGHT), tmp_path / "class", "ada")
     registry.remember(toys.values(), tmp_path)

@@ -753,6 +753,7 @@ def test_the_released_notebooks_are_understood(capsys, tmp_path):
             assert not items or f"{len(items)} {kind} not answered" in verdict(report)
 
 
+@pytest.mark.slow
 def test_nothing_is_needed_beside_what_students_have():
     """`helpers.course` and nbgrader are the instructors'."""
     code = "import sys, helpers.handin; print([m for m in sys.modules if m.startswith(('helpers.course', 'nbgrader'))])"

@@ -272,6 +272,7 @@ def _is_for_students_alone(cell):
     return tags & {"expected", "hand-in"} or (tags and "course" not in cell.metadata) or cell.id == "before-you-hand-in"
 
 
+@pytest.mark.slow
 def test_nbgrader_releases_the_same_cells(solved, student, tmp_path, monkeypatch):
     """`nbgrader generate_assignment` on the solved notebook gives the students', without what is for students alone."""
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # nbgrader calls alembic
@@ -286,6 +287,7 @@ def test_nbgrader_releases_the_same_cells(solved, student, tmp_path, monkeypatch
     assert released.cells == [cell for cell in student.cells if not _is_for_students_alone(cell)]
 
 
+@pytest.mark.slow
 def test_a_build_is_the_same_in_every_process(course):
     code = (
         "import sys; from helpers.course.pages import source; from helpers.course.release import notebooks; "

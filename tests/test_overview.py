@@ -130,6 +130,7 @@ def handed_in(answer=SOLVED[FIRST]):
     return notebook
 
 
+@pytest.mark.slow
 def test_renamed_code_is_alike_and_right_answers_and_known_mistakes_are_not():
     renamed = OWN.replace("total", "summe").replace("value", "wert").replace("ordered", "folge")
     mutants = [mutant.source for mutant in PAGE.mutants(FIRST)[:9]]

@@ -47,6 +47,7 @@ def test_a_feedback_page_is_nbconverts(toys, tmp_path, answer):
     assert page(FeedbackExporter, notebook, tmp_path) == ours
 
 
+@pytest.mark.slow
 def test_gradebooks_share_an_engine_for_a_while(tmp_path):
     def engine(name="gradebook"):
         with Gradebook(f"sqlite:///{tmp_path}/{name}.db") as gradebook:

@@ -79,6 +79,7 @@ def secrets(page):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_no_line_of_an_answer_a_hidden_test_or_a_rubric_is_in_it(copy, name):
     # What a worked example shows anyway is no secret: a page may give what an earlier one had asked for.
@@ -129,6 +130,7 @@ def test_a_student_works_with_it_alone(copy, tmp_path):
     assert "passed" in str(run.cells[-2].outputs)
 
 
+@pytest.mark.slow
 def test_its_modules_import_without_the_grader(copy):
     code = (
         "import importlib, pkgutil, helpers\n"
@@ -141,6 +143,7 @@ def test_its_modules_import_without_the_grader(copy):
     assert done.stdout.strip() == str(copy / "helpers" / "__init__.py"), done.stderr
 
 
+@pytest.mark.slow
 def test_a_second_copy_replaces_the_first_and_nothing_else_is_overwritten(tmp_path):
     first = students.write(tmp_path / "course")
     (tmp_path / "course" / "helpers" / "gone.py").write_text("")
