@@ -126,12 +126,13 @@ def difference(change, title="", times=1):
     return tinted(change, title, top=0.5 / times)
 
 
-def overlay(image, values, title=""):
+def overlay(image, values, title="", top=None):
     """Return a panel with an unsigned map laid over its image (3, H, W), which is shown in pale grey.
 
-    A map (h, w) of another size than the image is stretched over it.
+    A map (h, w) of another size than the image is stretched over it. `top` is the value shown brightest; a high
+    percentile of the map when None.
     """
-    strength = (_array(values) / robust_top(values)).clip(0, 1)
+    strength = (_array(values) / (top or robust_top(values))).clip(0, 1)
     height, width = image.shape[-2:]
     smooth = "nearest" if strength.shape == (height, width) else "bilinear"
     grey = 0.35 + 0.55 * _array(image).mean(axis=0)

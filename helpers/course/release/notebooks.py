@@ -261,7 +261,7 @@ def _effort(exercise: Cell, points: int) -> str:
 
 
 def _predicted(page: Page) -> dict[str, str]:
-    """The figures of which a prediction is asked for, by the ids of the prose cells that ask: no prose between the two."""
+    """The figures of which a prediction is asked, by the ids of the prose cells that ask, right before them."""
     found: dict[str, str] = {}
     asking = ""
     for cell in page.cells:
