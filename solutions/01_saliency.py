@@ -734,7 +734,7 @@ explore(
     picture={name: number for number, name in enumerate(pictures.names)},
     label={"best score": 0, "second best": 1, "third best": 2, "worst": -1},
     sigma=between(0.0, 0.4, at=0.1, step=0.02),
-    samples=between(1, 16),
+    samples=between(1, 16, at=4),
     other_noise=between(0, 9),
 )
 

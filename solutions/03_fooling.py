@@ -860,7 +860,7 @@ explore(
 # For the 30 scenes, PGD needs 9.5 grey levels on the standard network in the median (from 5 to 19), and 27 on the robust one
 # (from 19 to 32): a factor of 2.8, from 1.4 to 4.8 by scene. On the standard network, FGSM needs 2.8 times as much as PGD, and
 # leaves three scenes named right up to 64. The scene that FGSM fools and then lets go is *cat 10*. With PGD this happens in no
-# scene. So "not fooled at 16" tells of an attack and a scene, and says nothing about the scene at 12.
+# scene. So an $\varepsilon$ at which FGSM fails does not even tell that it fails at all smaller ones.
 #
 # </details>
 #

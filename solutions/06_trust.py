@@ -471,7 +471,7 @@ explore(
     shuffled_to,
     picture={f"{name} {number}": number for number, name in enumerate(pictures.names)},
     method=list(four),
-    layers=between(0, total),
+    layers=between(0, total, at=1),
     seed=between(1, 9),
 )
 
