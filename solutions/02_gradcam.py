@@ -1506,18 +1506,18 @@ plots.panels(
 # cover the object? Can you make the network change its mind with one window? In which picture, and with which fill?
 
 # %% figure="play-occlusion"
-window, stride = model.input_size // 5, model.input_size // 10
+covered_side, hop = model.input_size // 5, model.input_size // 10
 filled = {"mid grey": 0.5, "black": 0.0, "white": 1.0}
 drops_for = {
-    name: occlusion_map(pictures.images[:3], predictions[:3], model, window, stride, value)
+    name: occlusion_map(pictures.images[:3], predictions[:3], model, covered_side, hop, value)
     for name, value in progress(filled.items(), "covering", "fill")
 }
 places = drops_for["black"].shape[1] - 1
 
 
 def covered(picture, across, down, fill):
-    image, x, y = pictures.images[picture].clone(), across * stride, down * stride
-    image[:, y : y + window, x : x + window] = filled[fill]
+    image, x, y = pictures.images[picture].clone(), across * hop, down * hop
+    image[:, y : y + covered_side, x : x + covered_side] = filled[fill]
     with torch.no_grad():
         before, after = model(torch.stack([pictures.images[picture], image]))
     label, ten, drops = predictions[picture], ranking[picture, :10], drops_for[fill][picture]
