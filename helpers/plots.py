@@ -9,6 +9,7 @@ A figure is a grid of panels. A panel is made by what it shows, so that one kind
     difference(change)      a change (3, H, W) of an image at its true size, or 10 times that, around mid grey
     overlay(image, values)  an unsigned map over its image, transparent where it is 0
     outline(image, ...)     an image with boxes and the borders of masks
+    ranked(values)          a bar for each of a few named numbers
 
     panels([[picture(image, "hay"), unsigned(saliency_map, "saliency"), overlay(image, saliency_map)]])
 
@@ -36,6 +37,7 @@ from PIL.Image import open as open_picture
 
 from helpers import DATA, assets
 from helpers.models import DEFAULT
+from helpers.predictions import predicted
 from helpers.spread import bootstrap
 
 SEQUENTIAL = "inferno"
@@ -60,7 +62,8 @@ class Drawing(Figure):
     def _repr_png_(self):
         buffer = io.BytesIO()
         metadata = {"Software": None, "Description": self.alt}
-        self.savefig(buffer, format="png", bbox_inches="tight", metadata=metadata)
+        edges = "tight" if self.get_layout_engine() else None  # what has fixed places is drawn once, in its own size
+        self.savefig(buffer, format="png", bbox_inches=edges, metadata=metadata)
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, include=None, exclude=None):
@@ -123,12 +126,13 @@ def difference(change, title="", times=1):
     return tinted(change, title, top=0.5 / times)
 
 
-def overlay(image, values, title=""):
+def overlay(image, values, title="", top=None):
     """Return a panel with an unsigned map laid over its image (3, H, W), which is shown in pale grey.
 
-    A map (h, w) of another size than the image is stretched over it.
+    A map (h, w) of another size than the image is stretched over it. `top` is the value shown brightest; a high
+    percentile of the map when None.
     """
-    strength = (_array(values) / robust_top(values)).clip(0, 1)
+    strength = (_array(values) / (top or robust_top(values))).clip(0, 1)
     height, width = image.shape[-2:]
     smooth = "nearest" if strength.shape == (height, width) else "bilinear"
     grey = 0.35 + 0.55 * _array(image).mean(axis=0)
@@ -156,6 +160,30 @@ def outline(image, title="", *, boxes=(), masks=()):
 
     marks = [f"{len(marked)} {name}" for name, marked in (("boxes", boxes), ("borders", masks)) if len(marked)]
     return Panel(draw, f"picture with {' and '.join(marks) or 'no marks'}", title)
+
+
+def ranked(values, title="", low=0.0, high=None, highlight=()):
+    """Return a panel with a horizontal bar for each number of {name: number}, in that order from above.
+
+    Args:
+        values: the names, and their numbers.
+        title: what stands above it.
+        low, high: where the scale begins and ends; by default at 0 or the least number, and at the largest.
+        highlight: the names whose bars have the strong colour; the others are grey.
+    """
+    low, high = min(low, *values.values()), max(values.values()) if high is None else high
+    width = high - low or 1.0
+    colours = [COLOURS[1] if name in highlight else "#adb5bd" for name in values]
+    told = ", ".join(f"{name} {number:.2f}" for name, number in values.items())
+
+    def draw(axes):
+        axes.barh(range(len(values)), list(values.values()), color=colours)
+        for place, (name, number) in enumerate(values.items()):
+            axes.text(low - 0.04 * width, place, name, ha="right", va="center", fontsize=7)
+            axes.text(max(number, 0) + 0.03 * width, place, f"{number:.2f}", va="center", fontsize=7)
+        axes.set(xlim=(low - 0.75 * width, low + 1.3 * width), ylim=(len(values) - 0.5, -0.5))
+
+    return Panel(draw, f"bars: {told}", title)
 
 
 def robust_top(values):
@@ -193,6 +221,24 @@ def panels(rows, *, heads=(), names=(), title="", width=1.9):
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.set_ylabel(name, fontsize=9)
+    return figure
+
+
+def strip(row, *, width=2.0):
+    """Return a Figure with one row of panels at fixed places, drawn in half the time that `panels` takes.
+
+    For what is drawn again and again: no number or title of another length moves a picture.
+
+    Args:
+        row: panels, each with a title of at most two lines.
+        width: inches for one panel.
+    """
+    height, gap = width + 0.75, 0.12
+    size = (len(row) * (width + gap) + gap, height)
+    figure = Drawing(_in_words([row], (), (), ""), figsize=size, dpi=DPI)
+    for number, panel in enumerate(row):
+        place = (gap + number * (width + gap)) / size[0], 0.3 / height, width / size[0], width / height
+        _fill(figure.add_axes(place), panel)
     return figure
 
 
@@ -337,6 +383,8 @@ def expected_path(name, model="picturebook"):
 def expected_picture(name):
     """Return the picture the reference solution draws, for a notebook to show; it prints on which network.
 
+    Before that it repeats what you predicted, if you did.
+
     Args:
         name: page and figure, such as "01_saliency-maps".
 
@@ -344,6 +392,8 @@ def expected_picture(name):
         An IPython Image of the default network where there is one, else of the picture book; None, with a printed line,
         where the course has no such picture.
     """
+    if prediction := predicted(name):
+        print(f"{prediction}\n")
     model = os.environ.get("COURSE_MODEL") or DEFAULT
     path = expected_path(name, model)
     if path is None:

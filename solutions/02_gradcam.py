@@ -53,6 +53,7 @@ from helpers.checks import gradcam as checks
 from helpers.models import load_model
 from helpers.pictures import example_pictures, picture_book, picture_pairs
 from helpers.progress import progress
+from helpers.widgets import between, explore
 from helpers.writeup import save_figure
 
 model = load_model()
@@ -750,6 +751,48 @@ plots.panels(
 # The scales grow from left to right, but do not compare them: $\alpha_k$ is a mean over the places, and one place of
 # 4096 has less say than one of 64.
 #
+# ### Play with it
+#
+# Here the scale is **fixed**: for a picture and a layer, all classes share the scale of the class that is brightest. At the
+# last layer, go through the classes. How many of them have a map that you can see at all? Then do the same at earlier layers.
+# Where does the map stop telling which class you have asked for?
+
+
+# %% figure="play-layers"
+def at_layer(picture, rank, layer):
+    asked = ranking[picture, :10]
+    images = pictures.images[picture].expand(len(asked), -1, -1, -1)
+    maps = grad_cam(images, asked, model, layers[layer])
+    top, values = maps.amax().item() or 1.0, maps[rank]
+    reach = f"reaches {values.amax().item() / top:.0%} of the scale"
+    return plots.strip(
+        [
+            plots.picture(images[0], f"asked for {model.classes[asked[rank]]}"),
+            plots.unsigned(values, reach, top),
+            plots.overlay(images[0], values, top=top),
+        ]
+    )
+
+
+explore(
+    at_layer,
+    picture={name: number for number, name in enumerate(pictures.names)},
+    rank={"best score": 0} | {f"number {number}": number - 1 for number in range(2, 11)},
+    layer={f"{height} x {width}": (height, width) for height, width in reversed(layers)},
+)
+
+# %% [markdown]
+# <details>
+# <summary>What you may have found</summary>
+#
+# On the picture book, at the last layer, the predicted class has the brightest map in all five pictures. The other nine classes
+# reach 2 % of its scale in the median, and 19 % at most; six of their 45 maps are empty. At 16 x 16 they reach 17 %, and at the
+# first layer 35 %. There, in two of the five pictures, another class is brighter than the one predicted. So brightness tells
+# about the class at the end of the network, and less and less the earlier you look. With a scale of its own for every map, as
+# in the figures above, you cannot see that.
+#
+# </details>
+#
 # ## 2.5 Fine and class-specific at once
 #
 # Guided backprop is sharp and hardly depends on the class; Grad-CAM depends on the class and is coarse. **Guided
@@ -1269,6 +1312,46 @@ plots.panels(
 # black, and full against white. With grey the background of the picture book nearly disappears. The blurred picture
 # asks yet another question: what do the details add? No baseline is neutral. Say which one you took.
 #
+# ### Play with it
+#
+# A baseline may have any colour. Mix one with the three sliders. Can you make a part of your choice vanish from the map, and
+# what does it take? Then look at the sum above the map: is there a colour from which the score has nothing to gain?
+
+
+# %% figure="play-baseline"
+def from_colour(picture, red, green, blue):
+    images, labels = pictures.images[picture][None], predictions[picture][None]
+    colour = images.new_tensor([red, green, blue])[None, :, None, None]
+    values = integrated_gradients(images, labels, model, colour, 12)[0]
+    return plots.strip(
+        [
+            plots.picture(images[0], model.classes[labels[0]]),
+            plots.picture(colour.expand_as(images)[0], "baseline"),
+            plots.signed(values.sum(dim=0), f"sum {values.sum():.1f}"),
+        ]
+    )
+
+
+explore(
+    from_colour,
+    picture={name: number for number, name in enumerate(pictures.names)},
+    red=between(0.0, 1.0, at=0.5, step=0.05),
+    green=between(0.0, 1.0, at=0.5, step=0.05),
+    blue=between(0.0, 1.0, at=0.5, step=0.05),
+)
+
+# %% [markdown]
+# <details>
+# <summary>What you may have found</summary>
+#
+# A part vanishes where the baseline has its colour, so parts of one colour are easy, and parts of many colours impossible. Take
+# the background of the picture book: with its own median colour as the baseline, it keeps 15 % of the size of the map, in the
+# mean of 20 scenes, with grey 27 %, with black 53 %. As for the sum: of 216 colours, none leaves the score of the label nothing
+# to gain. For the cat it is between 4.5 and 5.8, for the flower between 3.3 and 5.7. All these maps are complete, and each
+# answers another question: what makes this a flower, *and not a picture of this colour*?
+#
+# </details>
+#
 # ## 2.8 Occlusion asks the network itself
 #
 # All maps so far come from derivatives. The oldest method needs none: cover a window of the picture and look how far
@@ -1415,6 +1498,65 @@ plots.panels(
 # everywhere on the picture book, since a black square is **something to see**; on the hay it even raises it. With a
 # window half as wide, the map is finer and the drops are smaller, and on the picture book some change their sign: what
 # is left of an eye is still an eye. Occlusion answers what happens when *this* square covers *this* place.
+#
+# ### Play with it
+#
+# Move the window by hand, with `across` and `down`, and watch the scores. Your map at the right, made with the same windows, tells
+# where to go. Find the place where the score of the label falls most. Which class rises there, and is it the same wherever you
+# cover the object? Can you make the network change its mind with one window? In which picture, and with which fill?
+
+# %% figure="play-occlusion"
+covered_side, hop = model.input_size // 5, model.input_size // 10
+filled = {"mid grey": 0.5, "black": 0.0, "white": 1.0}
+drops_for = {
+    name: occlusion_map(pictures.images[:3], predictions[:3], model, covered_side, hop, value)
+    for name, value in progress(filled.items(), "covering", "fill")
+}
+places = drops_for["black"].shape[1] - 1
+
+
+def covered(picture, across, down, fill):
+    image, x, y = pictures.images[picture].clone(), across * hop, down * hop
+    image[:, y : y + covered_side, x : x + covered_side] = filled[fill]
+    with torch.no_grad():
+        before, after = model(torch.stack([pictures.images[picture], image]))
+    label, ten, drops = predictions[picture], ranking[picture, :10], drops_for[fill][picture]
+    return plots.strip(
+        [
+            plots.picture(image, f"now {model.classes[after.argmax()]}"),
+            plots.ranked(
+                {model.classes[c]: after[c].item() for c in ten},
+                f"score of {model.classes[label]}:\n{before[label]:.1f}, now {after[label]:.1f}",
+                low=before[ten].min().item(),
+                high=before.max().item(),
+                highlight=[model.classes[label]],
+            ),
+            plots.signed(drops, f"your map: here {drops[down, across]:.1f},\nat most {drops.max():.1f}"),
+        ],
+        width=2.2,
+    )
+
+
+explore(
+    covered,
+    picture={name: number for number, name in enumerate(pictures.names[:3])},
+    across=between(0, places, at=places // 2),
+    down=between(0, places, at=places // 2),
+    fill=list(filled),
+)
+
+# %% [markdown]
+# <details>
+# <summary>What you may have found</summary>
+#
+# Of these three pictures, the network changes its mind on one alone, and with black alone: at across 6, down 6 the cat becomes a
+# house, and one step further down a tree. Which class rises depends on the place and on the fill: where a black window takes away
+# more than half of the largest drop, four different classes rise most on the cat, and six on the fish. So a window does not
+# only hide something. It puts something there, and the network says what it looks like.
+#
+# </details>
+#
+# ### A judge of other maps
 #
 # Occlusion needs no theory of gradients, so it could be the judge of all other maps. But a judge may be partial:
 # integrated gradients from a grey baseline and a judge that covers by grey ask nearly the same question. Assignment 6

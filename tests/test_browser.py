@@ -1,13 +1,19 @@
-"""Marking a written answer in a real browser, from opening formgrader in JupyterLab to the student's feedback page."""
+"""In a real browser: an explorer that is played with by keyboard, and a written answer that is marked.
+
+The marking goes from opening formgrader in JupyterLab to the student's feedback page.
+"""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 
+import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
@@ -18,6 +24,7 @@ from tests.submissions import cell, hand_in, png, shown
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 
 expect = sync_api.expect
+expect.set_options(timeout=30_000)  # milliseconds: a kernel that starts on a busy machine takes its time
 ANSWERS = {
     "ada": "No score depends on **another** image, so $\\partial s_j / \\partial x_i = 0$. BatchNorm breaks it.",
     # The heading would have the id of the other question's score field.
@@ -58,10 +65,9 @@ def course(toys, grade_class, tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def lab(course):
-    """The address of a JupyterLab in that folder."""
-    (course / "nbgrader_config.py").write_text(CONFIG.format(course=str(COURSE)), "utf-8")
+@contextmanager
+def lab_in(course):
+    """The address of a JupyterLab in a folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -85,6 +91,14 @@ def lab(course):
         server.wait(20)
 
 
+@pytest.fixture
+def lab(course):
+    """The address of a JupyterLab in the folder of that course."""
+    (course / "nbgrader_config.py").write_text(CONFIG.format(course=str(COURSE)), "utf-8")
+    with lab_in(course) as address:
+        yield address
+
+
 def answers(address):
     try:
         return urllib.request.urlopen(address).status == 200
@@ -95,6 +109,51 @@ def answers(address):
 def saved(tab):
     """Wait until nbgrader has nothing more to send."""
     tab.wait_for_function("window.jQuery && jQuery.active === 0 && document.readyState === 'complete'")
+
+
+PLAY = """from helpers import plots
+from helpers.widgets import between, explore
+
+
+def draw(kind, level):
+    return plots.strip([plots.ranked({kind: level}, f"level {level}", high=9)])
+
+
+explore(draw, kind=["cat", "fish"], level=between(1, 9, at=4))
+"""
+
+
+def test_a_slider_that_is_moved_by_keyboard_draws_a_new_picture(browser, tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PLAY)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "play.ipynb")
+    with lab_in(tmp_path) as address:
+        tab = browser.new_page(viewport={"width": 1100, "height": 800})
+        errors = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.set_default_timeout(60_000)
+        tab.goto(f"{address}/lab/tree/play.ipynb")
+        tab.locator(".jp-Notebook .cm-content").first.click()
+        tab.keyboard.press("Control+Enter")
+        picture = tab.locator(".explorer img")
+        expect(picture).to_have_attribute("alt", re.compile("level 4"))
+        before = picture.get_attribute("src")
+
+        # From the menu by Tab to the slider, which has the keyboard's focus then, and by arrow keys along it.
+        tab.get_by_label("kind").focus()
+        tab.keyboard.press("Tab")
+        slider = tab.get_by_role("slider")
+        expect(slider).to_be_focused()
+        tab.keyboard.press("ArrowRight")
+        tab.keyboard.press("ArrowRight")
+        expect(picture).to_have_attribute("alt", re.compile("level 6"))
+        assert picture.get_attribute("src") != before
+        expect(slider).to_have_attribute("aria-valuenow", re.compile(r"^6(\.0)?$"))
+        tab.get_by_label("kind").select_option("fish")
+        expect(picture).to_have_attribute("alt", re.compile("fish 6"))
+        tab.screenshot(path=tmp_path / "played.png")
+        assert not errors
+        tab.close()
 
 
 def test_an_answer_is_marked_from_opening_formgrader_to_the_feedback_page(browser, lab, course, grade_class):

@@ -185,6 +185,28 @@ def test_below_each_figure_students_find_the_expected_picture(student, solved):
     assert [cell.metadata.course for cell in figures_of(solved)] == [{"figure": "legs"}]
 
 
+def test_where_the_prose_asks_for_a_prediction_there_is_a_place_to_write_it(course, student, solved):
+    text = course.read_text("utf-8")
+    ask = "# %% [markdown]\n# **Predict first:** how many legs?\n\n"
+    figure = text[text.index('# %% figure="legs"') :]
+    prose = "# %% [markdown]\n# Prose between question and figure.\n\n"
+    between = "# %% example\nshoes = 2\n\n"
+    for asking, is_asked in ((ask, True), (ask + between, True), (ask + prose, False)):
+        course.write_text(text.replace(figure, asking + figure), "utf-8")
+        built = notebooks.student_notebook(read(course))
+        places = [cell for cell in built.cells if "prediction" in cell.metadata.get("tags", [])]
+        assert bool(places) == is_asked
+        assert not any("my_prediction" in cell.source for cell in notebooks.solved_notebook(read(course)).cells)
+        if is_asked:
+            [place] = places
+            before = built.cells[built.cells.index(place) - 1]
+            assert "**Predict first:**" in before.source
+            assert place.source.splitlines()[-1] == 'predict("01_tiny-legs", my_prediction)'
+            # A form in Colab; in no way locked, and left out in grading and in the run before handing in.
+            assert place.metadata == {"tags": ["figure", "prediction"], "cellView": "form"}
+    assert not any("my_prediction" in cell.source for cell in (*student.cells, *solved.cells))
+
+
 def test_the_expected_picture_is_to_be_seen_before_anything_is_run(page, tmp_path, monkeypatch):
     monkeypatch.setattr(notebooks, "DATA", tmp_path)
     assert [cell.outputs for cell in figures_of(notebooks.student_notebook(page))[:2]] == [[], []], "none is drawn yet"

@@ -9,10 +9,12 @@ import pytest
 import torch
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import plots
+from helpers import plots, predictions
+from helpers.predictions import predict
 
 IMAGE = torch.rand(3, 6, 8, generator=torch.Generator().manual_seed(0))
 MAP = torch.rand(6, 8, generator=torch.Generator().manual_seed(1))
@@ -277,6 +279,69 @@ def test_the_expected_picture_is_that_of_the_default_network_where_there_is_one(
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "Expected on squeezenet1_1, from the reference solution."
     assert said[2].startswith("Expected on the picture book")
+
+
+# Figures that are drawn again and again
+
+
+def test_a_strip_keeps_its_places_whatever_the_titles_and_numbers_are():
+    made = [
+        plots.strip([plots.picture(IMAGE, title), plots.unsigned(factor * MAP, title)])
+        for title, factor in (("hay", 1.0), ("two\nlines of many words", 12345.6))
+    ]
+    short, long = (Image.open(io.BytesIO(figure._repr_png_())) for figure in made)
+    assert short.size == long.size
+    inside = [figure.axes[0].get_window_extent().bounds for figure in made]
+    assert inside[0] == inside[1]
+    assert made[0].alt.startswith("Grid of 1 by 2 panels. Row 1: picture, hay; map from 0 to")
+
+
+def test_a_strip_shows_the_whole_of_titles_of_two_lines_and_colour_bars():
+    figure = plots.strip([plots.unsigned(MAP, "two\nlines")])
+    figure.canvas.draw()
+    edges = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert edges.x0 >= 0 and edges.y0 >= 0 and edges.x1 <= width and edges.y1 <= height
+
+
+def test_ranked_draws_a_bar_for_each_number_on_the_scale_that_is_given():
+    values = {"cat": 3.0, "fish": -1.0, "car": 0.5}
+    panel = plots.ranked(values, low=-2.0, high=6.0, highlight=["fish"])
+    figure = plots.strip([panel])
+    bars = figure.axes[0].patches
+    assert [bar.get_width() for bar in bars] == [3.0, -1.0, 0.5]
+    assert [bar.get_facecolor()[:3] == to_rgb(plots.COLOURS[1]) for bar in bars] == [False, True, False]
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words == ["cat", "3.00", "fish", "-1.00", "car", "0.50"]
+    same_scale = plots.strip([plots.ranked({"cat": -2.0}, low=-2.0, high=6.0)]).axes[0].get_xlim()
+    assert same_scale == figure.axes[0].get_xlim()
+    assert figure.alt.endswith("bars: cat 3.00, fish -1.00, car 0.50.")
+
+
+def test_overlays_of_one_scale_are_as_strong_as_their_values():
+    full, half = (shown(plots.overlay(IMAGE, values, top=1.0)).images[1].get_array() for values in (MAP, MAP / 2))
+    assert np.allclose(half[..., 3], full[..., 3] / 2)
+
+
+# Predictions
+
+
+def test_a_prediction_comes_back_above_the_expected_picture_of_its_figure_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plots, "DATA", tmp_path)
+    monkeypatch.setattr(predictions, "_written", {})
+    predict("01_a-b", "  They   fill the\nobject.")
+    assert capsys.readouterr().out == "Noted. It comes back below the figure.\n"
+    plots.expected_picture("01_a-c")
+    assert "predicted" not in capsys.readouterr().out
+    for _ in range(2):
+        plots.expected_picture("01_a-b")
+        assert capsys.readouterr().out.startswith(
+            "You predicted: They fill the object.\n\nThere is no expected picture"
+        )
+    predict("01_a-b", " ")
+    assert "Write between the quotes" in capsys.readouterr().out
+    plots.expected_picture("01_a-b")
+    assert "predicted" not in capsys.readouterr().out
 
 
 # A figure that is replaced while it is made

@@ -1,5 +1,11 @@
-"""The quiz: what it shows, what it says to an answer, how it counts, and what a reader without widgets sees."""
+"""The quiz: what it shows, what it says to an answer, how it counts. The explorer: what it draws, when, and when not.
 
+And what a reader without widgets sees of both.
+"""
+
+import asyncio
+import base64
+import io
 import json
 import random
 import re
@@ -7,11 +13,14 @@ import re
 import ipywidgets
 import nbclient
 import nbformat.v4
+import numpy as np
 import pytest
+from matplotlib import pyplot
+from PIL import Image
 
-from helpers import COURSE
+from helpers import COURSE, plots
 from helpers.course.pages import registry
-from helpers.widgets import explore, quiz, quizzes
+from helpers.widgets import between, explore, explorers, quiz, quizzes
 from helpers.widgets import shown as showing
 from helpers.widgets.quizzes import Question, Quiz
 
@@ -323,29 +332,233 @@ def test_every_quiz_of_the_course_is_asked_by_the_page_of_its_name():
 # Explorer
 
 
+def told(**chosen):
+    """Draw a figure that says what it was asked for."""
+    picture = np.full((3, 4, 4), 0.5)
+    return plots.strip([plots.picture(picture, ", ".join(f"{name}={value}" for name, value in chosen.items()))])
+
+
 @pytest.fixture
-def explorer():
-    return explore(lambda **chosen: dict(chosen), picture={"a cat": 3, "a car": 7}, steps=[20, 80])
+def drawn():
+    """What `explorer` was asked to draw, in order."""
+    return []
 
 
-def test_an_explorer_draws_the_first_choices_and_then_what_is_chosen(explorer):
+@pytest.fixture
+def explorer(drawn):
+    def draw(**chosen):
+        drawn.append(chosen)
+        return told(**chosen)
+
+    return explore(draw, picture={"a cat": 3, "a car": 7}, steps=between(20, 80), sigma=between(0.0, 0.4, at=0.1))
+
+
+def place(explorer):
+    """What stands where the figure belongs, as HTML."""
+    return explorer.box.children[-1].value
+
+
+def test_an_explorer_draws_the_first_choices_and_then_each_change_at_once(explorer, drawn):
     explorer.show()
-    assert explorer.figure == {"picture": 3, "steps": 20}
-    explorer.menus["picture"].label, explorer.menus["steps"].value = "a car", 80
-    row, _ = explorer.box.children
-    row.children[-1].click()
-    assert explorer.figure == {"picture": 7, "steps": 80}
+    explorer.controls["picture"].label = "a car"
+    explorer.controls["steps"].value = 21
+    first = {"picture": 3, "steps": 20, "sigma": 0.1}
+    assert drawn == [first, first | {"picture": 7}, first | {"picture": 7, "steps": 21}]
+    assert 'alt="Grid of 1 by 1 panels. Row 1: picture, picture=7, steps=21, sigma=0.1."' in place(explorer)
 
 
-def test_an_explorer_stands_as_text_where_there_are_no_widgets(explorer):
-    assert str(explorer).splitlines()[1:] == ["picture: a cat, a car", "steps: 20, 80"]
+def test_a_picture_keeps_its_place_free(explorer):
+    explorer.show()
+    width, height = Image.open(io.BytesIO(explorer._repr_png_())).size
+    assert f'width="{width}" height="{height}"' in place(explorer)
 
 
-def test_what_goes_wrong_while_drawing_is_shown_and_the_menus_stay(explorer):
-    def fail(**chosen):
+def test_each_choice_gets_a_labelled_control_of_its_kind():
+    made = explore(
+        told, seen_by=["a", "b"], count=between(1, 9), share=between(0, 1.0), size=between(0.5, 64, log=True)
+    )
+    kinds = [ipywidgets.Dropdown, ipywidgets.IntSlider, ipywidgets.FloatSlider, ipywidgets.FloatLogSlider]
+    assert [type(control) for control in made.controls.values()] == kinds
+    assert [control.description for control in made.controls.values()] == ["seen by", "count", "share", "size"]
+    share, size = made.controls["share"], made.controls["size"]
+    assert (share.step, size.base**size.min, size.base**size.max, size.value) == (1 / 50, 0.5, 64, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"low": 5, "high": 5}, "5 to 5, at 5; wanted low < high"),
+        ({"low": 5, "high": 1}, "5 to 1, at 5"),
+        ({"low": 1, "high": 5, "at": 6}, "1 to 5, at 6"),
+        ({"low": 0, "high": 5, "log": True}, "a logarithmic range from 0 on; wanted numbers above 0"),
+    ],
+)
+def test_a_range_that_is_none_says_found_and_wanted(given, found):
+    with pytest.raises(ValueError, match=f"^between: found {re.escape(found)}"):
+        between(**given)
+
+
+def test_a_choice_without_values_is_refused():
+    with pytest.raises(ValueError, match=r"^explore: found no value for 'picture'"):
+        explore(told, picture=[])
+
+
+async def settled(explorer):
+    """Wait until an explorer has drawn what it has to draw."""
+    while explorer._waits:
+        await asyncio.sleep(explorers.PAUSE)
+
+
+def test_a_slider_that_is_dragged_draws_where_it_ends_and_not_each_value(explorer, drawn):
+    async def drag():
+        for value in range(21, 80):
+            explorer.controls["steps"].value = value
+        assert drawn == []
+        await settled(explorer)
+        explorer.controls["steps"].value = 50
+        await settled(explorer)
+
+    asyncio.run(drag())
+    assert [chosen["steps"] for chosen in drawn] == [79, 50]
+
+
+def test_what_goes_wrong_is_told_in_the_place_of_the_figure_and_the_controls_stay():
+    def draw(steps):
+        if steps == 21:
+            raise NotImplementedError("fgsm: replace <this> line")
+        return told(steps=steps)
+
+    shown = explore(draw, steps=between(20, 80))
+    shown.show()
+    shown.controls["steps"].value = 21
+    assert shown.error == "NotImplementedError: fgsm: replace <this> line"
+    assert "replace &lt;this&gt; line" in place(shown) and "<img" not in place(shown)
+    assert "in draw" in place(shown) and "in show" not in place(shown)
+    assert shown.error in str(shown)
+    shown.controls["steps"].value = 22
+    assert shown.error == "" and "steps=22" in place(shown) and "replace" not in place(shown)
+
+
+def test_an_explorer_that_cannot_draw_ends_no_run_of_a_notebook():
+    def draw(steps):
+        raise NotImplementedError("fgsm: replace this line")
+
+    bundle = explore(draw, steps=[1])._repr_mimebundle_()
+    assert "image/png" not in bundle
+    assert bundle["text/plain"].endswith("NotImplementedError: fgsm: replace this line")
+
+
+def test_where_there_are_no_widgets_stand_the_first_figure_and_the_choices(explorer, drawn):
+    bundle = explorer._repr_mimebundle_()
+    assert bundle["text/plain"].splitlines()[1:] == [
+        "picture: a cat, a car",
+        "steps: 20 to 80, here 20",
+        "sigma: 0 to 0.4, here 0.1",
+        "Grid of 1 by 1 panels. Row 1: picture, picture=3, steps=20, sigma=0.1.",
+    ]
+    assert base64.b64decode(bundle["image/png"]) == explorer._repr_png_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.box.model_id
+    assert len(drawn) == 1
+
+
+def test_no_figure_stays_open(explorer):
+    for steps in range(20, 30):
+        explorer.controls["steps"].value = steps
+    assert pyplot.get_fignums() == []
+
+
+@pytest.mark.kernel
+def test_notebook_run_without_a_browser_keeps_the_first_figure():
+    source = """
+from helpers import plots
+from helpers.widgets import between, explore
+
+explore(lambda level: plots.strip([plots.ranked({"level": level})]), level=between(1, 9, at=4))
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(COURSE)}}).execute()
+    [output] = notebook.cells[0].outputs
+    assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
+    assert "level: 1 to 9, here 4\n" in output.data["text/plain"]
+
+
+# Explorers that grow
+
+
+@pytest.fixture
+def growing():
+    def grow(target):
+        for step in range(6):
+            yield told(target=target, step=step)
+
+    return explore(grow, target=["cat", "fish"])
+
+
+def at(explorer):
+    """What its figure says."""
+    return re.search(r"target=\w+, step=\d", explorer.figure.alt)[0]
+
+
+def test_a_growing_explorer_starts_stops_goes_on_and_ends(growing):
+    async def play():
+        growing.show()
+        assert at(growing) == "target=cat, step=0"
+        growing.start.value = True
+        assert growing.start.description == "Stop"
+        while at(growing) != "target=cat, step=2":
+            await asyncio.sleep(0.01)
+        growing.start.value = False
+        await settled(growing)
+        stopped = at(growing)
+        await asyncio.sleep(4 * explorers.PAUSE)
+        assert at(growing) == stopped < "target=cat, step=5"
+        growing.start.value = True
+        while growing.start.value:
+            await asyncio.sleep(0.01)
+        assert at(growing) == "target=cat, step=5"
+        assert growing.start.description == "Start"
+
+    asyncio.run(asyncio.wait_for(play(), 20))
+
+
+def test_another_choice_begins_anew_while_it_grows_and_while_it_does_not(growing):
+    async def play():
+        growing.show()
+        growing.controls["target"].value = "fish"
+        await settled(growing)
+        assert at(growing) == "target=fish, step=0"
+        growing.start.value = True
+        while at(growing) != "target=fish, step=3":
+            await asyncio.sleep(0.01)
+        growing.controls["target"].value = "cat"
+        await asyncio.sleep(1.5 * explorers.PAUSE)
+        assert at(growing) < "target=cat, step=3"
+        growing.start.value = False
+
+    asyncio.run(asyncio.wait_for(play(), 20))
+
+
+def test_one_explorer_grows_at_a_time_and_none_when_a_cell_is_run_again(growing):
+    other = explore(growing.draw, target=["cat"])
+
+    async def play():
+        growing.start.value = True
+        other.start.value = True
+        assert (growing.start.value, other.start.value) == (False, True)
+        growing._repr_mimebundle_()
+        assert not other.start.value
+        await settled(other)
+        await settled(growing)
+
+    asyncio.run(asyncio.wait_for(play(), 20))
+
+
+def test_what_fails_while_it_grows_stops_it():
+    def grow(target):
+        yield told(target=target, step=0)
         raise ValueError("too dark")
 
-    explorer.draw = fail
-    with pytest.raises(ValueError, match="too dark"):
-        explorer.show()
-    assert explorer.menus["steps"].value == 20
+    shown = explore(grow, target=["cat"])
+    shown.show()
+    shown.start.value = True
+    assert shown.error == "ValueError: too dark" and not shown.start.value

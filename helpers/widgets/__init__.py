@@ -3,7 +3,7 @@
 Where there are no widgets (a page on GitHub, a PDF, a run without a browser), plain text stands there.
 """
 
-from helpers.widgets.explorers import explore
+from helpers.widgets.explorers import between, explore
 from helpers.widgets.quizzes import quiz
 
-__all__ = ["explore", "quiz"]
+__all__ = ["between", "explore", "quiz"]

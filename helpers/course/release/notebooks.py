@@ -40,6 +40,7 @@ NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+ASKED = "**Predict first:**"
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # in Colab, in JupyterLab
 
 
@@ -78,12 +79,18 @@ def solved_notebook(page: Page) -> NotebookNode:
 
 
 def student_notebook(page: Page) -> NotebookNode:
-    """The students' notebook: stubs, visible parts of checks, expected pictures below figures, the hand-in check."""
+    """The students' notebook: stubs, visible parts of checks, the hand-in check.
+
+    Below figures stand expected pictures, and where the prose asks for a prediction, a place to write it.
+    """
     cells, pictures = _opening(page), {}
+    predicted = _predicted(page)
     for cell in _shipped(page, without=NOT_SHIPPED):
         if cell.metadata.get("tags") == ["example"]:
             del cell.metadata["tags"]  # grading's business alone
         cells.append(cell)
+        if cell.id in predicted:
+            cells.append(_prediction(f"{page.name}-{predicted[cell.id]}"))
         if "course" in cell.metadata:
             name = f"{page.name}-{cell.metadata.course.figure}"
             cells.append(_expected_picture(name))
@@ -251,6 +258,32 @@ def _with_effort(page: Page, cell: Cell) -> str:
 def _effort(exercise: Cell, points: int) -> str:
     minutes = counted(exercise.minutes, "minute")
     return f"about {minutes} | difficulty {exercise.difficulty} of 3 | {counted(points, 'point')}"
+
+
+def _predicted(page: Page) -> dict[str, str]:
+    """The figures of which a prediction is asked, by the ids of the prose cells that ask, right before them."""
+    found: dict[str, str] = {}
+    asking = ""
+    for cell in page.cells:
+        if cell.is_markdown:
+            asking = cell.id if ASKED in cell.source else ""
+        elif cell.kind == "figure" and asking:
+            found[asking], asking = cell.name, ""
+    return found
+
+
+def _prediction(picture: str) -> NotebookNode:
+    """A place to write a prediction: in Colab a form, elsewhere a line of code that is not lost when it is run again.
+
+    Like the expected picture, which repeats it, it stands in the students' notebook alone.
+    """
+    source = (
+        "# @title Your prediction: it comes back below the figure, and nobody marks it\n"
+        "from helpers.predictions import predict\n\n"
+        'my_prediction = ""  # @param {type:"string"}\n'
+        f'predict("{picture}", my_prediction)'
+    )
+    return _code(hashed_id("prediction", picture), source, tags=["figure", "prediction"], cellView="form")
 
 
 def _expected_picture(picture: str) -> NotebookNode:
