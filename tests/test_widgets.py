@@ -9,6 +9,8 @@ import io
 import json
 import random
 import re
+import threading
+import time
 
 import ipywidgets
 import nbclient
@@ -562,3 +564,40 @@ def test_what_fails_while_it_grows_stops_it():
     shown.show()
     shown.start.value = True
     assert shown.error == "ValueError: too dark" and not shown.start.value
+
+
+def test_controls_that_are_served_by_threads_of_their_own_do_not_meet():
+    """As in JupyterLab, which gives each of them a part of the kernel with an event loop of its own."""
+    busy, met, seen = threading.Lock(), [], []
+
+    def grow(target, size, share):
+        for step in range(100):
+            met.append(not busy.acquire(blocking=False))
+            time.sleep(0.05)
+            seen.append((target, size, share))
+            if not met[-1]:
+                busy.release()
+            yield told(target=target, step=step % 10)
+
+    shown = explore(grow, target=["cat", "fish"], size=between(0, 9), share=between(0, 9))
+    shown.show()
+
+    async def work(change):
+        for value in range(1, 8):
+            change(value)
+            await asyncio.sleep(0.05)
+        await settled(shown)
+
+    changes = [
+        lambda value: setattr(shown.controls["size"], "value", value),
+        lambda value: setattr(shown.controls["share"], "value", value),
+        lambda value: setattr(shown.start, "value", value % 2 == 1 and value < 7),
+    ]
+    threads = [threading.Thread(target=lambda change=change: asyncio.run(work(change))) for change in changes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not shown.error and not any(met)
+    shown.show()
+    assert seen[-1] == ("cat", 7, 7)
