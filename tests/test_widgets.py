@@ -9,6 +9,8 @@ import io
 import json
 import random
 import re
+import threading
+import time
 
 import ipywidgets
 import nbclient
@@ -562,3 +564,35 @@ def test_what_fails_while_it_grows_stops_it():
     shown.show()
     shown.start.value = True
     assert shown.error == "ValueError: too dark" and not shown.start.value
+
+
+def test_controls_that_are_served_by_threads_of_their_own_do_not_meet(monkeypatch):
+    """As in JupyterLab, which gives each of them a part of the kernel with an event loop of its own."""
+    seen, errors = [], []
+
+    def grow(size, share):
+        for step in range(100):
+            seen.append((size, share))
+            time.sleep(0.05)
+            yield told(step=step)
+
+    shown = explore(grow, size=between(0, 9), share=between(0, 9))
+    show = shown.show
+    monkeypatch.setattr(shown, "show", lambda: (show(), errors.append(shown.error))[0])
+    shown.show()
+
+    async def change(control, values):
+        for value in values:
+            control.value = value
+            await asyncio.sleep(0.05)
+        await settled(shown)
+
+    moved = {shown.controls["size"]: range(1, 8), shown.controls["share"]: range(1, 8), shown.start: 3 * [True, False]}
+    threads = [threading.Thread(target=lambda given=given: asyncio.run(change(*given))) for given in moved.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    shown.show()
+    assert not any(errors)
+    assert seen[-1] == (7, 7)

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import inspect
 import math
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from helpers.plots import Drawing
 # Seconds between two figures. What arrives from the browser meanwhile is seen to first: a slider that is dragged over
 # twenty values draws the last of them and not all twenty, and a button that stops is heard.
 PAUSE = 0.03
+# JupyterLab may have each control served by a thread of its own, beside that of the cells.
+ONE_AT_A_TIME = threading.RLock()
 
 STYLE = """<style>
 .explorer .noUi-handle:focus-visible, .explorer select:focus-visible, .explorer button:focus-visible {
@@ -136,27 +139,30 @@ class Explorer:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Return the controls; for readers without widgets the first figure, and the choices as text."""
-        if Explorer._running:
-            Explorer._running.start.value = False
-        png = self._repr_png_()
+        with ONE_AT_A_TIME:
+            if Explorer._running:
+                Explorer._running.start.value = False
+            png = self._repr_png_()
         still = {"image/png": base64.b64encode(png).decode()} if png else {}
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         return {"text/plain": str(self), **still, "application/vnd.jupyter.widget-view+json": view}
 
     def _changed(self, _: Any) -> None:
-        self._figures = None  # those were of other values
-        if not self.start.value:
-            self._soon()
+        with ONE_AT_A_TIME:
+            self._figures = None  # those were of other values
+            if not self.start.value:
+                self._soon()
 
     def _pressed(self, _: Any) -> None:
-        self.start.description, self.start.icon = ("Stop", "pause") if self.start.value else ("Start", "play")
-        if self.start.value:
-            if Explorer._running:
-                Explorer._running.start.value = False
-            Explorer._running = self
-            self._soon()
-        elif Explorer._running is self:
-            Explorer._running = None
+        with ONE_AT_A_TIME:
+            self.start.description, self.start.icon = ("Stop", "pause") if self.start.value else ("Start", "play")
+            if self.start.value:
+                if Explorer._running:
+                    Explorer._running.start.value = False
+                Explorer._running = self
+                self._soon()
+            elif Explorer._running is self:
+                Explorer._running = None
 
     def _soon(self) -> None:
         """Draw after a pause, in which more may change: then it is drawn once."""
@@ -171,11 +177,12 @@ class Explorer:
             loop.call_later(PAUSE, self._now)
 
     def _now(self) -> None:
-        self._waits = False
-        if not self.show():
-            self.start.value = False
-        if self.start.value:
-            self._soon()
+        with ONE_AT_A_TIME:
+            self._waits = False
+            if not self.show():
+                self.start.value = False
+            if self.start.value:
+                self._soon()
 
 
 def explore(draw: Callable[..., Any], **choices: Range | Mapping[str, Any] | Iterable[Any]) -> Explorer:
