@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from helpers import COURSE
@@ -16,7 +17,7 @@ from helpers.course import demo
 from helpers.course.pages import registry
 from helpers.course.release import notebooks
 from helpers.course.release.students import below
-from tests.submissions import hand_in
+from tests.submissions import code, hand_in
 
 FOLDER = "looking_inside_cnns"
 PACKAGES = sysconfig.get_path("purelib")
@@ -79,7 +80,7 @@ def run(installed, tmp_path):
 def test_wheel_holds_the_course_as_it_lies_here(wheel):
     folders = ("data", "helpers", "notebooks", "solutions")
     course = {path.relative_to(COURSE).as_posix() for folder in folders for path in below(COURSE / folder)}
-    course = {name for name in course if "/." not in name}
+    course -= {f"helpers/{FOLDER}.pth"}  # which lies beside the folder there
     single = {"LICENSE", "README.md", "constraints.txt", "course.toml", "nbgrader_config.py", "pyproject.toml"}
     assert names(wheel) == {f"{FOLDER}/{name}" for name in course | single} | {f"{FOLDER}.pth"}
 
@@ -105,11 +106,18 @@ def test_commands_are_named_as_they_are_typed(run):
     assert list(run.folder.iterdir()) == []
 
 
+PEEK = """import helpers
+print("seen:", sorted(path.name for path in helpers.COURSE.iterdir()), (helpers.COURSE / "helpers/course").exists())"""
+
+
 @pytest.mark.kernel
+@pytest.mark.timeout(900)  # the reference of a whole page
 def test_grades_in_an_empty_folder(run):
     page = registry.page_of("04_class_visualization")
     answers = demo.class_of(page)["felix"]
-    hand_in(demo.filled(notebooks.student_notebook(page), answers), run.folder / "class", "felix", page.name)
+    notebook = demo.filled(notebooks.student_notebook(page), answers)
+    code(PEEK)(notebook)
+    hand_in(notebook, run.folder / "class", "felix", page.name)
     said = run("looking-inside", "grade", "class", "--into", "grading", "--workers", "1")
     with (run.folder / "grading" / "grades.csv").open(newline="") as file:
         table = {row["question"]: row for row in csv.DictReader(file)}
@@ -118,5 +126,10 @@ def test_grades_in_an_empty_folder(run):
         row = table[f"test_{name}"]
         assert (row["verdict"] == "right") == right and (float(row["score"]) == float(row["max_score"])) == right
     assert (run.folder / "grading" / "feedback" / "felix" / page.name / f"{page.name}.html").exists()
+    # A student's code sees as little of an installed course as of a checkout.
+    graded = nbformat.read(run.folder / "grading" / "autograded" / "felix" / page.name / f"{page.name}.ipynb", 4)
+    [peeked] = [cell for cell in graded.cells if cell.source == PEEK]
+    seen = peeked.outputs[0].text.strip()
+    assert "Isolation: namespaces" not in said or seen == "seen: ['data', 'helpers'] False"
     # JupyterLab is started here, and nbgrader's settings lie there.
     assert f"JUPYTER_CONFIG_PATH={run('python', '-c', 'import helpers; print(helpers.COURSE)').strip()} " in said

@@ -47,8 +47,8 @@ def is_figure(cell: NotebookNode) -> bool:
 def examples_left_out(submission: NotebookNode, release: NotebookNode, solved: NotebookNode) -> set[str]:
     """Return the texts of the worked examples that need not be run: none where a student's own code may need one.
 
-    What is graded as it was released needs none (`helpers.course.pages.rules`), and checks are run as released, whatever
-    became of their text: nbgrader puts their hidden tests in before it asks again.
+    What is graded as it was released needs none (`helpers.course.pages.rules`). Checks are run as released, whatever
+    their text is: nbgrader puts their hidden tests in before it asks again.
     """
     examples = {cell.source for cell in solved.cells if "example" in cell.metadata.get("tags", [])}
     bound = set().union(*(names_of(source).bound for source in examples))
