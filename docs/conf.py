@@ -32,7 +32,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_co
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
-suppress_warnings = ["myst.header"]  # a page may begin with a second-level heading after its title's table
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 copybutton_exclude = ".linenos, .gp"
@@ -45,6 +46,17 @@ html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"footer_icons": []}
 html_math_renderer = "mathml"
+
+
+def links_that_lead_on(app, name, source):
+    """Leave out links to folders, and to the README, whose place this book takes."""
+
+    def text(link):
+        place = (COURSE / name).parent / link[2]
+        return link[1] if place.is_dir() or place.resolve() == COURSE / "README.md" else link[0]
+
+    if not name.startswith("notebooks/"):
+        source[0] = re.sub(r"\[([^]]+)\]\(([^)#:]+)\)", text, source[0])
 
 
 def page_of_notebook(app, name, source):
@@ -96,6 +108,12 @@ def plain_text(app, what, name, thing, options, lines):
             lines[number] += ":"
 
 
+def with_masks(scenes):
+    """Return two rows of panels: scenes with their names, and their masks."""
+    shown = [plots.picture(*one) for one in zip(scenes.images, scenes.names, strict=True)]
+    return shown, [plots.unsigned(mask.float()) for mask in scenes.masks]
+
+
 def drawings(app):
     """Draw the pictures of the page about the picture book."""
     folder = COURSE / "build" / "drawings"
@@ -105,10 +123,7 @@ def drawings(app):
     parts = [plots.unsigned(cat.part(name) * 1.0, name) for name in cat.part_names[:4]]
     stamped = picture_book(5, seed=7, stamp=True)
     drawn = {
-        "classes": [
-            [plots.picture(*one) for one in zip(ten.images, ten.names, strict=True)],
-            [plots.unsigned(mask.float()) for mask in ten.masks],
-        ],
+        "classes": [row for five in (ten[:5], ten[5:]) for row in with_masks(five)],
         "parts": [[plots.picture(cat.image.transpose(2, 0, 1) / 255, CLASSES[cat.label]), *parts]],
         "harder": [list(map(plots.picture, ten.images[:5])), list(map(plots.picture, harder.images[:5]))],
         "pairs": [
@@ -134,6 +149,7 @@ def setup(app):
     replaced = (lambda *_: None, None)  # no formula is left when pages are written
     app.add_html_math_renderer("mathml", replaced, replaced)
     app.connect("builder-inited", drawings)
+    app.connect("source-read", links_that_lead_on)
     app.connect("source-read", page_of_notebook)
     app.connect("autodoc-process-docstring", plain_text)
     app.connect("doctree-resolved", formulas)
