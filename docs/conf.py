@@ -24,6 +24,7 @@ author = "The authors"
 copyright = "the authors; prose and pictures CC BY 4.0, code MIT"
 release = toml.read(COURSE / "pyproject.toml")["project"]["version"]
 language = "en"
+highlight_language = "none"
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "notebooks/*.ipynb", "data/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 exclude_patterns = [".*", "build", "grading", "helpers", "solutions", "tests", "**/__pycache__"]
