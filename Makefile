@@ -14,7 +14,7 @@ READY := .venv/ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test claims quick page check notebooks figures models students lab pdf grade verify gradescope bench clean
+.PHONY: help setup demo test claims quick page check notebooks figures models students lab pdf grade verify gradescope bench book clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,6 +81,14 @@ gradescope: $(READY) ## Write an autograder zip for ASSIGNMENT=01_saliency to bu
 
 bench: $(READY) ## Measure speed as ratios, side by side (BENCH="sizes --sizes 5 20 60" for a part of it)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench $(BENCH)
+
+book: .venv/book ## Build the book from docs/, notebooks/ and helpers/ into build/book/index.html
+	$(BIN)/python -m sphinx -c docs -b html -E -W --keep-going -q . build/book
+	@echo "The book is build/book/index.html"
+
+.venv/book: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book]'
+	@touch .venv/book
 
 clean: ## Remove .venv and everything in build/ (marks in grading/ stay)
 	rm -rf .venv build *.egg-info

@@ -213,6 +213,17 @@ def test_an_example_that_a_student_has_changed_is_run_and_so_is_what_it_needs():
     assert run_with_example(example="overlap(scenes, scenes)")[:3] == ["setup", "example", "another"]
 
 
+def test_a_notebook_is_run_once_whether_its_checks_have_their_hidden_tests_or_not():
+    solved = nbformat.from_dict(PAGE_WITH_EXAMPLE)
+    check = solved.cells[4]
+    check.source = f'assert "f" in globals()\n{check.source}'
+    release = nbformat.from_dict(solved)
+    release.cells[4].source = 'assert "f" in globals()'
+    once, again = prepared(release, release, solved).cells, prepared(solved, release, solved).cells
+    assert [cell.id for cell in once] == ["setup", "f", "test_f-visible", "test_f-hidden"]
+    assert [(cell.id, cell.source) for cell in once] == [(cell.id, cell.source) for cell in again]
+
+
 SPY = """
 from IPython.display import display
 handle = display("before", display_id=True)

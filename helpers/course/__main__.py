@@ -1,4 +1,7 @@
-"""Commands for authors and instructors: `python -m helpers.course COMMAND`; the Makefile names them all."""
+"""Commands for authors and instructors: `python -m helpers.course COMMAND`; the Makefile names them all.
+
+Where the course is installed as a package, `looking-inside COMMAND` is the same.
+"""
 
 import argparse
 import os
@@ -12,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers import COURSE
-from helpers.course.pages import registry
+
+try:
+    from helpers.course.pages import registry
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"found no package {error.name}: the course is installed without what graders and authors need; wanted its "
+        "extra `instructors`, as in pip install '.[instructors]'"
+    )
 from helpers.course.pages.cells import Page
 from helpers.course.pages.terms import MalformedTerms
 from helpers.words import counted
@@ -165,10 +175,10 @@ def gradescope(options: Namespace) -> None:
     from helpers.course.platforms import gradescope
 
     try:
-        path = gradescope.build(options.assignment, COURSE / "build" / f"gradescope-{options.assignment}.zip")
+        path = gradescope.build(options.assignment, Path("build", f"gradescope-{options.assignment}.zip"))
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         sys.exit(str(error))
-    print(f"wrote {path.relative_to(COURSE)}; upload it as the autograder of the assignment")
+    print(f"wrote {path}; upload it as the autograder of the assignment")
 
 
 def verify(options: Namespace) -> None:
@@ -185,12 +195,13 @@ def verify(options: Namespace) -> None:
 
 def print_places(folder: str | Path) -> None:
     """Say where the results of a grading lie."""
-    folder = Path(folder).absolute()
-    if folder.is_relative_to(Path.cwd()):
-        folder = folder.relative_to(Path.cwd())
+    here, whole = Path.cwd(), Path(folder).absolute()
+    folder = whole.relative_to(here) if whole.is_relative_to(here) else whole
     lab = os.path.relpath(Path(sys.executable).parent / "jupyter")
     # Formgrader shows no course that lies outside the folder JupyterLab serves.
     root = f" --ServerApp.root_dir={folder.parent}" if folder.is_absolute() else ""
+    # nbgrader looks for its settings where JupyterLab is started, and ours name a folder as seen from their own.
+    settings = f"COURSE_GRADING={folder}" if here == COURSE else f"JUPYTER_CONFIG_PATH={COURSE} COURSE_GRADING={whole}"
     print(
         f"\nThe class on one page    {folder / 'report.html'}"
         f"\nOne row per graded cell  {folder / 'grades.csv'}"
@@ -198,7 +209,7 @@ def print_places(folder: str | Path) -> None:
         f"\nFor platforms            {folder / 'uploads'}/canvas.csv, moodle.csv, blackboard.csv"
         f"\nFeedback pages           {folder / 'feedback'}/<student>/<assignment>/<assignment>.html"
         f"\nGradebook                {folder / 'gradebook.db'}"
-        f"\nMark written answers     COURSE_GRADING={folder} {lab} lab{root}, then menu Nbgrader, Formgrader"
+        f"\nMark written answers     {settings} {lab} lab{root}, then menu Nbgrader, Formgrader"
     )
 
 
@@ -209,7 +220,9 @@ def demo(_: Namespace) -> None:
     from helpers.course.report import tables
     from helpers.course.run import sandbox
 
-    folder = COURSE / "build" / "demo"
+    folder = Path("build", "demo").absolute()
+    if folder.exists() and not {path.name for path in folder.iterdir()} <= {"class", "grading"}:
+        sys.exit(f"{folder} holds something else than an earlier demo; wanted to write one there: move it away")
     shutil.rmtree(folder, ignore_errors=True)
     page = registry.page_of("01_saliency")
     students = demo.write_class(page, folder / "class")
@@ -226,7 +239,9 @@ def demo(_: Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and run one command."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.course", description=__doc__)
+    installed = Path(sys.argv[0]).stem == "looking-inside"
+    prog = "looking-inside" if installed else "python -m helpers.course"
+    parser = argparse.ArgumentParser(prog=prog, description="Commands for authors and instructors.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (notebooks, check, figures, students, grade, verify, gradescope, demo):
         sub = commands.add_parser(command.__name__, help=command.__doc__)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -89,12 +90,27 @@ def readme(pages: dict[str, Page]) -> str:
 
 def project() -> str:
     """Return the pyproject.toml of the copy: what a student needs, and nothing of the grader."""
-    project = toml.read(COURSE / "pyproject.toml")["project"]
-    lines = ["[build-system]", 'requires = ["setuptools>=77"]', 'build-backend = "setuptools.build_meta"', ""]
-    lines += ["[project]", *(f"{key} = {json.dumps(project[key])}" for key in ("name", "version", "requires-python"))]
-    lines += ["dependencies = [", *(f"    {json.dumps(line)}," for line in project["dependencies"]), "]", ""]
-    lines += ["[tool.setuptools]", 'package-data = { "helpers.pdf" = ["*.typ"] }', ""]
-    lines += ["[tool.setuptools.packages.find]", 'include = ["helpers*"]', ""]
+    whole = toml.read(COURSE / "pyproject.toml")
+    project, wheel = whole["project"], whole["tool"]["hatch"]["build"]["targets"]["wheel"]
+    copied = {path.relative_to(COURSE).as_posix() for path in files()} | {"README.md", "pyproject.toml"}
+    copied |= {name.partition("/")[0] for name in copied}
+    tables = {
+        "build-system": whole["build-system"],
+        "project": {key: project[key] for key in ("name", "version", "requires-python", "dependencies")},
+        "tool.hatch.build.targets.wheel": {
+            "only-include": [name for name in wheel["only-include"] if name in copied],
+            "dev-mode-dirs": wheel["dev-mode-dirs"],
+        },
+    }
+    for key in ("sources", "force-include"):
+        tables[f"tool.hatch.build.targets.wheel.{key}"] = {
+            name: target for name, target in wheel[key].items() if name in copied
+        }
+    lines = []
+    for name, table in tables.items():
+        keys = (key if re.fullmatch(r"[\w-]+", key) else json.dumps(key) for key in table)
+        values = (json.dumps(value, indent=4) for value in table.values())
+        lines += [f"[{name}]", *map(" = ".join, zip(keys, values, strict=True)), ""]
     return "\n".join(lines)
 
 
