@@ -31,7 +31,8 @@ def question(text="Which is even?", right="4", **changes):
 
 
 def three(seed=0):
-    return Quiz([question("Which is even?"), question("Which is a square?"), question("Which is after 3?")], seed)
+    asked = [question("Which is even?"), question("Which is a square?"), question("Which is after 3?")]
+    return Quiz("three", asked, seed)
 
 
 def parts(box):
@@ -43,9 +44,9 @@ def parts(box):
 def press(shown, number, answer):
     """Click the button with an answer; return what stands below it then."""
     row = parts(shown.box.children[1 + number])
-    [place] = [i for i, part in enumerate(row) if getattr(part, "description", "")[2:] == answer]
+    [place] = [i for i, part in enumerate(row) if getattr(part, "description", "")[5:] == answer]
     row[place].click()
-    assert row[place].description[2:] == answer
+    assert row[place].description[5:] == answer
     return row[place].description[0], row[place + 1]
 
 
@@ -79,7 +80,9 @@ def test_right_answer_comes_at_every_place():
 def test_buttons_stand_in_the_order_of_the_answers():
     shown = three(5)
     labels = [part.description for part in parts(shown.box) if isinstance(part, ipywidgets.Button)]
-    assert labels == [f"○ {answer}" for answers in shown.answers for answer in answers]
+    assert labels == [
+        f"○ {letter}) {answer}" for each in shown.answers for letter, answer in zip("abcd", each, strict=True)
+    ]
 
 
 # Feedback
@@ -117,7 +120,7 @@ def test_nothing_is_told_before_an_answer_is_chosen():
 
 
 def test_texts_are_no_markup():
-    shown = Quiz([question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script>")])
+    shown = Quiz("odd", [question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script>")])
     text = shown.box.children[1].children[0].value
     assert "1 &lt; 2 &amp; &lt;b&gt;" in text
     _, below = press(shown, 0, "4")
@@ -160,11 +163,11 @@ def test_looking_at_other_answers_afterwards_changes_no_score():
 
 
 def test_plain_text_has_all_questions_and_answers_and_no_feedback():
-    shown = Quiz([question("Which is even? " + 30 * "word "), question("And now?", right="nine " * 40)], 3)
+    shown = Quiz("odd", [question("Which is even? " + 30 * "word "), question("And now?", right="nine " * 40)], 3)
     text = str(shown)
     assert max(map(len, text.splitlines())) <= 100
     flat = " ".join(text.split())
-    places = [flat.index(f"( ) {' '.join(answer.split())}") for answer in shown.answers[0]]
+    places = [flat.index(f") {' '.join(answer.split())}") for answer in shown.answers[0]]
     assert places == sorted(places)
     for asked in shown.questions:
         assert " ".join(asked.text.split()) in flat
