@@ -390,13 +390,15 @@ def test_every_quiz_of_the_course_can_be_asked(path):
     assert sum(max(each.answers, key=len) == each.right for each in asked) <= len(asked) / 2
 
 
-def test_every_quiz_of_the_course_is_asked_by_the_page_of_its_name():
+def test_every_page_asks_the_quiz_of_its_name_and_no_other():
+    pages = [path.stem for path in registry.paths().values()]
     asked = {
         (path.stem, name)
         for path in registry.paths().values()
         for name in re.findall(r'\bquiz\("(.*?)"\)', path.read_text("utf-8"))
     }
-    assert asked == {(path.stem, path.stem) for path in quizzes.QUIZZES.glob("*.toml")}
+    assert asked == {(name, name) for name in pages}
+    assert set(pages) <= {path.stem for path in quizzes.QUIZZES.glob("*.toml")}
 
 
 # Explorer
