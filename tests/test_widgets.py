@@ -22,7 +22,8 @@ from helpers import COURSE, plots
 from helpers.course.pages import registry
 from helpers.widgets import between, explore, explorers, quiz, quizzes
 from helpers.widgets import shown as showing
-from helpers.widgets.quizzes import Question, Quiz
+from helpers.widgets.questions import NotAnswered, Question
+from helpers.widgets.quizzes import Quiz
 
 
 def question(text="Which is even?", right="4", **changes):
@@ -193,9 +194,9 @@ def test_an_answer_by_its_letter_prints_why_and_counts_as_if_it_were_pressed(cap
 )
 def test_what_is_no_answer_is_refused_and_not_counted(number, letter, says):
     shown = three()
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(NotAnswered) as refused:
         shown.answer(number, letter)
-    assert str(refused.value) == says
+    assert refused.value._render_traceback_() == [str(refused.value)] == [says]
     assert not any(shown.tried)
 
 

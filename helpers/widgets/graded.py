@@ -1,8 +1,8 @@
 """A quiz that counts: students see the questions, and no notebook or file of theirs holds the key.
 
-    trust = GradedQuiz({"Which is even?": ["3", "4", "5"], "Which is odd?": ["4", "7", "8"]})
+    numbers = GradedQuiz({"Which is even?": ["3", "4", "5"], "Which is odd?": ["4", "7", "8"]})
 
-shows the questions with letters. `trust.check({1: "b", 2: "b"})` tells whether each has an answer, and never whether
+shows the questions with letters. `numbers.check({1: "b", 2: "b"})` tells whether each has an answer, and never whether
 it is the right one; a hidden test says the answers as numbers, and these are compared elsewhere. CONTRIBUTING.md has
 the cells of a page.
 """
@@ -13,15 +13,8 @@ from functools import partial
 from typing import Any
 
 from helpers.checks.named import Named
-from helpers.widgets.questions import lettered, place_of, plain
+from helpers.widgets.questions import NotAnswered, lettered, place_of, plain
 from helpers.words import counted
-
-
-class NotAnswered(ValueError):
-    """A question has no answer that counts; shown in a notebook as one sentence."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"Not yet: {self}"]
 
 
 class GradedQuiz:
@@ -117,5 +110,5 @@ class GradedQuiz:
         there = list(self.questions.values())[number - 1]
         try:
             return lettered(there)[place_of(answers[number], there)]
-        except ValueError as error:
+        except NotAnswered as error:
             raise NotAnswered(f"question {number}: {error}") from None

@@ -11,6 +11,13 @@ from helpers import DATA, toml
 QUIZZES = DATA / "quizzes"
 
 
+class NotAnswered(ValueError):
+    """A question has no answer that counts; shown in a notebook as one sentence."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 @dataclass(frozen=True)
 class Question:
     """A question with one right answer; ValueError when it is malformed.
@@ -73,7 +80,7 @@ def lettered(answers: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def place_of(given: Any, answers: Sequence[str]) -> int:
-    """Return the place, from 0, of the answer that is given by its letter, or by its text; ValueError for no answer.
+    """Return the place, from 0, of the answer that is given by its letter, or by its text; NotAnswered for no answer.
 
     Capitals and white space do not count, nor does what stands around a letter in "b)", "(b)" and "b.".
     """
@@ -86,7 +93,7 @@ def place_of(given: Any, answers: Sequence[str]) -> int:
         letter = said.strip(" ().:")
         if len(letter) == 1 and letter in letters:
             return letters.index(letter)
-    raise ValueError(f"found {given!r}; wanted {', '.join(letters[:-1])} or {letters[-1]}.")
+    raise NotAnswered(f"found {given!r}; wanted {', '.join(letters[:-1])} or {letters[-1]}.")
 
 
 def read_questions(path: Path) -> list[Question]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import ipywidgets
 
-from helpers.widgets.questions import QUIZZES, Question, lettered, place_of, read_questions
+from helpers.widgets.questions import QUIZZES, NotAnswered, Question, lettered, place_of, read_questions
 from helpers.widgets.shown import show
 
 wrapped = partial(textwrap.fill, width=100)
@@ -126,14 +126,14 @@ class Quiz:
             letter: the answer, "a", "b" and so on.
 
         Raises:
-            ValueError: there is no such question, or no such answer to it.
+            NotAnswered: there is no such question, or no such answer to it.
         """
         if number not in range(1, len(self.questions) + 1):
-            raise ValueError(f"quiz: found question {number!r}; wanted a number from 1 to {len(self.questions)}.")
+            raise NotAnswered(f"quiz: found question {number!r}; wanted a number from 1 to {len(self.questions)}.")
         try:
             place = place_of(letter, self.answers[number - 1])
-        except ValueError as error:
-            raise ValueError(f"quiz, question {number}: {error}") from None
+        except NotAnswered as error:
+            raise NotAnswered(f"quiz, question {number}: {error}") from None
         mark, answer = lettered(self.answers[number - 1])[place]
         right, why = self.choose(number - 1, answer)
         lines = [f"{number}{mark}) {answer}", f"{'✓ Right.' if right else '✗ Not this one.'} {why}", self.score]
