@@ -121,11 +121,11 @@ def test_nothing_is_told_before_an_answer_is_chosen():
 
 
 def test_texts_are_no_markup():
-    shown = Quiz("odd", [question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script>")])
+    shown = Quiz("odd", [question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script> `a <b`")])
     text = shown.box.children[1].children[0].value
     assert "1 &lt; 2 &amp; &lt;b&gt;" in text
     _, below = press(shown, 0, "4")
-    assert "$a &lt; b$ &lt;script&gt;" in below.value
+    assert "$a &lt; b$ &lt;script&gt; <code>a &lt;b</code>" in below.value
 
 
 # Score

@@ -10,6 +10,7 @@ answers its third question.
 """
 
 import random
+import re
 import textwrap
 from collections.abc import Sequence
 from functools import partial
@@ -113,7 +114,7 @@ class Quiz:
         button, feedback = self._rows[number][answer]
         button.description = f"{sign}{button.description[1:]}"
         # role: a screen reader reads the feedback out as it appears.
-        feedback.value = f'<div class="quiz-feedback {kind}" role="alert"><b>{words}</b> {escape(why)}</div>'
+        feedback.value = f'<div class="quiz-feedback {kind}" role="alert"><b>{words}</b> {_html(why)}</div>'
         feedback.layout.display = None
         self._show_score()
         return right, why
@@ -175,7 +176,7 @@ class Quiz:
 
     def _asked(self, number: int) -> ipywidgets.VBox:
         """Return the widget of one question: its text, and below each answer a place for the feedback."""
-        text = f'<span class="quiz-number">Question {number + 1}.</span> {escape(self.questions[number].text)}'
+        text = f'<span class="quiz-number">Question {number + 1}.</span> {_html(self.questions[number].text)}'
         rows = [ipywidgets.HTMLMath(f'<div class="quiz-text">{text}</div>')]
         for letter, answer in lettered(self.answers[number]):
             button = ipywidgets.Button(description=f"○ {letter}) {answer}", layout={"width": "auto", "height": "auto"})
@@ -190,6 +191,11 @@ class Quiz:
 
     def _show_score(self) -> None:
         self._score.value = f'<div class="quiz-score">{self.score}</div>'
+
+
+def _html(text: str) -> str:
+    """Return a text as HTML: nothing in it is markup but what stands between backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 _quizzes: dict[tuple[Path, int | None], Quiz] = {}
