@@ -156,6 +156,8 @@ def test_a_slider_that_is_moved_by_keyboard_draws_a_new_picture(browser, tmp_pat
         tab.close()
 
 
+@pytest.mark.kernel
+@pytest.mark.slow
 def test_a_quiz_is_answered_by_mouse_and_by_keyboard(browser, tmp_path):
     page = nbformat.read(COURSE / "notebooks" / "01_saliency.ipynb", 4)
     place = next(place for place, cell in enumerate(page.cells) if 'quiz("01_saliency")' in cell.source)
