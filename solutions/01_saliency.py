@@ -1414,6 +1414,17 @@ plots.panels(
 # ### END SOLUTION
 
 # %% [markdown]
+# ## Check yourself
+#
+# Ten questions on the paper behind this page, as often as you like; nothing is recorded.
+
+# %% local
+# @title Quiz
+from helpers.widgets import quiz
+
+quiz("01_saliency")
+
+# %% [markdown]
 # ## Recap
 #
 # - A saliency map is $\max_c |\partial s_y / \partial x|$: how steeply the score reacts to a **small** change of a pixel, up or

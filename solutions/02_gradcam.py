@@ -1807,6 +1807,17 @@ plots.panels(rows, heads=["picture", "Grad-CAM", "conductance", "best channel", 
 # ### END SOLUTION
 
 # %% [markdown]
+# ## Check yourself
+#
+# Seven questions, as often as you like; nothing is recorded.
+
+# %% local
+# @title Quiz
+from helpers.widgets import quiz
+
+quiz("02_gradcam")
+
+# %% [markdown]
 # ## Recap
 #
 # - A hook reads or changes what passes through a layer. It stays until it is removed, and no score will tell you.

@@ -1294,6 +1294,17 @@ plots.lines(
 # ### END SOLUTION
 
 # %% [markdown]
+# ## Check yourself
+#
+# Six questions, as often as you like; nothing is recorded.
+
+# %% local
+# @title Quiz
+from helpers.widgets import quiz
+
+quiz("03_fooling")
+
+# %% [markdown]
 # ## Recap
 #
 # - Along the gradient, thousands of small changes add up. A random change of the same size does nothing.

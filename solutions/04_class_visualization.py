@@ -1148,6 +1148,17 @@ plots.panels([[plots.picture(image[0], name) for name, image in ({"awake": awake
 # ### END SOLUTION
 
 # %% [markdown]
+# ## Check yourself
+#
+# Six questions, as often as you like; nothing is recorded.
+
+# %% local
+# @title Quiz
+from helpers.widgets import quiz
+
+quiz("04_class_visualization")
+
+# %% [markdown]
 # ## Recap
 #
 # - A class is drawn by climbing $J(x) = s_t(x) - \lambda \lVert x - \frac12 \rVert^2$. Check the *step*; the final score rewards mistakes.

@@ -1310,6 +1310,17 @@ plots.panels(rows, heads=heads, width=2.1)
 # ### END SOLUTION
 
 # %% [markdown]
+# ## Check yourself
+#
+# Six questions, as often as you like; nothing is recorded.
+
+# %% local
+# @title Quiz
+from helpers.widgets import quiz
+
+quiz("05_style_transfer")
+
+# %% [markdown]
 # ## Recap
 #
 # - Activations say what is where; a Gram matrix says which of them go together, and no longer where.

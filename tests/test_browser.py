@@ -1,4 +1,4 @@
-"""In a real browser: an explorer that is played with by keyboard, and a written answer that is marked.
+"""In a real browser: an explorer is played with by keyboard, a quiz is answered, and a written answer is marked.
 
 The marking goes from opening formgrader in JupyterLab to the student's feedback page.
 """
@@ -152,6 +152,59 @@ def test_a_slider_that_is_moved_by_keyboard_draws_a_new_picture(browser, tmp_pat
         tab.get_by_label("kind").select_option("fish")
         expect(picture).to_have_attribute("alt", re.compile("fish 6"))
         tab.screenshot(path=tmp_path / "played.png")
+        assert not errors
+        tab.close()
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+def test_a_quiz_is_answered_by_mouse_and_by_keyboard(browser, tmp_path):
+    page = nbformat.read(COURSE / "notebooks" / "01_saliency.ipynb", 4)
+    place = next(place for place, cell in enumerate(page.cells) if 'quiz("01_saliency")' in cell.source)
+    page.cells = page.cells[place - 1 : place + 2]
+    page.cells[1].metadata = {}  # unfolded, so that there is something to click at
+    nbformat.write(page, tmp_path / "page.ipynb")
+    with lab_in(tmp_path) as address:
+        tab = browser.new_page(viewport={"width": 1100, "height": 1400})
+        errors = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.set_default_timeout(60_000)
+        tab.goto(f"{address}/lab/tree/page.ipynb")
+        tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        tab.locator(".jp-CodeCell .cm-content").click()
+        tab.keyboard.press("Shift+Enter")
+
+        # By mouse: the answer is marked, and what speaks for or against it stands below.
+        first, second, *_ = (tab.locator(".quiz-question").nth(number) for number in range(10))
+        told, answers = first.locator(".quiz-feedback"), first.locator(".quiz-answer")
+        answers.first.wait_for()
+        assert told.count() == 0
+        answers.nth(1).click()
+        expect(told).to_have_count(1)
+        expect(answers.nth(1)).to_have_text(re.compile(r"^[✓✗] b\) "))
+        expect(told).to_have_text(re.compile(r"^(Right|Not this one)\. "))
+        expect(answers.nth(1)).to_be_focused()
+
+        # By keyboard: arrows and Tab go from answer to answer, Enter and letters choose; the notebook hears nothing.
+        tab.keyboard.press("ArrowDown")
+        expect(answers.nth(2)).to_be_focused()
+        tab.keyboard.press("Enter")
+        expect(answers.nth(2)).to_have_text(re.compile(r"^[✓✗] c\) "))
+        expect(answers.nth(2)).to_be_focused()
+        tab.keyboard.press("Tab")
+        expect(answers.nth(3)).to_be_focused()
+        tab.keyboard.press("ArrowDown")
+        expect(second.locator(".quiz-answer").first).to_be_focused()
+        for letter in "bdac":
+            tab.keyboard.press(letter)
+            expect(second.locator(".quiz-answer").nth("abcd".index(letter))).to_be_focused()
+        expect(second.locator(".quiz-feedback")).to_have_count(4)
+        expect(second.locator(".quiz-feedback.quiz-right")).to_have_count(1)
+        for key in "xyz":
+            tab.keyboard.press(key)
+        expect(tab.locator(".jp-Notebook .jp-Cell")).to_have_count(3)
+        expect(tab.locator(".quiz-score")).to_contain_text("Still open: ")
+        tab.screenshot(path=tmp_path / "quiz.png")
         assert not errors
         tab.close()
 

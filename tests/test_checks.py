@@ -10,13 +10,17 @@ import torch
 from helpers.checks import core
 from helpers.course.pages import registry
 from helpers.course.pages.cells import cut
+from tests.answering import is_quiz
 
 PAGES = [page for page in registry.pages().values() if page.exercises]
-EXERCISES = [pytest.param(page, f, id=f"{page.name} {f}") for page in PAGES for f in page.exercises]
+EXERCISES = [
+    pytest.param(page, f, id=f"{page.name} {f}") for page in PAGES for f in page.exercises if not is_quiz(page, f)
+]
 MUTANTS = [
     pytest.param(page, mutant, id=f"{page.name} {f}: {mutant.says[:40]}")
     for page in PAGES
     for f in page.exercises
+    if not is_quiz(page, f)
     for mutant in page.mutants(f)
 ]
 each_exercise = pytest.mark.parametrize(("page", "f"), EXERCISES)

@@ -14,11 +14,16 @@ from helpers.course.pages.cells import NAMELESS, OPTIONS, cut, without_markers
 from helpers.course.release import notebooks
 from helpers.course.run import execute
 from helpers.course.run.limits import Limits
-from helpers.widgets import quizzes
+from helpers.widgets import questions
+from tests.answering import executed, parts_of
 
 TEXT = (COURSE / "CONTRIBUTING.md").read_text("utf-8")
+BEFORE, _, AFTER = TEXT.partition("## Add a quiz")
 # The page to copy, and what may be added to it.
-PAGE = "\n\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
+PAGE = "\n\n".join(re.findall(r"```python\n(.*?)```", BEFORE, re.DOTALL))
+# The head and the title of that page, and the quiz that counts.
+[CELLS] = re.findall(r"```python\n(.*?)```", AFTER, re.DOTALL)
+QUIZ = PAGE[: PAGE.index("# %% setup")] + CELLS
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +36,8 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def answers(page):
     limits = Limits(cell=60, notebook=300)
-    executed = execute.run(nbformat.writes(reference.notebook(page)), limits)
-    return reference.answers(page, nbformat.reads(executed, as_version=4))["stretched"]
+    ran = execute.run(nbformat.writes(reference.notebook(page)), limits)
+    return reference.answers(page, nbformat.reads(ran, as_version=4))["stretched"]
 
 
 def test_page_has_every_tag_there_is():
@@ -42,11 +47,12 @@ def test_page_has_every_tag_there_is():
     assert set(shown) == set(explained) - {"local"}
 
 
+@pytest.mark.parametrize("page", [PAGE, QUIZ], ids=["page", "quiz"])
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
-def test_page_has_the_style_of_the_others(command):
+def test_page_has_the_style_of_the_others(command, page):
     name = str(COURSE / "solutions" / "09_maps.py")
     ruff = [sys.executable, "-m", "ruff", *command, "--stdin-filename", name, "-"]
-    subprocess.run(ruff, input=PAGE, text=True, check=True, cwd=COURSE)
+    subprocess.run(ruff, input=page, text=True, check=True, cwd=COURSE)
 
 
 def test_page_builds_both_notebooks(page):
@@ -88,8 +94,54 @@ def test_grader_accepts_right_answers_and_names_wrong_ones(page, answers):
 def test_quiz_can_be_asked(tmp_path):
     [shown] = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "09_maps.toml").write_text(shown, "utf-8")
-    [question] = quizzes.read_questions(tmp_path / "09_maps.toml")
+    [question] = questions.read_questions(tmp_path / "09_maps.toml")
     assert question.right == "4"
+
+
+# The quiz that counts
+
+
+def quizzed(folder, key=None):
+    """Return the page with the quiz, with its own key or with another."""
+    [own] = re.findall(r"    return (.*)", QUIZ)
+    path = folder / "solutions" / "09_maps.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(QUIZ.replace(f"return {own}", f"return {key or own}"), "utf-8")
+    return source.read(path)
+
+
+def test_students_get_the_same_whatever_the_key(tmp_path):
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    notebooks.write(quizzed(mine))
+    notebooks.write(quizzed(other, '{1: "c", 2: "b"}'))
+    built = {path.relative_to(mine) for path in mine.rglob("*.*") if (other / path.relative_to(mine)).is_file()}
+    differ = {path.as_posix() for path in built if (mine / path).read_bytes() != (other / path).read_bytes()}
+    assert differ == {"solutions/09_maps.py", "solutions/09_maps.ipynb"}
+    assert {"notebooks/09_maps.ipynb", "data/released/09_maps.json"} <= {path.as_posix() for path in built - differ}
+
+
+@pytest.mark.kernel
+def test_the_quiz_is_graded_question_by_question(tmp_path):
+    page = quizzed(tmp_path)
+    ran = execute.run(nbformat.writes(reference.notebook(page)), Limits(cell=60, notebook=300))
+    known = reference.answers(page, nbformat.reads(ran, as_version=4))["greys_answers"]
+    namespace = executed({}, *(cell for cell in page.cells if cell.kind == "setup"))
+
+    def graded(answers):
+        parts = parts_of(page, "greys_answers", namespace | {"greys_answers": lambda: answers})
+        return compare.grade("test_greys_answers", 2, parts, known.reference, known.mistakes)
+
+    right = [{1: "b", 2: "a"}, {2: " A ", 1: "B)"}, {1: "0.25", 2: "A map of  NaN"}]
+    assert [graded(answers).score for answers in right] == [2, 2, 2]
+    one, two = graded({1: "c", 2: "a"}), graded({1: "b", 2: "b"})
+    assert (one.score, one.message) == (1, "1 of 2 parts are right.\nquestion 1: not as it must be: your answer")
+    assert (two.score, two.message) == (1, "1 of 2 parts are right.\nquestion 2: not as it must be: your answer")
+    assert graded({1: "b", 2: "c"}).message.endswith(
+        "0 / 0 for 0. Stretching divides by the largest value less the least."
+    )
+    assert [graded(wrong).score for wrong in ({1: "a", 2: "c"}, {}, {1: "z", 2: None}, None, "ba")] == [0] * 5
+    assert [graded(half).score for half in ({1: "b"}, {1: "b", 2: "d"}, {2: "a", 1: 2})] == [1] * 3
+    assert graded({1: "b", 2: "a", 3: "a"}).score == 2
 
 
 def test_drawing_is_of_this_house():

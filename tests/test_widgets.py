@@ -24,7 +24,8 @@ from helpers import COURSE, plots
 from helpers.course.pages import registry
 from helpers.widgets import between, explore, explorers, quiz, quizzes
 from helpers.widgets import shown as showing
-from helpers.widgets.quizzes import Question, Quiz
+from helpers.widgets.questions import NotAnswered, Question
+from helpers.widgets.quizzes import Quiz
 
 
 def question(text="Which is even?", right="4", **changes):
@@ -33,7 +34,8 @@ def question(text="Which is even?", right="4", **changes):
 
 
 def three(seed=0):
-    return Quiz([question("Which is even?"), question("Which is a square?"), question("Which is after 3?")], seed)
+    asked = [question("Which is even?"), question("Which is a square?"), question("Which is after 3?")]
+    return Quiz("three", asked, seed)
 
 
 def parts(box):
@@ -45,9 +47,9 @@ def parts(box):
 def press(shown, number, answer):
     """Click the button with an answer; return what stands below it then."""
     row = parts(shown.box.children[1 + number])
-    [place] = [i for i, part in enumerate(row) if getattr(part, "description", "")[2:] == answer]
+    [place] = [i for i, part in enumerate(row) if getattr(part, "description", "")[5:] == answer]
     row[place].click()
-    assert row[place].description[2:] == answer
+    assert row[place].description[5:] == answer
     return row[place].description[0], row[place + 1]
 
 
@@ -81,7 +83,9 @@ def test_right_answer_comes_at_every_place():
 def test_buttons_stand_in_the_order_of_the_answers():
     shown = three(5)
     labels = [part.description for part in parts(shown.box) if isinstance(part, ipywidgets.Button)]
-    assert labels == [f"○ {answer}" for answers in shown.answers for answer in answers]
+    assert labels == [
+        f"○ {letter}) {answer}" for each in shown.answers for letter, answer in zip("abcd", each, strict=True)
+    ]
 
 
 # Feedback
@@ -119,11 +123,11 @@ def test_nothing_is_told_before_an_answer_is_chosen():
 
 
 def test_texts_are_no_markup():
-    shown = Quiz([question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script>")])
+    shown = Quiz("odd", [question("Is 1 < 2 & <b>bold</b>?", because="$a < b$ <script> `a <b`")])
     text = shown.box.children[1].children[0].value
     assert "1 &lt; 2 &amp; &lt;b&gt;" in text
     _, below = press(shown, 0, "4")
-    assert "$a &lt; b$ &lt;script&gt;" in below.value
+    assert "$a &lt; b$ &lt;script&gt; <code>a &lt;b</code>" in below.value
 
 
 # Score
@@ -161,12 +165,76 @@ def test_looking_at_other_answers_afterwards_changes_no_score():
 # Without widgets
 
 
+def test_an_answer_by_its_letter_prints_why_and_counts_as_if_it_were_pressed(capsys):
+    shown = three()
+    wrong, right = ("abcd"[shown.answers[1].index(answer)] for answer in ("5", "4"))
+    shown.answer(2, wrong)
+    assert capsys.readouterr().out.splitlines() == [
+        f"2{wrong}) 5",
+        "✗ Not this one. 5 = 4 + 1.",
+        "0 of 3 right at the first try. Still open: 1, 2, 3.",
+    ]
+    shown.answer(2, f" {right.upper()})")
+    assert "✓ Right. It is twice a number." in capsys.readouterr().out
+    assert shown.score == "0 of 3 right at the first try. Still open: 1, 3."
+    assert shown.score in score_shown(shown)
+    assert [part.description[0] for part in parts(shown.box.children[2]) if isinstance(part, ipywidgets.Button)].count(
+        "✓"
+    ) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "letter", "says"),
+    [
+        (0, "a", "quiz: found question 0; wanted a number from 1 to 3."),
+        (4, "a", "quiz: found question 4; wanted a number from 1 to 3."),
+        ("1", "a", "quiz: found question '1'; wanted a number from 1 to 3."),
+        (1, "e", "quiz, question 1: found 'e'; wanted a, b, c or d."),
+        (1, "", "quiz, question 1: found ''; wanted a, b, c or d."),
+        (1, 2, "quiz, question 1: found 2; wanted a, b, c or d."),
+    ],
+)
+def test_what_is_no_answer_is_refused_and_not_counted(number, letter, says):
+    shown = three()
+    with pytest.raises(NotAnswered) as refused:
+        shown.answer(number, letter)
+    assert refused.value._render_traceback_() == [str(refused.value)] == [says]
+    assert not any(shown.tried)
+
+
+def test_the_text_says_how_to_answer_and_letters_are_those_of_the_buttons():
+    text = str(Quiz("odd", [question()], 3))
+    assert 'quiz("odd", 3).answer(1, "b")' in text
+    assert 'quiz("odd").answer(1, "b")' in str(Quiz("odd", [question()]))
+    lettered = [
+        f"{letter}) {answer}" for letter, answer in zip("abcd", Quiz("odd", [question()], 3).answers[0], strict=True)
+    ]
+    assert [line.strip() for line in text.splitlines()[-4:]] == lettered
+
+
+def test_answers_are_to_the_quiz_on_show_which_begins_anew_when_it_is_shown_again(file, monkeypatch, capsys):
+    monkeypatch.setattr(showing, "display", lambda data, raw: None)
+    file(EVEN)
+    shown = quiz("even")
+    shown._ipython_display_()
+    quiz("even").answer(1, "a")
+    assert shown.tried[0] == [shown.answers[0][0]]
+    orders = set()
+    for _ in range(20):
+        shown._ipython_display_()
+        orders.add(shown.answers)
+        assert shown.tried == ([],)
+    assert len(orders) > 1
+    file(EVEN.replace("Which is even?", "Which is not odd?"))
+    assert quiz("even").questions[0].text == "Which is not odd?"
+
+
 def test_plain_text_has_all_questions_and_answers_and_no_feedback():
-    shown = Quiz([question("Which is even? " + 30 * "word "), question("And now?", right="nine " * 40)], 3)
+    shown = Quiz("odd", [question("Which is even? " + 30 * "word "), question("And now?", right="nine " * 40)], 3)
     text = str(shown)
     assert max(map(len, text.splitlines())) <= 100
     flat = " ".join(text.split())
-    places = [flat.index(f"( ) {' '.join(answer.split())}") for answer in shown.answers[0]]
+    places = [flat.index(f") {' '.join(answer.split())}") for answer in shown.answers[0]]
     assert places == sorted(places)
     for asked in shown.questions:
         assert " ".join(asked.text.split()) in flat
@@ -319,16 +387,21 @@ def test_file_that_is_no_text_says_so(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", sorted(quizzes.QUIZZES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_quiz_of_the_course_can_be_asked(path):
-    assert quiz(path.stem).questions
+    asked = quiz(path.stem).questions
+    assert len(asked) >= 5
+    # Who picks the longest answer each time must not be right more often than not.
+    assert sum(max(each.answers, key=len) == each.right for each in asked) <= len(asked) / 2
 
 
-def test_every_quiz_of_the_course_is_asked_by_the_page_of_its_name():
+def test_every_page_asks_the_quiz_of_its_name_and_no_other():
+    pages = [path.stem for path in registry.paths().values()]
     asked = {
         (path.stem, name)
         for path in registry.paths().values()
         for name in re.findall(r'\bquiz\("(.*?)"\)', path.read_text("utf-8"))
     }
-    assert asked == {(path.stem, path.stem) for path in quizzes.QUIZZES.glob("*.toml")}
+    assert asked == {(name, name) for name in pages}
+    assert set(pages) <= {path.stem for path in quizzes.QUIZZES.glob("*.toml")}
 
 
 # Explorer

@@ -4,6 +4,7 @@ Where there are no widgets (a page on GitHub, a PDF, a run without a browser), p
 """
 
 from helpers.widgets.explorers import between, explore
+from helpers.widgets.graded import GradedQuiz
 from helpers.widgets.quizzes import quiz
 
-__all__ = ["between", "explore", "quiz"]
+__all__ = ["GradedQuiz", "between", "explore", "quiz"]
