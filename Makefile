@@ -90,5 +90,5 @@ book: .venv/book ## Build the book from docs/, notebooks/ and helpers/ into buil
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book]'
 	@touch .venv/book
 
-clean: ## Remove .venv and everything in build/ (marks in grading/ stay)
-	rm -rf .venv build *.egg-info
+clean: ## Remove .venv and everything in build/ and dist/ (marks in grading/ stay)
+	rm -rf .venv build dist

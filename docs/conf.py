@@ -45,6 +45,7 @@ html_static_path = ["book.css"]  # seen from the folder of this file
 html_css_files = ["book.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # which are fetched, and a page opened from disk may not fetch
 html_theme_options = {"footer_icons": []}
 html_math_renderer = "mathml"
 
