@@ -244,9 +244,12 @@ def release(page: Page, folder: Path, config: Config) -> None:
         convert(GenerateAssignment, page.name, ".", config)
     except NbGraderException as error:
         require_writable(folder, after=error)
+        reason = str(error.__cause__ or error)
+        do = f"All that was said stands in {folder}/grading.log."
+        if "there are submissions associated" in reason:
+            do = "Graded cells can be changed then, but not added, removed or renamed: grade into a new folder."
         raise SystemExit(
-            f"{page.path}: nbgrader cannot take this assignment into {folder}/gradebook.db: {error}. Once submissions "
-            "are graded, its graded cells can be changed but not added, removed or renamed. Grade into a new folder."
+            f"{page.path}: nbgrader cannot take this assignment into {folder}/gradebook.db: {reason}. {do}"
         ) from error
     if due := terms().due.get(page.name):
         with Gradebook(f"sqlite:///{folder}/gradebook.db", config.CourseDirectory.course_id) as gradebook:
