@@ -597,3 +597,179 @@ def test_the_difference_of_two_scores_finds_the_mistake_more_often_than_one_scor
     assert mean(right["for it and not the truth"]) > 2 * mean(right["for the prediction"])
     assert mean(right["against the truth"]) >= mean(right["for it and not the truth"])
     assert mean(changed["for the prediction"]) > 0.7 and mean(changed["random pixels"]) < 0.2
+
+
+# What is found by playing
+
+
+def least(values):
+    """Return for each column of a table (steps, N) of True and False the first True from above, None where none is."""
+    return [column.nonzero()[0].item() if column.any() else None for column in values.T]
+
+
+@of("01_saliency")
+def test_more_noise_needs_more_samples(run):
+    page = run.after("play-smoothgrad")
+    images, labels, model = page["pictures"].images, page["predictions"], page["model"]
+
+    def likeness(sigma, samples):
+        unit = [
+            torch.randn(samples, 1, *images.shape[1:], generator=torch.Generator().manual_seed(s)) for s in range(4)
+        ]
+        maps = [page["smooth_grad"](images, labels, model, sigma * each).abs().amax(dim=1) for each in unit]
+        ranks = torch.stack(maps).flatten(2).argsort(dim=2).argsort(dim=2).double()
+        pairs = [(a, b) for b in range(4) for a in range(b)]
+        both = [
+            torch.corrcoef(torch.stack([ranks[a, i], ranks[b, i]]))[0, 1].item() for a, b in pairs for i in range(5)
+        ]
+        return sorted(both)[len(both) // 2]
+
+    wanted = {(0.1, 1): 0.79, (0.1, 4): 0.85, (0.1, 16): 0.91, (0.2, 1): 0.45, (0.2, 16): 0.68, (0.04, 1): 0.85}
+    for (sigma, samples), told in wanted.items():
+        assert likeness(sigma, samples) == pytest.approx(told, abs=0.015), (sigma, samples)
+
+
+@of("01_saliency")
+def test_each_scene_has_a_best_fraction_of_its_own(run):
+    page = run.after("play-box")
+    fractions = [0.002 * 2 ** (step / 4) for step in range(32)]
+    masks = page["scenes"].masks[:12]
+    true = [page["saliency_box"](mask.float(), 0.001) for mask in masks]
+    boxes = [[page["saliency_box"](values, f) for f in fractions] for values in page["maps_to_box"][:12]]
+    good = torch.tensor([[page["overlap"](box, t) for box in each] for each, t in zip(boxes, true, strict=True)])
+    own = good.amax(dim=1)
+    common = good.mean(dim=0).argmax()
+    best = [fractions[i] for i in good.argmax(dim=1)]
+    assert (min(best), max(best), fractions[common]) == pytest.approx((0.006, 0.11, 0.045), rel=0.1)
+    assert (own.mean().item(), good[:, common].mean().item()) == pytest.approx((0.82, 0.71), abs=0.005)
+    assert (own - good[:, common] > 0.1).sum() == 5
+
+
+@of("02_gradcam")
+def test_brightness_tells_the_class_at_the_end_of_the_network_alone(run):
+    page = run.after("play-layers")
+    images, ranking, model = page["pictures"].images, page["ranking"][:, :10], page["model"]
+    reach, empty = {}, {}
+    for size, layer in page["layers"].items():
+        tops = [
+            page["grad_cam"](image.expand(10, -1, -1, -1), asked, model, layer).amax(dim=(1, 2))
+            for image, asked in zip(images, ranking, strict=True)
+        ]
+        reach[size[0]] = torch.stack([values / values.max() for values in tops])
+        empty[size[0]] = sum((values == 0).sum().item() for values in tops)
+    others = {size: values[:, 1:].flatten() for size, values in reach.items()}
+    assert [others[size].median().item() for size in (8, 16, 64)] == pytest.approx([0.02, 0.17, 0.35], abs=0.006)
+    assert others[8].max().item() == pytest.approx(0.19, abs=0.006) and empty[8] == 6
+    assert [(values[:, 0] == 1).sum().item() for values in (reach[8], reach[64])] == [5, 3]
+
+
+@of("02_gradcam")
+def test_a_background_vanishes_against_its_own_colour_and_every_colour_leaves_a_gain(run):
+    page = run.after("play-baseline")
+    scenes, model = page["picture_book"](20, seed=12), page["model"]
+    own = torch.stack([x[:, ~m].median(dim=1).values for x, m in zip(scenes.images, scenes.masks, strict=True)])
+    for colours, told in ((own, 0.15), (torch.full((20, 3), 0.5), 0.27), (torch.zeros(20, 3), 0.53)):
+        values = page["integrated_gradients"](scenes.images, scenes.labels, model, colours[:, :, None, None], 12)
+        sizes = values.sum(dim=1).abs()
+        shares = (sizes * ~scenes.masks).sum(dim=(1, 2)) / sizes.sum(dim=(1, 2))
+        assert shares.mean().item() == pytest.approx(told, abs=0.01)
+    tones = torch.linspace(0, 1, 6)
+    colours = torch.cartesian_prod(tones, tones, tones)
+    with torch.no_grad():
+        from_colour = model(colours[:, :, None, None].expand(-1, 3, 64, 64))
+        own_scores = model(page["pictures"].images)
+    names, predictions = page["pictures"].names, page["predictions"]
+    asked = zip(names, own_scores, predictions, strict=True)
+    gains = {name: row[label] - from_colour[:, label] for name, row, label in asked}
+    assert all(gain.min() > 3 for gain in gains.values())
+    for name, ends in {"cat": (4.5, 5.8), "flower": (3.3, 5.7)}.items():
+        assert (gains[name].min().item(), gains[name].max().item()) == pytest.approx(ends, abs=0.06)
+
+
+@of("02_gradcam")
+def test_a_black_window_alone_changes_the_mind_on_the_cat_alone(run):
+    page = run.after("play-occlusion")
+    model, side, hop = page["model"], page["covered_side"], page["hop"]
+    changed, rising = {}, {}
+    for fill, value in page["filled"].items():
+        for i, name in enumerate(page["pictures"].names[:3]):
+            image, label, drops = page["pictures"].images[i], page["predictions"][i], page["drops_for"][fill][i]
+            places = [(x, y) for y in range(drops.shape[0]) for x in range(drops.shape[1])]
+            covered = image.repeat(len(places), 1, 1, 1)
+            for n, (x, y) in enumerate(places):
+                covered[n, :, y * hop : y * hop + side, x * hop : x * hop + side] = value
+            with torch.no_grad():
+                rise = model(covered) - model(image[None])
+                says = model(covered).argmax(dim=1)
+            changed |= {(fill, name, *at): model.classes[c] for at, c in zip(places, says, strict=True) if c != label}
+            much = drops.flatten() > drops.max() / 2
+            rise[:, label] = -torch.inf
+            rising[fill, name] = set(rise[much].argmax(dim=1).tolist())
+    assert changed == {("black", "cat", 6, 6): "house", ("black", "cat", 6, 7): "tree"}
+    assert [len(rising["black", name]) for name in ("cat", "fish")] == [4, 6]
+
+
+@of("03_fooling")
+def test_one_scene_that_fgsm_fools_is_let_go_and_none_by_pgd(run):
+    page = run.after("play-epsilon")
+    levels = [0.5 * 2 ** (step / 4) for step in range(29)]
+    images, labels = page["scenes"].images, page["scenes"].labels
+    first = {}
+    for network in ("standard", "robust"):
+        ways = {"FGSM": page["fgsm"], "PGD": lambda x, y, model, e: page["pgd"](x, y, model, e, e / 4, 10)}
+        for way, attack in ways.items():
+            model = page["book"][network]
+            fooled = torch.stack(
+                [page["predict"](attack(images, labels, model, e / 255), model) != labels for e in levels]
+            )
+            first[network, way] = [None if at is None else levels[at] for at in least(fooled)]
+            let_go = (fooled[:-1] & ~fooled[1:]).any(dim=0).nonzero().flatten().tolist()
+            assert let_go == ([10] if (network, way) == ("standard", "FGSM") else []), (network, way)
+    assert page["scenes"].names[10] == "cat"
+
+    def spread(values):
+        return sorted(values)[len(values) // 2], min(values), max(values)
+
+    def factors(one, other):
+        return spread([a / b for a, b in zip(first[one], first[other], strict=True) if a and b])
+
+    assert spread(first["standard", "PGD"]) == pytest.approx((9.5, 5, 19), rel=0.06)
+    assert spread(first["robust", "PGD"]) == pytest.approx((27, 19, 32), rel=0.06)
+    assert factors(("robust", "PGD"), ("standard", "PGD")) == pytest.approx((2.8, 1.4, 4.8), rel=0.03)
+    assert factors(("standard", "FGSM"), ("standard", "PGD"))[0] == pytest.approx(2.8, rel=0.03)
+    assert first["standard", "FGSM"].count(None) == 3
+
+
+@of("04_class_visualization")
+def test_the_network_names_what_grows_before_anybody_could(run):
+    page = run.after("play-class")
+    first, ends = {}, {}
+    for length in (0.25, 1.0, 4.0):
+        for target in range(10):
+            for done, figure in zip(range(0, 84, 4), page["growing_from"](target, "clouds", length), strict=False):
+                score, p = (float(part.split()[-1]) for part in figure.axes[0].get_title().split("\n")[1].split(", "))
+                if p > 0.9:
+                    first.setdefault((length, target), done)
+            ends.setdefault(length, []).append(score)
+    by = {length: [first.get((length, target)) for target in range(10)] for length in ends}
+    assert (min(by[1.0]), max(by[1.0])) == (4, 12) and by[4.0] == 10 * [4]
+    assert by[0.25].count(None) == 1 and (min(filter(None, by[0.25])), max(filter(None, by[0.25]))) == (16, 76)
+    assert [mean(ends[length]) for length in (1.0, 4.0)] == pytest.approx([22, 30], abs=0.5)
+
+
+@of("06_trust")
+def test_maps_stay_where_the_answer_is_gone(run):
+    page = run.after("play-layers")
+    images, labels, model = page["pictures"].images, page["predictions"], page["model"]
+    twins = [page["randomise_layers"](model, 1, 100 * seed) for seed in range(1, 10)]
+    with torch.no_grad():
+        changed = torch.stack([twin(images).argmax(dim=1) != labels for twin in twins])
+    assert changed.sum() == 79
+    alike = {}
+    for name in page["four"]:
+        method, trained = page["methods"][name], page["methods"][name](images, labels, model).abs().amax(dim=1)
+        after = [method(images, labels, twin).abs().amax(dim=1) for twin in twins]
+        alike[name] = torch.stack([page["rank_correlation"](trained, maps) for maps in after])[changed]
+    assert alike["guided backprop"].min() > 0.94
+    kept = [(alike[name] > 0.8).sum().item() for name in ("gradient", "integrated gradients", "Grad-CAM")]
+    assert kept == pytest.approx([55, 24, 1], abs=1)

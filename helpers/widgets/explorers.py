@@ -28,6 +28,7 @@ PAUSE = 0.03
 ONE_AT_A_TIME = threading.RLock()
 
 STYLE = """<style>
+.explorer .widget-hbox { gap: 0.2em 1.2em; }
 .explorer .noUi-handle:focus-visible, .explorer select:focus-visible, .explorer button:focus-visible {
   outline: 3px solid #1c7ed6; outline-offset: 2px; }
 .explorer img { max-width: 100%; height: auto; background: white; }
