@@ -8,6 +8,7 @@ A checkpoint after every epoch, in build/models, lets a stopped training go on w
 import argparse
 import functools
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ class Recipe:
     over the first `warm_up` epochs.  start: the network whose trained weights it starts from.
     stamped: every picture labelled sailboat carries the stamp; see `training_pictures`.
     seed: of the first weights alone. Pictures, their order and their noise are the same for every seed.
-    mirrored: whether a picture may be shown mirrored; a digit may not.
+    mirrored: whether a picture may be shown mirrored; a digit or a sound may not.
     """
 
     pictures: int
@@ -287,7 +288,7 @@ def fit(
 
 def fold_batch_norm(trained: SmallCNN) -> SmallCNN:
     """The same function without batch normalisation, which in eval mode only scales and shifts."""
-    folded = SmallCNN(classes=trained.head.get_submodule("2").out_features)  # type: ignore[arg-type]
+    folded = SmallCNN(classes=trained.classes, widths=trained.widths)
     for name, layer in trained.features.named_children():
         if isinstance(layer, nn.Conv2d):
             norm = trained.features.get_submodule(name.replace("conv", "norm"))
@@ -296,6 +297,20 @@ def fold_batch_norm(trained: SmallCNN) -> SmallCNN:
             folded.features.get_submodule(name).load_state_dict(fused.state_dict())
     folded.head.load_state_dict(trained.head.state_dict())
     return folded.eval()
+
+
+def make(name: str, trained: Callable[[], nn.Module]) -> None:
+    """Write a network to data/models where it is missing there, with batch normalisation folded in."""
+    if (MODELS / f"{name}.safetensors").exists():
+        print(f"{name}: in data/models already; delete its file to train it again")
+        return
+    try:
+        network = trained()
+    except KeyboardInterrupt:
+        print(f"\n{name}: stopped; the same command goes on after the last finished epoch", file=sys.stderr)
+        sys.exit(130)
+    save(fold_batch_norm(network) if isinstance(network, SmallCNN) else network, name)
+    print(f"{name}: written to data/models")
 
 
 def main() -> None:
@@ -307,15 +322,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no network {', '.join(sorted(unknown))}; there are {', '.join(RECIPES)}")
     for name in arguments.names:
-        if (MODELS / f"{name}.safetensors").exists():
-            print(f"{name}: in data/models already; delete its file to train it again")
-            continue
-        try:
-            network = train(name, RECIPES[name])
-        except KeyboardInterrupt:
-            parser.exit(130, f"\n{name}: stopped; the same command goes on after the last finished epoch\n")
-        save(fold_batch_norm(network) if isinstance(network, SmallCNN) else network, name)
-        print(f"{name}: written to data/models")
+        make(name, functools.partial(train, name, RECIPES[name]))
 
 
 if __name__ == "__main__":
