@@ -6,7 +6,7 @@ from helpers.picturebook.networks import MODELS, SmallCNN, read_weights
 from helpers.sounds.drawing import CLASSES
 
 NAME = "sounds"
-WIDTHS = ((8,), (16,), (24, 24), (32, 32))  # a tenth of the picture book's weights
+WIDTHS = ((8,), (16,), (24, 24), (32, 32))  # an eighth of the picture book's weights
 
 
 def build(batch_norm: bool = False) -> SmallCNN:

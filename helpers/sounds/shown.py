@@ -32,11 +32,13 @@ def panel(image: Tensor, title: str = "", *, mask: Tensor | None = None) -> plot
 def play(waveforms: Mapping[str, Tensor]) -> HTML:
     """Return a row of players for sounds (LENGTH,), each under its name, for a notebook to show.
 
-    All are played at their own loudness, so that they can be compared; one that is louder than 1 is made softer.
+    All of them are made louder or softer by one factor, with which the loudest is as loud as can be: so they can be
+    compared.
     """
+    top = max((float(waveform.abs().amax()) for waveform in waveforms.values()), default=0.0) or 1.0
     players = []
     for name, waveform in waveforms.items():
-        heard = (waveform / waveform.abs().amax().clamp(min=1.0)).detach().cpu().numpy()
+        heard = (waveform / top).detach().cpu().numpy()
         audio = Audio(heard, rate=RATE, normalize=False)._repr_html_()
         players.append(f'<figure style="margin: 4px"><figcaption>{html.escape(name)}</figcaption>{audio}</figure>')
     return HTML(f'<div style="display: flex; flex-wrap: wrap">{"".join(players)}</div>')
