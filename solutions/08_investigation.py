@@ -43,6 +43,7 @@
 import tempfile
 
 import torch
+from IPython.display import display
 from torch.nn import functional as F
 
 from helpers import plots
@@ -51,6 +52,11 @@ from helpers.checks import investigation as checks
 from helpers.models import load_model
 from helpers.pictures import mistakes, picture_book, picture_pairs
 from helpers.progress import progress
+from helpers.sounds import draw_sounds
+from helpers.sounds.files import own_sounds
+from helpers.sounds.shown import panel, play
+from helpers.sounds.spectrogram import masked, sounds_of, spectrograms
+from helpers.spread import bootstrap
 from helpers.synthesis import blur, clamp, cloud, jitter, normalised, squash, unsquash
 from helpers.training import train_classifier
 
@@ -964,6 +970,256 @@ plots.panels([drawn[:5], shown[:5], drawn[5:], shown[5:]], width=1.5)
 # ### END SOLUTION
 
 # %% [markdown]
+# ## 8.4 Not only images
+#
+# Nothing in these methods asks for a photograph. They take a float tensor (N, 3, H, W) with values in [0, 1] and a network
+# that is made for such tensors. Whatever can be brought to this shape can be explained, and can be drawn. Here it is
+# **sound**.
+#
+# A sound $a$ is a row of numbers, here 8000 a second. The short-time Fourier transform cuts it into windows of 256 numbers
+# that begin 64 apart, and tells how much of each frequency is in each window:
+#
+# $$S_{ft} = \sum_{n=0}^{255} w_n\, a_{64 t + n}\, e^{-2 \pi i f n / 256} ,$$
+#
+# with $f$ the frequency in steps of 31.25 Hz, $t$ the number of the window, and $w$ a bell-shaped weight (Hann) that fades
+# each window in and out. $S_{ft}$ is a complex number: its size tells how loud, its phase when the wave begins. The
+# **spectrogram** keeps the size alone, in decibels as ears have it:
+#
+# $$x_{ft} = 1 + \tfrac{1}{80} \cdot 20 \log_{10} \left( |S_{ft}| / 64 \right), \quad \text{cut off to [0, 1].}$$
+#
+# The 64 is half the sum of the weights, so that white is a sine as loud as can be, and black is 80 dB below it. The picture
+# has high frequencies at the top, and is given three times, once for each channel.
+#
+# `helpers/sounds/` draws sounds of six classes, each with noise, clicks and faint pips behind it. It knows where in the
+# picture the sound itself is: where it is louder than all else, and at most 30 dB below its loudest place. The network
+# `sounds` is the picture book's, narrower: it has an eighth of the weights, and six scores.
+#
+# **Predict first:** what will a bell look like?
+
+# %% example
+ear = load_model("sounds", device="cpu")
+heard = draw_sounds(120, seed=98)
+with torch.no_grad():
+    named = ear(heard.images).argmax(dim=1)
+low, high = bootstrap(named == heard.labels)
+print(f"right on {(named == heard.labels).float().mean():.2f} of {len(heard)} new sounds ({low:.2f} to {high:.2f})")
+play(dict(zip(heard.names[:6], heard.waveforms)))
+
+# %% figure="sounds"
+plots.panels(
+    [
+        [panel(image, name) for image, name in zip(heard.images[:6], heard.names)],
+        [panel(image, mask=mask) for image, mask in zip(heard.images[:6], heard.masks)],
+    ],
+    names=["spectrogram", "where the sound is"],
+)
+
+# %% [markdown]
+# What to see: a chirp is a short line that climbs or falls, once or several times. A bell is a comb of level lines that begin
+# at one moment, and the higher ones fade first. A siren is one long wave with its overtones, a drum a column with a bright
+# foot, a burst of noise a grey block, a vibrato a stack of small waves. The short bars and thin columns beside them are the
+# pips and clicks, which mean nothing.
+#
+# ### Where does the network listen?
+#
+# The next cell has the functions of assignments 1, 2 and 6 once more, in short. If you have your own at hand, put them in
+# their place: they run as they are, as `my_explanation` and `my_visualisation` do below.
+
+
+# %% example
+def compute_saliency_maps(images, labels, model):
+    pixels = images.clone().requires_grad_()
+    own = model(pixels).gather(1, labels[:, None])
+    return torch.autograd.grad(own.sum(), pixels)[0].abs().amax(dim=1)
+
+
+def grad_cam(images, labels, model, layer):
+    outputs = []
+    handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    own = model(images.clone().requires_grad_()).gather(1, labels[:, None])
+    handle.remove()
+    (gradient,) = torch.autograd.grad(own.sum(), outputs[0])
+    return (gradient.mean(dim=(2, 3), keepdim=True) * outputs[0]).sum(dim=1).clamp(min=0).detach()
+
+
+def energy_inside(maps, masks):
+    whole, inside = maps.sum(dim=(1, 2)), (maps * masks).sum(dim=(1, 2))
+    return torch.where(whole > 0, inside / whole, masks.float().mean(dim=(1, 2)))
+
+
+cams = grad_cam(heard.images, heard.labels, ear, ear.cam_layer)
+heat = {
+    "saliency": compute_saliency_maps(heard.images, heard.labels, ear),
+    "Grad-CAM": F.interpolate(cams[:, None], size=heard.images.shape[2:], mode="bilinear")[:, 0],
+}
+
+# %% figure="sound-maps"
+plots.panels(
+    [
+        [panel(image, name) for image, name in zip(heard.images[:6], heard.names)],
+        [plots.unsigned(values) for values in heat["saliency"][:6]],
+        [plots.overlay(image, values) for image, values in zip(heard.images[:6], heat["Grad-CAM"])],
+        [plots.signed(values) for values in my_explanation(heard.images[:6], heard.labels[:6], ear)],
+    ],
+    names=["spectrogram", "saliency", "Grad-CAM", "mine"],
+)
+
+# %% [markdown]
+# What to see: saliency is grainy, and many of its grains lie beside the sound. Grad-CAM lays a warm patch on the chirps, the
+# bell, the burst of noise and the middle of the vibrato. On the siren it fills the places between the lines, and on the drum it
+# is warm at the foot, and in the silence above it, too. One place of its 16 x 16 map is 0.06 seconds wide and 250 Hz high, and
+# sees 0.5 seconds and 1.9 kHz around it: where in there it has heard something, the map does not tell. The last row is yours;
+# in the expected picture it follows the lines of chirp, bell and vibrato. And look at the drum: all three maps are bright at
+# the pip at 2.5 kHz, which is no part of it.
+#
+# How much of a map lies on the sound? Two maps take part that have never seen a network: an even one, and the loudness, which
+# is the spectrogram itself.
+#
+# **Predict first:** which of the four has most energy on the sound?
+
+# %% figure="sound-energy"
+loudness = heard.images[:, 0]
+contenders = {**heat, "loudness": loudness, "even": torch.ones_like(loudness)}
+energies = {name: energy_inside(maps, heard.masks).tolist() for name, maps in contenders.items()}
+plots.bars(
+    {"all six classes": energies},
+    ylabel=f"energy on the sound, mean over {len(heard)} sounds, with its 95 % bootstrap interval",
+    highlight=list(heat),
+    size=(7, 2.2),
+)
+
+# %% [markdown]
+# What to see: the even map tells how much of the picture the sound covers, 0.07. Saliency has 0.12 of its energy there,
+# Grad-CAM 0.17: sound by sound, it leads by 0.052 on average (0.041 to 0.063). But the loudness has 0.16, and has never seen a
+# network. It leads saliency by 0.041 (0.030 to 0.052), and Grad-CAM is not safely above it. You know this from the edges in
+# assignment 6: a map that lies on the thing need not know why the network named it.
+#
+# ### Hear what a map keeps
+#
+# A map of a sound can be heard. Multiply $S$ by a mask and go back: where the mask is 0, nothing is left, and where it is
+# 1, size and phase are those of the sound. `masked` in `helpers/sounds/spectrogram.py` does so. A mask of ones gives the sound
+# back, and a mask and its complement give two sounds that add up to it. Below, the mask is the fifth of the places where
+# Grad-CAM is largest.
+
+
+# %% example
+def largest(maps, share):
+    """Return where each map (N, H, W) is among its largest values: a `share` of the places, as bool masks."""
+    return maps > maps.flatten(1).quantile(1 - share, dim=1)[:, None, None]
+
+
+chosen = largest(heat["Grad-CAM"], 0.2)
+kept, thrown = masked(heard.waveforms, chosen), masked(heard.waveforms, ~chosen)
+print(f"kept + thrown away - sound: {(kept + thrown - heard.waveforms).abs().max():.0e} at most")
+play(
+    {
+        f"{heard.names[k]}, {what}": sounds[k]
+        for k in (0, 1, 2, 5)
+        for what, sounds in (("whole", heard.waveforms), ("kept", kept), ("thrown away", thrown))
+    }
+)
+
+# %% [markdown]
+# You may ask the network, too: does it name the sound by what is kept? And by what is thrown away? Three controls have masks of
+# the same size: the loudest fifth, which knows nothing of the network; the masks of Grad-CAM, moved by half a second; and
+# places drawn at random.
+#
+# **Predict first:** which of the five keeps most?
+
+# %% figure="sound-kept"
+masks = {"Grad-CAM": chosen, "saliency": largest(heat["saliency"], 0.2), "loudness": largest(loudness, 0.2)}
+masks |= {"Grad-CAM, moved": chosen.roll(64, dims=2)}
+masks |= {"random places": largest(torch.rand(loudness.shape, generator=torch.Generator().manual_seed(0)), 0.2)}
+groups = {"kept": {}, "thrown away": {}}
+for name, mask in masks.items():
+    for group, part in zip(groups.values(), (mask, ~mask)):
+        with torch.no_grad():
+            group[name] = (ear(spectrograms(masked(heard.waveforms, part))).argmax(dim=1) == heard.labels).tolist()
+plots.bars(
+    groups,
+    ylabel=f"share of {len(heard)} sounds that the network still names, with its 95 % bootstrap interval",
+    highlight=list(heat),
+    size=(9, 2.2),
+)
+
+# %% [markdown]
+# What to see: by what Grad-CAM keeps, the network names 0.79 of the sounds, by what it throws away 0.47. The same masks, half
+# a second later, keep little of use and take little away. The loudness does better where something is thrown away: without
+# the loudest fifth, the network names 0.23. Now look at saliency, and at the fifth that was drawn at random.
+#
+# **Think:** a fifth of the places, drawn at random, is as good to the network as the fifth that Grad-CAM has chosen. Does
+# Grad-CAM know no more than chance? And how can the fifth of saliency be enough, and not be needed?
+#
+# <details>
+# <summary>What to think of</summary>
+#
+# Read both halves of the figure. What random places keep is enough (0.85), and so is what they throw away (0.99). They lie
+# all over the picture, and a thinned picture still shows every line; besides, windows overlap by three quarters, so that
+# what is cut out of one is heard in the next. The largest values of saliency are strewn like grains and do much the same.
+# So what is kept tells little by itself. Only Grad-CAM and the loudness take away what the network misses.
+#
+# A control must have the same grain as the map. For one warm patch, that is the patch in another place: it keeps 0.28.
+# And a hole of silence is a picture that no training has shown, as in the retraining of assignment 6: part of what you
+# measure is how the network takes holes.
+#
+# </details>
+#
+# ### Draw a sound
+#
+# `my_visualisation` takes a target, a model, a start and a number of steps. Nothing in it knows what a picture is of. A
+# drawing has three channels and no phase, and it may be a picture that no sound has. `sounds_of` takes the mean of the channels,
+# and seeks a phase that fits by the method of Griffin and Lim (1984): it begins with a random one, goes to the sound and back,
+# keeps the phase that comes, puts the sizes of the drawing back, and so on. Below the drawings, the spectrograms of the sounds
+# that it found.
+#
+# **Predict first:** will the drawing of a siren have a wave in it?
+
+# %% figure="drawn-sounds"
+dark = cloud(ear.input_size, seed=1, contrast=0.05) - 0.25
+drawn = []
+for target in progress(range(6), "drawing", "sound"):
+    torch.manual_seed(0)
+    drawn.append(my_visualisation(target, ear, dark, 60)[0])
+drawn = torch.stack(drawn)
+found = sounds_of(drawn)
+again = spectrograms(found)
+display(play(dict(zip(ear.classes, found))))
+with torch.no_grad():
+    p = {"drawing": ear(drawn).softmax(dim=1).diagonal(), "sound": ear(again).softmax(dim=1).diagonal()}
+plots.panels(
+    [
+        [
+            plots.picture(image, f"{name}\np {value:.2f}")
+            for image, name, value in zip(drawn, ear.classes, p["drawing"])
+        ],
+        [panel(image, f"p {value:.2f}") for image, value in zip(again, p["sound"])],
+    ],
+    names=["drawing", "its sound"],
+)
+
+# %% [markdown]
+# What to see: where a photograph has a place for a thing, a drawing of a sound is full of it. The chirp's has short slanted
+# strokes everywhere, the bell's level lines, the burst's bright blots, the vibrato's rows of dashes, the drum's a few bright
+# spots at the foot. The siren's has long slanted strokes, up and down, and no wave: the network need not follow one from end
+# to end. The colours mean nothing to an ear. In all spectrograms the three channels are equal, and so nothing in training
+# told the network what to do where they differ. That is one reason why a drawing and its sound are two things: the network
+# names five of the sounds with probability 0.91 or more, and gives the drum's 0.25.
+#
+# ### Sounds of your own
+#
+# Put WAV files into the folder `my_sounds` beside this notebook: a whistle, a doorbell, a knock on the table. Any rate will
+# do; of a long file, the loudest second is taken. Convert other formats first, with Audacity or `ffmpeg -i song.mp3
+# song.wav`. The network must choose among its six classes, whatever it hears.
+
+# %% example
+own = own_sounds()
+for name, sound in own.items():
+    with torch.no_grad():
+        probabilities = ear(spectrograms(sound[None])).softmax(dim=1)[0]
+    print(f"{name}: {ear.classes[probabilities.argmax()]}, probability {probabilities.max():.2f}")
+play(own)
+
+# %% [markdown]
 # ## Recap
 #
 # - A drawing convinces a network long before it convinces you. Ask a network that had no part in it, and a person.
@@ -971,6 +1227,7 @@ plots.panels([drawn[:5], shown[:5], drawn[5:], shown[5:]], width=1.5)
 # - A map is an answer to a question: which label, which network, against which baseline. Change each, and see what
 #   moves.
 # - What you can measure, measure on many pictures, with its spread and beside a baseline.
+# - Whatever can be brought to the shape of a picture can be explained, and drawn. Controls need the grain of the map.
 #
 # ## Further reading
 #
@@ -984,6 +1241,10 @@ plots.panels([drawn[:5], shown[:5], drawn[5:], shown[5:]], width=1.5)
 # - Etmann, Lunz, Maass, Schönlieb 2019, *On the Connection Between Adversarial Robustness and Saliency Map
 #   Interpretability*, [arXiv:1905.04172](https://arxiv.org/abs/1905.04172): why maps of robust networks look like the
 #   object.
+# - Griffin, Lim 1984, *Signal Estimation from Modified Short-Time Fourier Transform*,
+#   [doi:10.1109/TASSP.1984.1164317](https://doi.org/10.1109/TASSP.1984.1164317): a sound for a spectrogram.
+# - Wang 2005, *On Ideal Binary Mask As the Computational Goal of Auditory Scene Analysis*,
+#   [doi:10.1007/0-387-22794-6_12](https://doi.org/10.1007/0-387-22794-6_12): where a sound is louder than all else.
 
 # %% [markdown] mistakes="my_visualisation"
 # = return squash(torch.fft.irfft2(torch.view_as_complex(waves) * sizes, s=(height, width), norm="ortho"))
