@@ -352,7 +352,11 @@ def no_channels(path):
     path.write_bytes(content)
 
 
-BAD = [no_wav, no_bytes, head_alone, no_values, no_numbers, a_law, no_channels]
+def strange_rate(path):
+    write_wav(path, sine(500), 2_000_000_000, 1)
+
+
+BAD = [no_wav, no_bytes, head_alone, no_values, no_numbers, a_law, no_channels, strange_rate]
 
 
 @pytest.mark.parametrize("write", BAD)

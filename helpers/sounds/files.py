@@ -11,6 +11,7 @@ from torch import Tensor
 
 from helpers.sounds.spectrogram import LENGTH, RATE
 
+RATES = range(1000, 768_001)  # values a second that a recording may have
 OWN = "my_sounds"  # the folder beside a notebook for sounds of the student's own
 
 
@@ -75,6 +76,9 @@ def _read(path: Path) -> tuple[int, np.ndarray]:
         values = values.astype(np.float32)
     if values.ndim == 2:
         values = values.mean(axis=1)
-    if not rate or not len(values) or not np.isfinite(values).all():
-        raise ValueError(f"{path.name} holds no sound: found {len(values)} values at {rate} a second; save it anew.")
+    if rate not in RATES or not len(values) or not np.isfinite(values).all():
+        raise ValueError(
+            f"{path.name} holds no sound: found {len(values)} values at {rate} a second, wanted finite ones at "
+            f"{RATES[0]} to {RATES[-1]} a second: save it anew."
+        )
     return rate, values
