@@ -977,9 +977,9 @@ plots.panels([drawn[:5], shown[:5], drawn[5:], shown[5:]], width=1.5)
 # **sound**.
 #
 # A sound $a$ is a row of numbers, here 8000 a second. The short-time Fourier transform cuts it into windows of 256 numbers
-# that begin 64 apart, and tells how much of each frequency is in each window:
+# whose middles are 64 apart, and tells how much of each frequency is in each window:
 #
-# $$S_{ft} = \sum_{n=0}^{255} w_n\, a_{64 t + n}\, e^{-2 \pi i f n / 256} ,$$
+# $$S_{ft} = \sum_{n=0}^{255} w_n\, a_{64 t + n - 128}\, e^{-2 \pi i f n / 256} ,$$
 #
 # with $f$ the frequency in steps of 31.25 Hz, $t$ the number of the window, and $w$ a bell-shaped weight (Hann) that fades
 # each window in and out. $S_{ft}$ is a complex number: its size tells how loud, its phase when the wave begins. The
