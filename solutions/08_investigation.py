@@ -1208,8 +1208,8 @@ plots.panels(
 # ### Sounds of your own
 #
 # Put WAV files into the folder `my_sounds` beside this notebook: a whistle, a doorbell, a knock on the table. Any rate will
-# do; of a long file, the loudest second is taken. Convert other formats first, with Audacity or `ffmpeg -i song.mp3
-# song.wav`. The network must choose among its six classes, whatever it hears.
+# do; of a long file, the loudest second is taken. Convert other formats first, with Audacity or by the command
+# `ffmpeg -i song.mp3 song.wav`. The network must choose among its six classes, whatever it hears.
 
 # %% example
 own = own_sounds()
