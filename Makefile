@@ -57,8 +57,9 @@ notebooks: $(READY) ## Build notebooks/, solutions/*.ipynb and data/released/ fr
 figures: $(READY) ## Draw the expected pictures in data/expected/
 	$(BIN)/python -m helpers.course figures
 
-models: $(READY) ## Train the picture-book networks that are not in data/models/ (resumes where it was stopped)
+models: $(READY) ## Train the networks that are not in data/models/ (resumes where it was stopped)
 	$(BIN)/python -m helpers.picturebook.training
+	$(BIN)/python -m helpers.sounds.training
 
 students: $(READY) ## Write the students' copy, without answers, to build/students (and the branch BRANCH)
 	$(BIN)/python -m helpers.course students $(if $(BRANCH),--branch "$(BRANCH)")

@@ -15,8 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from helpers import assets
+from helpers import assets, sounds
 from helpers.picturebook import CLASSES, networks
+from helpers.sounds import networks as sound_networks
+from helpers.sounds.spectrogram import SIDE
 
 DEFAULT = "squeezenet1_1"
 
@@ -147,10 +149,10 @@ class Classifier(nn.Module):
 def load_model(name: str | None = None, device: str | torch.device | None = None) -> Classifier:
     """Return the network called `name` as a Classifier on `device`.
 
-    `name` is one of PICTURE_BOOK, such as "picturebook-robust", or that of any classification model of torchvision,
-    such as "resnet101", whose weights come from COURSE_ASSETS, else are downloaded once. None means the environment
-    variable COURSE_MODEL, else SqueezeNet 1.1; only this last default falls back to "picturebook", with a printed
-    line, where its weights cannot be had. `device` None means CUDA where there is a GPU, else the CPU.
+    `name` is one of PICTURE_BOOK, such as "picturebook-robust", or "sounds", or that of any classification model of
+    torchvision, such as "resnet101", whose weights come from COURSE_ASSETS, else are downloaded once. None means the
+    environment variable COURSE_MODEL, else SqueezeNet 1.1; only this last default falls back to "picturebook", with a
+    printed line, where its weights cannot be had. `device` None means CUDA where there is a GPU, else the CPU.
 
     Raises ValueError for an unknown name and helpers.assets.AssetError for weights that are missing or wrong.
     """
@@ -165,6 +167,8 @@ def load_model(name: str | None = None, device: str | torch.device | None = None
             model = _picture_book_model("picturebook")
     elif name in PICTURE_BOOK:
         model = _picture_book_model(name)
+    elif name == sound_networks.NAME:
+        model = _sounds_model()
     else:
         model = _torchvision_model(name)
     return model.to(device)
@@ -174,7 +178,7 @@ def model_names() -> list[str]:
     """Return every name that `load_model` knows."""
     import torchvision
 
-    return [*PICTURE_BOOK, *torchvision.models.list_models(module=torchvision.models)]
+    return [*PICTURE_BOOK, sound_networks.NAME, *torchvision.models.list_models(module=torchvision.models)]
 
 
 @functools.cache  # once in a process: later, the load average holds the process's own work
@@ -320,4 +324,16 @@ def _picture_book_model(name: str) -> Classifier:
         input_size=networks.INPUT_SIZE,
         cam_layer=PICTURE_BOOK[name],
         name=name,
+    )
+
+
+def _sounds_model() -> Classifier:
+    return Classifier(
+        sound_networks.load(),
+        sounds.CLASSES,
+        mean=(networks.MEAN,) * 3,
+        std=(networks.STD,) * 3,
+        input_size=SIDE,
+        cam_layer="features",
+        name=sound_networks.NAME,
     )

@@ -217,9 +217,10 @@ def panels(rows, *, heads=(), names=(), title="", width=1.9):
         below = axes.get_title()
         axes.set_title(f"$\\bf{{{_escaped(head)}}}$" + (f"\n{below}" if below else ""), fontsize=9)
     for name, axes in zip(names, grid[:, 0], strict=False):
-        axes.set_axis_on()
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
+        if not axes.axison:  # a label needs the axis that it stands at, though not its ticks
+            axes.set_axis_on()
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
         axes.set_ylabel(name, fontsize=9)
     return figure
 

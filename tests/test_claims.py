@@ -773,3 +773,38 @@ def test_maps_stay_where_the_answer_is_gone(run):
     assert alike["guided backprop"].min() > 0.94
     kept = [(alike[name] > 0.8).sum().item() for name in ("gradient", "integrated gradients", "Grad-CAM")]
     assert kept == pytest.approx([55, 24, 1], abs=1)
+
+
+# 08
+
+
+@of("08_investigation")
+def test_grad_cam_has_more_energy_on_a_sound_than_saliency_and_no_safe_lead_over_the_loudness(run):
+    saliency, cam, loudness, even = map(torch.tensor, run.after("sound-energy")["energies"].values())
+    for values, told in ((even, 0.07), (saliency, 0.12), (cam, 0.17), (loudness, 0.16)):
+        assert abs(values.mean() - told) < 0.01
+    for lead, told, ends in ((cam - saliency, 0.052, (0.041, 0.063)), (loudness - saliency, 0.041, (0.030, 0.052))):
+        assert abs(lead.mean() - told) < 0.001 and bootstrap(lead) == pytest.approx(ends, abs=0.001)
+    low, high = bootstrap(cam - loudness)
+    assert low < 0 < high
+
+
+@of("08_investigation")
+def test_random_places_of_a_sound_suffice_and_are_not_needed_and_grad_cams_and_the_loudest_are_missed(run):
+    kept, thrown = run.after("sound-kept")["groups"].values()
+    told = {"Grad-CAM": (0.79, 0.47), "loudness": (0.72, 0.23), "random places": (0.85, 0.99), "saliency": (0.81, 0.91)}
+    for name, numbers in told.items():
+        assert (mean(kept[name]), mean(thrown[name])) == pytest.approx(numbers, abs=0.02), name
+    assert mean(kept["Grad-CAM, moved"]) == pytest.approx(0.28, abs=0.02) and mean(thrown["Grad-CAM, moved"]) > 0.9
+    assert above(thrown["Grad-CAM"], thrown["loudness"]), "the loudness takes more away"
+    assert all(above(thrown[name], thrown["Grad-CAM"]) for name in ("saliency", "random places"))
+    ends = [bootstrap(kept[name]) for name in ("random places", "Grad-CAM")]
+    assert ends[0][0] < ends[1][1], "no safe rank"
+
+
+@of("08_investigation")
+def test_the_network_names_the_sounds_of_five_drawings_and_not_the_drums(run):
+    page = run.after("drawn-sounds")
+    sounds = dict(zip(page["ear"].classes, page["p"]["sound"].tolist(), strict=True))
+    assert sounds.pop("drum") < 0.5 and min(sounds.values()) > 0.85
+    assert page["p"]["drawing"].min() > 0.85

@@ -18,6 +18,7 @@ from helpers.picturebook import CLASSES, draw_scene, networks, scenes, training
 from helpers.picturebook.measuring import accuracy, accuracy_under_attack, predict, stamp_shares
 from helpers.picturebook.objects import KINDS
 from helpers.picturebook.styles import STYLES, draw_style
+from helpers.sounds import networks as sounds
 
 NAMES = tuple(networks.ARCHITECTURES)
 
@@ -277,7 +278,7 @@ def test_saved_weights_load_as_they_were_to_half_precision(tmp_path):
 
 def test_all_networks_together_take_three_megabytes_at_most():
     files = sorted(networks.MODELS.glob("*.safetensors"))
-    assert {file.stem for file in files} == set(NAMES)
+    assert {file.stem for file in files} == {*NAMES, sounds.NAME}
     assert sum(file.stat().st_size for file in files) <= 3_000_000
 
 

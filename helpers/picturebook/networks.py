@@ -4,6 +4,7 @@ Both take normalised pictures (N, 3, 64, 64) and give unnormalised scores (N, 10
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -22,29 +23,30 @@ WIDTHS = ((16,), (32, 32), (64, 64), (96, 96))  # channels of the convolutions; 
 class SmallCNN(nn.Module):
     """Seven 3x3 convolutions, global average pooling, one linear layer (after VGG, Simonyan & Zisserman).
 
-    `features` ends with a ReLU and a map (N, 96, 8, 8); it takes any size that is a multiple of 8.
+    `features` ends with a ReLU and a map (N, 96, 8, 8); it takes any size from 8 on, best a multiple of 8.
     With `batch_norm` it is the network that gets trained; without, the one that is shipped.
     """
 
-    def __init__(self, batch_norm: bool = False):
-        """Build the network with random weights."""
+    def __init__(self, batch_norm: bool = False, classes: int = len(CLASSES), widths: Sequence[Sequence[int]] = WIDTHS):
+        """Build the network with random weights; without more, it is the picture book's."""
         super().__init__()
+        self.classes, self.widths = classes, widths
         self.features = nn.Sequential()
         channels, number = 3, 0
-        for group, widths in enumerate(WIDTHS):
+        for group, group_widths in enumerate(widths):
             if group > 0:
                 self.features.add_module(f"pool{group}", nn.MaxPool2d(2))
-            for width in widths:
+            for width in group_widths:
                 number += 1
                 self.features.add_module(f"conv{number}", nn.Conv2d(channels, width, 3, padding=1, bias=not batch_norm))
                 if batch_norm:
                     self.features.add_module(f"norm{number}", nn.BatchNorm2d(width))
                 self.features.add_module(f"relu{number}", nn.ReLU())
                 channels = width
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, len(CLASSES)))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (N, 10) of normalised images (N, 3, H, W)."""
+        """Scores (N, classes) of normalised images (N, 3, H, W)."""
         return self.head(self.features(images))
 
 
@@ -117,12 +119,19 @@ ARCHITECTURES = {
 
 
 def load(name: str, folder: Path = MODELS) -> nn.Module:
-    """The trained network of that name, float32, in eval mode, from `folder`/<name>.safetensors.
+    """The trained network of that name, in eval mode, with the weights of `read_weights`."""
+    if name not in ARCHITECTURES:
+        raise ValueError(f"there is no network {name!r}; the picture book has {', '.join(ARCHITECTURES)}")
+    network = ARCHITECTURES[name]()
+    network.load_state_dict(read_weights(name, folder))
+    return network.eval()
+
+
+def read_weights(name: str, folder: Path = MODELS) -> dict[str, Tensor]:
+    """The weights in `folder`/<name>.safetensors, as float32.
 
     The file holds float16 weights; its sha256 must be the one in `folder`/SHA256SUMS.
     """
-    if name not in ARCHITECTURES:
-        raise ValueError(f"there is no network {name!r}; the picture book has {', '.join(ARCHITECTURES)}")
     path = folder / f"{name}.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; run `make models`, which trains what is missing")
@@ -135,9 +144,7 @@ def load(name: str, folder: Path = MODELS) -> nn.Module:
             f"{path} is damaged: its sha256 is {found}, SHA256SUMS wants {wanted}. "
             "Restore the file with git, or delete it and run `make models`"
         )
-    network = ARCHITECTURES[name]()
-    network.load_state_dict({key: value.float() for key, value in safetensors.torch.load(content).items()})
-    return network.eval()
+    return {key: value.float() for key, value in safetensors.torch.load(content).items()}
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
