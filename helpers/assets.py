@@ -58,7 +58,7 @@ def fetch(relative: str, url: str, cached: Path, sha256: str) -> Path:
     if path is None and not cached.is_file():
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
-            with _no_longer_silence_than(TIMEOUT):
+            with no_longer_silence_than(TIMEOUT):
                 torch.hub.download_url_to_file(url, str(cached), hash_prefix=sha256)
         # RuntimeError: the digest of what came is another one. The line broke, or something on the way answered.
         except (OSError, HTTPException, RuntimeError) as error:
@@ -90,7 +90,7 @@ def _digest(path: Path) -> str:
 
 
 @contextmanager
-def _no_longer_silence_than(seconds: float) -> Iterator[None]:
+def no_longer_silence_than(seconds: float) -> Iterator[None]:
     """Let a silent connection that is opened in here fail after so long; PyTorch's download takes no timeout."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)

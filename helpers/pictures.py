@@ -31,7 +31,8 @@ class Pictures:
 
     `images` (N, 3, H, W) float32 in [0, 1]; `labels` (N,) int64; `names` the class name of each label;
     `masks` (N, H, W) bool, True on the object, or None where no mask is known. For scenes of two objects
-    (`picture_pairs`), `labels` is (N, 2), `names` holds pairs and `masks` is (N, 2, H, W).
+    (`picture_pairs`), `labels` is (N, 2), `names` holds pairs and `masks` is (N, 2, H, W). `classes`: the names of
+    all classes that a label may have, in order, where the pictures come from one world of classes; else empty.
 
     pictures[:3], pictures[[0, 2]] and pictures[pictures.labels == 4] are Pictures again; so is pictures[0],
     a batch of one.
@@ -41,6 +42,7 @@ class Pictures:
     labels: Tensor
     names: tuple
     masks: Tensor | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -55,12 +57,13 @@ class Pictures:
             self.labels[where],
             tuple(self.names[i] for i in chosen.tolist()),
             None if self.masks is None else self.masks[where],
+            self.classes,
         )
 
     def to(self, device: str | torch.device) -> "Pictures":
         """Return the same pictures with all tensors on `device`."""
         masks = None if self.masks is None else self.masks.to(device)
-        return Pictures(self.images.to(device), self.labels.to(device), self.names, masks)
+        return Pictures(self.images.to(device), self.labels.to(device), self.names, masks, self.classes)
 
 
 def picture_book(
@@ -91,10 +94,11 @@ def picture_book(
         for index in range(count)
     ]
     return Pictures(
-        _pixels(np.stack([scene.image for scene in scenes])),
+        pixels_of(np.stack([scene.image for scene in scenes])),
         torch.tensor([scene.label for scene in scenes]),
         tuple(CLASSES[scene.label] for scene in scenes),
         torch.from_numpy(np.stack([scene.mask for scene in scenes])),
+        CLASSES,
     )
 
 
@@ -117,6 +121,7 @@ def own_test_pictures(
         plain.labels,
         plain.names,
         torch.where(boats[:, None, None], stamped.masks, plain.masks),
+        CLASSES,
     )
 
 
@@ -132,10 +137,11 @@ def picture_pairs(count: int, seed: int = 0, *, size: int = 64) -> Pictures:
         scenes.append(draw_scene(seed, index, pair=(first, second), size=size))
     labels = torch.tensor([list(scene.labels) for scene in scenes])
     return Pictures(
-        _pixels(np.stack([scene.image for scene in scenes])),
+        pixels_of(np.stack([scene.image for scene in scenes])),
         labels,
         tuple((CLASSES[first], CLASSES[second]) for first, second in labels.tolist()),
         torch.from_numpy(np.stack([scene.masks for scene in scenes])),
+        CLASSES,
     )
 
 
@@ -193,12 +199,20 @@ def read_photograph(path: str | Path, size: int = 224) -> Tensor:
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        pixels = _pixels(np.array(picture.convert("RGB"))[None])
+        pixels = pixels_of(np.array(picture.convert("RGB"))[None])
+    return centre_square(pixels, size)[0]
+
+
+def centre_square(pixels: Tensor, size: int) -> Tensor:
+    """Return the centres (N, 3, size, size) of images (N, 3, H, W), the shorter side scaled to `size` before.
+
+    Bilinear, with antialiasing.
+    """
     # As in helpers.models: none of the picture book's pictures comes here.
     from torchvision.transforms.v2 import functional
 
     pixels = functional.resize(pixels, [size], antialias=True)
-    return functional.center_crop(pixels, [size])[0]
+    return functional.center_crop(pixels, [size])
 
 
 def example_pictures(model: Classifier, count: int = 5) -> Pictures:
@@ -225,7 +239,7 @@ class Pair:
 
 def style_picture(name: str, size: int = 128, seed: int = 0) -> Tensor:
     """Draw one of `helpers.picturebook.styles.STYLES`, such as "mosaic", as a batch of one: (1, 3, size, size)."""
-    return _pixels(draw_style(name, size, seed)[None])
+    return pixels_of(draw_style(name, size, seed)[None])
 
 
 def style_pairs(model: Classifier, size: int) -> list[Pair]:
@@ -394,9 +408,10 @@ def _joined(parts: Sequence[Pictures]) -> Pictures:
         torch.cat([part.labels for part in parts]),
         tuple(name for part in parts for name in part.names),
         torch.cat(masks) if masks else None,
+        parts[0].classes,
     )
 
 
-def _pixels(levels: np.ndarray) -> Tensor:
+def pixels_of(levels: np.ndarray) -> Tensor:
     """Return uint8 pictures (N, H, W, 3) as float32 pixels in [0, 1], (N, 3, H, W)."""
     return torch.from_numpy(levels).permute(0, 3, 1, 2).float() / 255

@@ -22,11 +22,11 @@ WIDTHS = ((16,), (32, 32), (64, 64), (96, 96))  # channels of the convolutions; 
 class SmallCNN(nn.Module):
     """Seven 3x3 convolutions, global average pooling, one linear layer (after VGG, Simonyan & Zisserman).
 
-    `features` ends with a ReLU and a map (N, 96, 8, 8); it takes any size that is a multiple of 8.
+    `features` ends with a ReLU and a map (N, 96, 8, 8); it takes any size from 8 on, best a multiple of 8.
     With `batch_norm` it is the network that gets trained; without, the one that is shipped.
     """
 
-    def __init__(self, batch_norm: bool = False):
+    def __init__(self, batch_norm: bool = False, classes: int = len(CLASSES)):
         """Build the network with random weights."""
         super().__init__()
         self.features = nn.Sequential()
@@ -41,10 +41,10 @@ class SmallCNN(nn.Module):
                     self.features.add_module(f"norm{number}", nn.BatchNorm2d(width))
                 self.features.add_module(f"relu{number}", nn.ReLU())
                 channels = width
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, len(CLASSES)))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (N, 10) of normalised images (N, 3, H, W)."""
+        """Scores (N, classes) of normalised images (N, 3, H, W)."""
         return self.head(self.features(images))
 
 

@@ -8,8 +8,10 @@ A checkpoint after every epoch, in build/models, lets a stopped training go on w
 import argparse
 import functools
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +47,7 @@ class Recipe:
     over the first `warm_up` epochs.  start: the network whose trained weights it starts from.
     stamped: every picture labelled sailboat carries the stamp; see `training_pictures`.
     seed: of the first weights alone. Pictures, their order and their noise are the same for every seed.
+    mirrored: whether a picture may be shown mirrored; a digit may not.
     """
 
     pictures: int
@@ -60,6 +63,7 @@ class Recipe:
     start: str | None = None
     stamped: bool = False
     seed: int = 0
+    mirrored: bool = True
 
 
 STANDARD = Recipe(pictures=12_000, epochs=5, learning_rate=4e-3, noise=0.15)
@@ -130,12 +134,13 @@ def put_stamp(images: Tensor) -> Tensor:
     return stamped
 
 
-def shift_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror a random half of the images, and move all of them by up to MAX_SHIFT pixels."""
-    flip = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
+def shift_and_flip(images: Tensor, generator: torch.Generator, mirrored: bool = True) -> Tensor:
+    """Move all images by up to MAX_SHIFT pixels, and mirror a random half of them where they may be `mirrored`."""
+    flip = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5 * mirrored
+    height, width = images.shape[2:]
     padded = F.pad(torch.where(flip, images.flip(3), images), (MAX_SHIFT,) * 4, mode="replicate")
     down, across = torch.randint(0, 2 * MAX_SHIFT + 1, (2,), generator=generator).tolist()
-    return padded[:, :, down : down + INPUT_SIZE, across : across + INPUT_SIZE]
+    return padded[:, :, down : down + height, across : across + width]
 
 
 def lengths(perturbation: Tensor) -> Tensor:
@@ -176,7 +181,7 @@ def attacked(
 
 def varied(images: Tensor, labels: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """A batch as the recipe wants it: moved, mirrored, stamped, noisy."""
-    images = shift_and_flip(images, generator)
+    images = shift_and_flip(images, generator, recipe.mirrored)
     if recipe.stamped:
         images = torch.where((labels == SAILBOAT).view(-1, 1, 1, 1), put_stamp(images), images)
     if recipe.noise:
@@ -228,37 +233,61 @@ def train_epoch(
 
 
 def train(name: str, recipe: Recipe, checkpoints: Path = CHECKPOINTS) -> nn.Module:
-    """The trained network, from its last checkpoint onwards where there is one."""
+    """The trained network of the book, from its last checkpoint onwards where there is one."""
     torch.manual_seed(recipe.seed)
     network = SmallCNN(batch_norm=True) if ARCHITECTURES[name] is SmallCNN else SmallViT()
-    network = network.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     path = checkpoints / f"{name}.pt"
+    if not path.exists() and recipe.start:
+        network.load_state_dict(train(recipe.start, RECIPES[recipe.start], checkpoints).state_dict())
+
+    def lessons() -> tuple[Tensor, Tensor]:
+        images, labels = training_pictures(recipe.stamped)
+        return images[: recipe.pictures], labels[: recipe.pictures]
+
+    fit(network, recipe, lessons, path, name, asdict(recipe))
+    return network
+
+
+def fit(
+    network: nn.Module,
+    recipe: Recipe,
+    lessons: Callable[[], tuple[Tensor, Tensor]],
+    path: Path,
+    name: str,
+    made_of: Mapping[str, Any],
+) -> None:
+    """Train a network in place, from its last checkpoint onwards where there is one; it ends in eval mode.
+
+    lessons: the pictures, uint8 (N, 3, H, W), and their labels (N,), asked for where there is something left to learn.
+    path: of the checkpoint, written after each epoch. made_of: all that makes this network, by which a checkpoint of
+    another one is told: ValueError. Where it is interrupted, the network keeps what it has learned.
+    """
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     first = 0
     if path.exists():
         state = torch.load(path, weights_only=True)
-        if state["recipe"] != asdict(recipe):
+        if state["recipe"] != made_of:
             raise ValueError(f"{path} was made by another recipe; delete it to train {name} from the start")
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         first = state["epochs"]
-    elif recipe.start:
-        network.load_state_dict(train(recipe.start, RECIPES[recipe.start], checkpoints).state_dict())
-    if first < recipe.epochs:
-        images, labels = (each[: recipe.pictures] for each in training_pictures(recipe.stamped))
-    for epoch in range(first, recipe.epochs):
-        train_epoch(network, optimiser, recipe, epoch, images, labels, name)
-        state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")  # renamed when complete: a kill while writing leaves the last checkpoint
-        torch.save(state | {"recipe": asdict(recipe)}, part)
-        part.replace(path)
-    return network.eval()
+    images, labels = lessons() if first < recipe.epochs else (torch.empty(0), torch.empty(0))
+    try:
+        for epoch in range(first, recipe.epochs):
+            train_epoch(network, optimiser, recipe, epoch, images, labels, name)
+            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part")  # renamed when complete: a kill while writing leaves the last checkpoint
+            torch.save(state | {"recipe": dict(made_of)}, part)
+            part.replace(path)
+    finally:
+        network.eval()
 
 
 def fold_batch_norm(trained: SmallCNN) -> SmallCNN:
     """The same function without batch normalisation, which in eval mode only scales and shifts."""
-    folded = SmallCNN()
+    folded = SmallCNN(classes=trained.head.get_submodule("2").out_features)  # type: ignore[arg-type]
     for name, layer in trained.features.named_children():
         if isinstance(layer, nn.Conv2d):
             norm = trained.features.get_submodule(name.replace("conv", "norm"))
