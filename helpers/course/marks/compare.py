@@ -25,6 +25,18 @@ Judge = Callable[[str, Arrays, Arrays, Mapping[str, Arrays]], Any]
 TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "float16": 1e-2}
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a judge found of a part: whether it is right, and in words that student and marker read either way."""
+
+    right: bool
+    words: str
+
+    def __bool__(self) -> bool:
+        """Tell whether the part is right."""
+        return self.right
+
+
 class CaptureError(ValueError):
     """What left the kernel is not what `emit` sends."""
 
@@ -144,7 +156,7 @@ def grade(
         reference: the parts of the reference solution.
         mistakes: (says, parts) of each known wrong answer.
         judge: `judge(part, got, want, given)` in place of `equal`, with the name of the part, the submission's and the
-            reference's arrays, and all arrays of the submission by part name.
+            reference's arrays, and all arrays of the submission by part name. It may give a Finding.
         public: the errors that may be told, because the student saw them in the visible check.
 
     Returns:
@@ -153,18 +165,21 @@ def grade(
     Raises:
         CaptureError: the parts are not those of the reference, in order.
     """
-    right = passed(got, reference, judge)
+    outcomes = _outcomes(got, reference, judge)
+    right = list(map(bool, outcomes))
+    found = {place: outcome.words for place, outcome in enumerate(outcomes) if isinstance(outcome, Finding)}
+    praise = "".join(f" {reference[place].name}: {words}." for place, words in found.items() if right[place])
     if all(right):
-        return Verdict(question, points, points, "right", f"All {len(right)} parts are right.")
+        return Verdict(question, points, points, "right", f"All {len(right)} parts are right.{praise}")
     if got and all(part.error.startswith("NotImplementedError") for part in got):
         return Verdict(question, 0.0, points, "not answered", "Not answered.")
     failed = [position for position, passes in enumerate(right) if not passes]
     known, unexplained = diagnosis(got, failed, reference, mistakes, judge)
-    lines = [f"{sum(right)} of {len(right)} parts are right."] if any(right) else []
+    lines = [f"{sum(right)} of {len(right)} parts are right.{praise}"] if any(right) else []
     lines += known
     told: dict[str, list[str]] = {}
     for position, places in groupby(unexplained, key=lambda place: place[0]):
-        words = difference(got, position, reference, [label for _, label in places], public)
+        words = found.get(position) or difference(got, position, reference, [label for _, label in places], public)
         told.setdefault(words, []).append(reference[position].name)
     lines += [
         f"{'every part' if len(names) == len(right) > 1 else '; '.join(names)}: {words}"
@@ -180,16 +195,21 @@ def passed(got: Sequence[Part], reference: Sequence[Part], judge: Judge | None) 
     Raises:
         CaptureError: the submission's parts are not those of the reference, in order.
     """
+    return list(map(bool, _outcomes(got, reference, judge)))
+
+
+def _outcomes(got: Sequence[Part], reference: Sequence[Part], judge: Judge | None) -> list[Any]:
+    """Return what the judge says of each part, True or False where there is none; see `passed`."""
     if [part.name for part in got] != [part.name for part in reference[: len(got)]]:
         raise CaptureError("values that the hidden tests did not ask for")
     given = {part.name: part.arrays for part in got}
 
-    def passes(mine: Part, want: Part) -> bool:
+    def outcome(mine: Part, want: Part) -> Any:
         if judge is None or mine.error:
             return equal(mine, want)
-        return bool(judge(want.name, mine.arrays, want.arrays, given))
+        return judge(want.name, mine.arrays, want.arrays, given)
 
-    reached = [passes(mine, want) for mine, want in zip(got, reference, strict=False)]
+    reached = [outcome(mine, want) for mine, want in zip(got, reference, strict=False)]
     return reached + [False] * (len(reference) - len(reached))
 
 
