@@ -667,7 +667,7 @@ def looked_at(result):
 
 
 def of_two_objects():
-    pictures = study.pairs(6, seed=84)
+    pictures = study.pairs(6, seed=90)
     return [seeded(84, pictures.images, pictures.labels[:, k], study.book()) for k in (0, 1)]
 
 
@@ -741,7 +741,7 @@ def judge(part, got, want, given):
     if part.startswith("another network"):
         return not any(same(other, maps[0]) for other in maps[1:])
     if part.startswith("two objects"):
-        hits = study.turned_to_the_object(torch.stack(maps), study.pairs(6, seed=84).masks)
+        hits = study.turned_to_the_object(torch.stack(maps), study.pairs(6, seed=90).masks)
         return Finding(hits >= 9, f"in {hits} of 12 cases the object that is asked about ranks higher")
     if part.startswith("ten pictures"):
         number = study.distinct(maps[0])
@@ -1048,7 +1048,7 @@ plots.panels([drawn[:5], shown[:5], drawn[5:], shown[5:]], width=1.5)
 #
 # + score = model(jitter(drawn.detach(), *torch.randint(-4, 5, (2,)).tolist()))[0, target]
 # The score is cut off from the picture, so that only the price on edges is felt. Leave detach() out.
-# ~ score 3 is
+# ~ lower after 15 steps
 #
 # + model.train()
 # + score = model(jitter(drawn, *torch.randint(-4, 5, (2,)).tolist()))[0, target]
@@ -1244,12 +1244,12 @@ def my_visualisation(target, model, start, steps, rate=0.02):
 # ~ a torch.float64 tensor
 
 
-# %% mutant="my_explanation" says="You keep a map for each picture and label, and give it again when another network is asked. Keep nothing from call to call." visible="a global network is asked, or something of an earlier call is kept"
+# %% mutant="my_explanation" says="You keep a map for each picture and label, and give it again when another network is asked. Keep nothing from call to call." visible="a global network is asked"
 kept = {}
 
 
 def my_explanation(images, labels, model):
-    place = (tuple(labels.tolist()), float(images.sum()), images.dtype)
+    place = (tuple(labels.tolist()), float(images[0, 0, 0, 0]), images.dtype)
     if place not in kept:
         pixels = images.detach().clone().requires_grad_()
         own = model(pixels).gather(1, labels[:, None])

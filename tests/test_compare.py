@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helpers.course.marks import compare
-from helpers.course.marks.compare import CaptureError, Part, captures, close, grade
+from helpers.course.marks.compare import CaptureError, Finding, Part, captures, close, grade
 from helpers.inside.emit import HIDDEN, MIME, emit, encode, state_of
 
 
@@ -259,6 +259,23 @@ def test_a_judge_replaces_closeness_and_sees_all_that_was_given():
     mine = [part("values", [-2.0, 1.0]), *REFERENCE[1:]]
     assert grade("test_f", 6, mine, REFERENCE, [], judge=judge).verdict == "right"
     assert grade("test_f", 6, mine, REFERENCE, []).verdict == "partly right"
+
+
+def test_what_a_judge_finds_is_read_whether_the_part_is_right_or_not():
+    def judge(part, got, want, given):
+        if part == "values":
+            return Finding(got[0][0] > 0, f"the first is {got[0][0]:.0f}")
+        return all(map(close, got, want))
+
+    good = grade("test_f", 6, [part("values", [3.0, 4.0]), *REFERENCE[1:]], REFERENCE, [], judge=judge)
+    assert (good.verdict, good.message) == ("right", "All 3 parts are right. values: the first is 3.")
+    other = grade("test_f", 6, [REFERENCE[0], part("one image", [1.5]), REFERENCE[2]], REFERENCE, [], judge=judge)
+    assert other.message.splitlines() == [
+        "2 of 3 parts are right. values: the first is 1.",
+        "one image: the values are 0.5 times those wanted",
+    ]
+    bad = grade("test_f", 6, [part("values", [-3.0, 4.0]), *REFERENCE[1:]], REFERENCE, [], judge=judge)
+    assert bad.score == 4 and bad.message.splitlines() == ["2 of 3 parts are right.", "values: the first is -3"]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Finding:
 
     def __bool__(self) -> bool:
         """Tell whether the part is right."""
-        return self.right
+        return bool(self.right)
 
 
 class CaptureError(ValueError):
