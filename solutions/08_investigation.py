@@ -369,14 +369,14 @@ plots.panels(rows, heads=[classes[target] for target in shown], names=["assignme
 # **Model answer.** The image is a sum of waves (a Fourier transform of free numbers, through a sigmoid). Adam raises
 # the score minus a price on edges (total variation), on an image that is shifted by up to 4 pixels before each step,
 # at random. The waves, divided by their frequency, let long waves learn fast: whole shapes come first, where
-# assignment 4 begins with fine patterns. Without the division (`fall=0`) the drawing stays grainy. The sigmoid keeps
-# pixels in [0, 1], so that nothing is clamped. The price makes the ground clean and flat: without it (`price=0`, in
-# report 1.3) the ground is covered with scribble. The shift forbids what needs an exact place. Assignment 4 optimises
-# pixels with a normalised gradient, pulls them to grey and blurs; here no gradient is normalised, nothing is pulled
-# to grey or blurred, and the machine found that the first two steps are other ones. Gain: clean ground, crisp lines,
-# and the judge gives each of the five at least the probability it gives to the drawing of assignment 4, but for one
-# that is equal. Loss: colours are harsh, black and white rule, shapes are cut off at the border, and the object is
-# repeated: three cars, two trees. A step costs a Fourier transform more.
+# assignment 4 begins with fine patterns. What becomes of the drawing without the division (`fall=0`), I have not
+# shown. The sigmoid keeps pixels in [0, 1], so that nothing is clamped. The price makes the ground clean and flat:
+# without it (`price=0`, in report 1.3) the ground is covered with scribble. The shift forbids what needs an exact
+# place. Assignment 4 optimises pixels with a normalised gradient, pulls them to grey and blurs; here no gradient is
+# normalised, nothing is pulled to grey or blurred, and the machine found that the first two steps are other ones.
+# Gain: clean ground, crisp lines, and the judge gives each of the five at least the probability it gives to the
+# drawing of assignment 4, but for one that is equal. Loss: colours are harsh, black and white rule, shapes are cut
+# off at the border, and the object is repeated: three cars, two trees. A step costs a Fourier transform more.
 #
 # **Rubric.**
 # - 5 points: what is optimised, what for, and by which optimiser, so that a reader could write it again.
@@ -862,14 +862,15 @@ plots.lines(factors, curves, xlabel="factor of the input", ylabel=f"mean of {len
 # ### BEGIN SOLUTION
 # **Model answer.** Factors 0.01 to 1.0, one flower in pictures, 20 scenes in the curves. Up to 0.3 both networks name
 # one picture in ten right, as by chance: all dark pictures get the same class. The map there is a frame and a grid,
-# the same for 0.01, 0.1 and 0.3, and its cosine with the map of the whole picture is near 0, for the robust network
-# below it. Between 0.3 and 1.0 the prediction comes back, and the map with it. So the shape of the map follows what
-# the network does. Its **size** tells little: the values are of the same order at 0.01 as at 1.0 (0.011 and 0.016 for
-# the standard network). A plain gradient times the picture would have shrunk by the factor; here the baseline is mid
-# grey, so that a black picture is one that is far from the baseline, and the map explains its darkness. That part is
-# my method's. That the networks fail is theirs: they have never seen such pictures, and the first layer subtracts
-# 0.5. The frame is theirs as well: zeros beyond the border are mid grey to them. With black as the baseline I expect
-# small maps of the shape of noise; I have not tried it.
+# much the same for 0.01, 0.1 and 0.3, and its cosine with the map of the whole picture is near 0, for the robust
+# network below it. At 0.5 about a third and a half of the scenes are named right, and the cosines are 0.4 and 0.2; at
+# 0.7 all are, and both cosines are above 0.8. So the shape of the map follows what the network does. Its **size**
+# tells little: the values are of the same order at 0.01 as at 1.0 (0.011 and 0.016 for the standard network). A plain
+# gradient times the picture would have shrunk by the factor; here the baseline is mid grey, so that a black picture
+# is one that is far from the baseline, and the map explains its darkness. That part is my method's. That the networks
+# fail is theirs: they have never seen such pictures, and the first layer subtracts 0.5. The frame is theirs as well:
+# zeros beyond the border are mid grey to them. With black as the baseline I expect small maps of the shape of noise;
+# I have not tried it.
 #
 # **Rubric.**
 # - 5 points: factors from 0.01 to 1.0, five or more, on more than one picture, with score or prediction.
@@ -921,8 +922,9 @@ plots.panels(rows, names=["picture", "right label", "what it says"], width=1.5)
 # maps of a picture, and only the sign changes. For an absent class (house, sailboat) both objects are blue: they
 # speak against it. Nothing speaks for it strongly; but there is some red at the umbrella's handle for "sailboat",
 # which a reader who saw the red alone would take for a reason. Where the standard network errs, the map for its wrong
-# label is red on the object, as the map for the right one is. A map of a wrong label tells what speaks for it, and
-# not whether the network is right; it looks as convincing as the other one.
+# label has its strongest values on the object, as that for the right one has: red on parts of it in three of four
+# pictures, and blue in the fourth, where a small house is called a tree. A map of a wrong label tells what speaks for
+# it, and not whether the network is right; it looks as convincing as the other one.
 #
 # **Rubric.**
 # - 3 points: right, wrong and absent labels, on the same pictures.

@@ -268,10 +268,10 @@ def test_what_a_judge_finds_is_read_whether_the_part_is_right_or_not():
         return all(map(close, got, want))
 
     good = grade("test_f", 6, [part("values", [3.0, 4.0]), *REFERENCE[1:]], REFERENCE, [], judge=judge)
-    assert (good.verdict, good.message) == ("right", "All 3 parts are right. values: the first is 3.")
+    assert (good.verdict, good.message) == ("right", "All 3 parts are right. Found: values: the first is 3.")
     other = grade("test_f", 6, [REFERENCE[0], part("one image", [1.5]), REFERENCE[2]], REFERENCE, [], judge=judge)
     assert other.message.splitlines() == [
-        "2 of 3 parts are right. values: the first is 1.",
+        "2 of 3 parts are right. Found: values: the first is 1.",
         "one image: the values are 0.5 times those wanted",
     ]
     bad = grade("test_f", 6, [part("values", [-3.0, 4.0]), *REFERENCE[1:]], REFERENCE, [], judge=judge)

@@ -114,7 +114,7 @@ def graded(tmp_path_factory):
         into = folder / "handed-in" / f"student-{k}" / f"{PAGE.name}.ipynb"
         into.parent.mkdir(parents=True)
         nbformat.write(notebook, into)
-    table = grade.grade(folder / "handed-in", folder / "grading", page_paths=[path], unsafe=True)
+    table = grade.grade(folder / "handed-in", folder / "grading", page_paths=[path], cell_seconds=300, unsafe=True)
     return folder / "grading", table
 
 

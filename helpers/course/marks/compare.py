@@ -168,7 +168,8 @@ def grade(
     outcomes = _outcomes(got, reference, judge)
     right = list(map(bool, outcomes))
     found = {place: outcome.words for place, outcome in enumerate(outcomes) if isinstance(outcome, Finding)}
-    praise = "".join(f" {reference[place].name}: {words}." for place, words in found.items() if right[place])
+    good = [f"{reference[place].name}: {words}" for place, words in found.items() if right[place]]
+    praise = f" Found: {'; '.join(good)}." if good else ""
     if all(right):
         return Verdict(question, points, points, "right", f"All {len(right)} parts are right.{praise}")
     if got and all(part.error.startswith("NotImplementedError") for part in got):
