@@ -1222,6 +1222,17 @@ for name, sound in own.items():
 play(own)
 
 # %% [markdown]
+# ## Check yourself
+#
+# Seven questions, as often as you like; nothing is recorded.
+
+# %% local
+# @title Quiz
+from helpers.widgets import quiz
+
+quiz("08_investigation")
+
+# %% [markdown]
 # ## Recap
 #
 # - A drawing convinces a network long before it convinces you. Ask a network that had no part in it, and a person.
