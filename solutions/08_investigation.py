@@ -1449,7 +1449,7 @@ def my_visualisation(target, model, start, steps, rate=0.02):
 # You set torch's seed, and with it that of everybody who draws numbers later. Draw from a torch.Generator of your own.
 # ~ torch's seed changed
 #
-# + images.mul_(0.5)
+# + images.mul_(0.99)
 # + generator = torch.Generator().manual_seed(0)
 # You change the caller's images in place. Work on a copy.
 # ~ an operation in place

@@ -174,7 +174,7 @@ def _(function):
     targets, start = (0, 7), cloud(SIDE, seed=8)  # none of which is seen in the clouds
     images = [function(target, book(), start.clone(), STEPS).detach() for target in targets]
     core.expect(
-        not same(images[0], images[1], 1e-2),
+        not same(images[0], images[1], 1e-4),
         found="the same picture for two classes",
         wanted="a picture for each class",
         cause="`target` is not used, or a result is kept from call to call",
@@ -259,7 +259,7 @@ def turned_to_the_object(maps, masks):
 
 def distinct(things):
     """Return how many of N images or maps are constant nowhere and like no earlier one."""
-    kept = []
+    kept: list[torch.Tensor] = []
     for each in things:
         if each.max() > each.min() and not any(same(each, other, 1e-2) for other in kept):
             kept.append(each)
