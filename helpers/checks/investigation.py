@@ -170,7 +170,7 @@ def _(function):
 
 @my_visualisation.part
 def _(function):
-    """two classes of the picture book give two pictures, and networks of other first weights name both"""
+    """two classes of the picture book give two pictures, and a network of other first weights names one or both"""
     targets, start = (0, 7), cloud(SIDE, seed=8)  # none of which is seen in the clouds
     images = [function(target, book(), start.clone(), STEPS).detach() for target in targets]
     core.expect(
