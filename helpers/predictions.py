@@ -5,7 +5,7 @@ import textwrap
 _written: dict[str, str] = {}  # by the name of the figure
 
 
-def predict(figure: str, text: str) -> None:
+def note_prediction(figure: str, text: str) -> None:
     """Keep a prediction, and say so; an empty one takes an earlier one back. Nothing of it is marked.
 
     Args:

@@ -18,7 +18,9 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
 from helpers import COURSE, plots
+from helpers.course.pages import registry
 from helpers.course.pages.cells import without_markers
+from helpers.course.pages.names import names, parsed
 from helpers.course.pages.source import read
 from helpers.course.pages.terms import terms
 from helpers.course.release import notebooks
@@ -201,10 +203,20 @@ def test_where_the_prose_asks_for_a_prediction_there_is_a_place_to_write_it(cour
             [place] = places
             before = built.cells[built.cells.index(place) - 1]
             assert "**Predict first:**" in before.source
-            assert place.source.splitlines()[-1] == 'predict("01_tiny-legs", my_prediction)'
+            assert place.source.splitlines()[-1] == 'note_prediction("01_tiny-legs", my_prediction)'
             # A form in Colab; in no way locked, and left out in grading and in the run before handing in.
             assert place.metadata == {"tags": ["figure", "prediction"], "cellView": "form"}
     assert not any("my_prediction" in cell.source for cell in (*student.cells, *solved.cells))
+
+
+@pytest.mark.parametrize("name", registry.pages())
+def test_the_place_for_a_prediction_takes_no_name_of_the_page(name):
+    """`predict` is a function of page 03: a cell that imports another one by this name spoils all that follows."""
+    page = registry.page_of(name)
+    own = {bound for cell in page.cells if not cell.is_markdown for bound in names(parsed(cell.source)[1]).bound}
+    places = [c for c in notebooks.student_notebook(page).cells if "prediction" in c.metadata.get("tags", [])]
+    assert bool(places) == any("**Predict first:**" in cell.source for cell in page.cells)
+    assert not own & {bound for cell in places for bound in names(parsed(cell.source)[1]).bound}
 
 
 def test_the_expected_picture_is_to_be_seen_before_anything_is_run(page, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import plots, predictions
-from helpers.predictions import predict
+from helpers.predictions import note_prediction
 
 IMAGE = torch.rand(3, 6, 8, generator=torch.Generator().manual_seed(0))
 MAP = torch.rand(6, 8, generator=torch.Generator().manual_seed(1))
@@ -329,7 +329,7 @@ def test_overlays_of_one_scale_are_as_strong_as_their_values():
 def test_a_prediction_comes_back_above_the_expected_picture_of_its_figure_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plots, "DATA", tmp_path)
     monkeypatch.setattr(predictions, "_written", {})
-    predict("01_a-b", "  They   fill the\nobject.")
+    note_prediction("01_a-b", "  They   fill the\nobject.")
     assert capsys.readouterr().out == "Noted. It comes back below the figure.\n"
     plots.expected_picture("01_a-c")
     assert "predicted" not in capsys.readouterr().out
@@ -338,7 +338,7 @@ def test_a_prediction_comes_back_above_the_expected_picture_of_its_figure_alone(
         assert capsys.readouterr().out.startswith(
             "You predicted: They fill the object.\n\nThere is no expected picture"
         )
-    predict("01_a-b", " ")
+    note_prediction("01_a-b", " ")
     assert "Write between the quotes" in capsys.readouterr().out
     plots.expected_picture("01_a-b")
     assert "predicted" not in capsys.readouterr().out

@@ -279,9 +279,9 @@ def _prediction(picture: str) -> NotebookNode:
     """
     source = (
         "# @title Your prediction: it comes back below the figure, and nobody marks it\n"
-        "from helpers.predictions import predict\n\n"
+        "from helpers.predictions import note_prediction\n\n"
         'my_prediction = ""  # @param {type:"string"}\n'
-        f'predict("{picture}", my_prediction)'
+        f'note_prediction("{picture}", my_prediction)'
     )
     return _code(hashed_id("prediction", picture), source, tags=["figure", "prediction"], cellView="form")
 

@@ -136,7 +136,7 @@ def part(folder: Path, page: Page, table: Sequence[Row], pictures: Drawn) -> dic
         "title": page.title,
         "count": f"{counted(len(students), 'submission')} graded, {len(everybody - set(students))} not",
         "scores": shares,
-        "median": f"{statistics.median(scores):g}" if scores else "",
+        "median": f"{statistics.median(scores):.4g}" if scores else "",
         "most": f"{max((most for _, most, _ in totals.values()), default=0):g}",
         **distribution(shares),
         "spent": spent.said(notebooks.values()),
