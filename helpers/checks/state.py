@@ -121,6 +121,9 @@ def torch_state():
     return dict(zip(TORCH_PARTS, values, strict=True))
 
 
+_GIVEN: list[int] = []  # the seeds of the bodies that run
+
+
 @contextmanager
 def torch_put_back():
     """Put torch and the other sources of chance back, after the body, into the state they had before.
@@ -129,15 +132,20 @@ def torch_put_back():
         A dict, in which there is afterwards what the body left changed: {what: its value then}, by TORCH_PARTS.
     """
     # The body is given a seed that no answer would choose: one that seeds with the number that was there already would
-    # not be seen. It is drawn, so that what is drawn in the next body differs.
-    seed = int(torch.randint(1 << 40, 1 << 62, ()))
+    # not be seen. It is drawn, so that what is drawn in the next body differs. A body inside another keeps that one's:
+    # a function that is watched draws the same where a watched one calls it.
+    inside = torch.initial_seed() in _GIVEN
+    seed = torch.initial_seed() if inside else int(torch.randint(1 << 40, 1 << 62, ()))
     numbers = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-    torch.default_generator.manual_seed(seed)
+    if not inside:
+        torch.default_generator.manual_seed(seed)
+    _GIVEN.append(seed)
     before = torch_state()
     changed: dict[str, object] = {}
     try:
         yield changed
     finally:
+        _GIVEN.remove(seed)
         after = torch_state()
         changed |= {what: value for what, value in after.items() if value != before[what]}
         torch.set_grad_enabled(before["torch's grad mode"])

@@ -283,7 +283,7 @@ def _prediction(picture: str) -> NotebookNode:
         'my_prediction = ""  # @param {type:"string"}\n'
         f'note_prediction("{picture}", my_prediction)'
     )
-    return _code(hashed_id("prediction", picture), source, tags=["figure", "prediction"], cellView="form")
+    return _code(hashed_id("prediction", source), source, tags=["figure", "prediction"], cellView="form")
 
 
 def _expected_picture(picture: str) -> NotebookNode:
