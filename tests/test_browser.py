@@ -133,10 +133,11 @@ def test_a_slider_that_is_moved_by_keyboard_draws_a_new_picture(browser, tmp_pat
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.set_default_timeout(60_000)
         tab.goto(f"{address}/lab/tree/play.ipynb")
+        tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         tab.locator(".jp-Notebook .cm-content").first.click()
         tab.keyboard.press("Control+Enter")
         picture = tab.locator(".explorer img")
-        expect(picture).to_have_attribute("alt", re.compile("level 4"))
+        expect(picture).to_have_attribute("alt", re.compile("level 4"), timeout=120_000)  # torch is imported first
         before = picture.get_attribute("src")
 
         # From the menu by Tab to the slider, which has the keyboard's focus then, and by arrow keys along it.
@@ -177,7 +178,7 @@ def test_a_quiz_is_answered_by_mouse_and_by_keyboard(browser, tmp_path):
         # By mouse: the answer is marked, and what speaks for or against it stands below.
         first, second, *_ = (tab.locator(".quiz-question").nth(number) for number in range(10))
         told, answers = first.locator(".quiz-feedback"), first.locator(".quiz-answer")
-        answers.first.wait_for()
+        answers.first.wait_for(timeout=120_000)
         assert told.count() == 0
         answers.nth(1).click()
         expect(told).to_have_count(1)
