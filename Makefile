@@ -37,7 +37,7 @@ test: $(READY) ## Run all tests but those of `make claims`, on all cores
 claims: $(READY) ## Run every figure of every page and hold its numbers against the prose: minutes for each network
 	$(PYTEST) -m claims --durations=15
 
-quick: $(READY) ## Run the tests that start no notebook and take no time, in a minute
+quick: $(READY) ## Run the tests that start no notebook and take no time each, in two minutes
 	$(PYTEST) -m "not kernel and not slow and not claims"
 
 page: $(READY) ## Test one assignment, PAGE=02_gradcam: its grader and its checks against all they must reject and accept

@@ -243,7 +243,7 @@ from helpers.checks import investigation as study
 from helpers.checks.named import Named
 from helpers.checks.problems import left_of
 from helpers.checks.state import Watched
-from helpers.inside.emit import emit, encode, state_of
+from helpers.inside.emit import emit, state_of, where_finite
 from helpers.synthesis import cloud
 
 my_visualisation = Watched(my_visualisation)
@@ -266,24 +266,16 @@ def ten_drawings():
     return [seeded(850 + target, target, study.book(), start.clone(), study.STEPS) for target in range(10)]
 
 
-def looked_at(result):
-    """Return where values are finite: all that is said of a picture where another thing than the picture counts."""
-    if isinstance(result, (tuple, list)):
-        return type(result)(map(looked_at, result)) if type(result) in (tuple, list) else result
-    encode(result)  # says what it found where that is no tensor
-    return torch.isfinite(result)
-
-
 def dtypes():
     results = [(on_a_tiny_network(856, 1, 2, dtype=dtype), dtype) for dtype in (torch.float64, torch.float32)]
-    return [(looked_at(result), Named({"the result's dtype": result.dtype == dtype})) for result, dtype in results]
+    return [(where_finite(result), Named({"the result's dtype": result.dtype == dtype})) for result, dtype in results]
 
 
 def left_as_found():
     start, model = study.start_of(857), study.sure_network(857, trainable=True)
     seeded(857, 3, model, start, 2)
     result = seeded(858, 3, model, start, 3)
-    return looked_at(result), left_of(result, start=start), state_of(model), my_visualisation.left_torch
+    return where_finite(result), left_of(result, start=start), state_of(model), my_visualisation.left_torch
 
 
 emit(
@@ -632,7 +624,8 @@ from helpers.checks import investigation as study
 from helpers.checks.named import Named
 from helpers.checks.problems import left_of
 from helpers.checks.state import Watched
-from helpers.inside.emit import emit, encode, state_of
+from helpers.inside.emit import emit, state_of, where_finite
+from helpers.pictures import picture_pairs
 
 my_explanation = Watched(my_explanation)
 
@@ -664,23 +657,17 @@ def of_other_networks_and_pictures(seed):
     ]
 
 
-def looked_at(result):
-    """Return where values are finite: all that is said of maps where another thing than the maps counts."""
-    if isinstance(result, (tuple, list)):
-        return type(result)(map(looked_at, result)) if type(result) in (tuple, list) else result
-    encode(result)  # says what it found where that is no tensor
-    return torch.isfinite(result)
-
-
 def of_two_objects():
-    pictures = study.pairs(6, seed=90)
+    pictures = picture_pairs(6, seed=90)
     return [seeded(84, pictures.images, pictures.labels[:, k], study.book()) for k in (0, 1)]
 
 
 def of_dark_pictures():
     images, labels, model = study.explained_problem(861, 2)
     flat = study.tiny_network(861, (12, 16), gain=0)
-    return [looked_at(seeded(86, factor * images, labels, network)) for factor, network in ((0.01, model), (0, flat))]
+    return [
+        where_finite(seeded(86, factor * images, labels, network)) for factor, network in ((0.01, model), (0, flat))
+    ]
 
 
 def of_ten_scenes():
@@ -690,14 +677,19 @@ def of_ten_scenes():
 
 def dtypes():
     results = [(on_a_tiny_network(862, 2, dtype=dtype), dtype) for dtype in (torch.float64, torch.float32)]
-    return [(looked_at(result), Named({"the result's dtype": result.dtype == dtype})) for result, dtype in results]
+    return [(where_finite(result), Named({"the result's dtype": result.dtype == dtype})) for result, dtype in results]
 
 
 def left_as_found():
     images, labels, model = study.explained_problem(863, 2, trainable=True)
     my_explanation(images, labels, model)
     result = my_explanation(images, labels, model)
-    return looked_at(result), left_of(result, images=images, labels=labels), state_of(model), my_explanation.left_torch
+    return (
+        where_finite(result),
+        left_of(result, images=images, labels=labels),
+        state_of(model),
+        my_explanation.left_torch,
+    )
 
 
 emit(
@@ -723,6 +715,7 @@ import torch
 from helpers.checks import investigation as study
 from helpers.checks.measure import same
 from helpers.course.marks.compare import Finding, close
+from helpers.pictures import picture_pairs
 
 
 def judge(part, got, want, given):
@@ -747,7 +740,7 @@ def judge(part, got, want, given):
     if part.startswith("another network"):
         return not any(same(other, maps[0]) for other in maps[1:])
     if part.startswith("two objects"):
-        hits = study.turned_to_the_object(torch.stack(maps), study.pairs(6, seed=90).masks)
+        hits = study.turned_to_the_object(torch.stack(maps), picture_pairs(6, seed=90).masks)
         return Finding(hits >= 9, f"in {hits} of 12 cases the object that is asked about ranks higher")
     if part.startswith("ten pictures"):
         number = study.distinct(maps[0])

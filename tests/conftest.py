@@ -1,6 +1,7 @@
 """What tests share: how they are spread over the cores, the toy pages, and grading them."""
 
 import shutil
+import urllib.error
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -22,6 +23,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     started = {item.path for item in items if item.get_closest_marker("kernel")}
     items.sort(key=lambda item: item.path not in started)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No course assets, no network, and an empty cache, whose folder this is."""
+    monkeypatch.delenv("COURSE_ASSETS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def refuse(*_, **__):
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    return tmp_path / "cache" / "looking-inside-cnns"
 
 
 @pytest.fixture(scope="session")

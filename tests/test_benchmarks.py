@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import pickle
 import struct
-import urllib.error
 
 import numpy as np
 import pytest
@@ -25,16 +24,9 @@ def levels(*shape):
 
 
 @pytest.fixture
-def offline(monkeypatch, tmp_path):
-    """No course assets, an empty cache, no network: its folder of benchmarks."""
-    monkeypatch.delenv("COURSE_ASSETS", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def refuse(*_, **__):
-        raise urllib.error.URLError("Name or service not known")
-
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
-    return tmp_path / "cache" / "looking-inside-cnns" / "benchmarks"
+def offline(offline):
+    """The folder of benchmarks in the empty cache."""
+    return offline / "benchmarks"
 
 
 def write(path, content):

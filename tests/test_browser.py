@@ -99,6 +99,22 @@ def lab(course):
         yield address
 
 
+@contextmanager
+def opened(notebook, browser, folder):
+    """A tab with a notebook in a JupyterLab, its kernel ready; nothing may go wrong in the page."""
+    nbformat.write(notebook, folder / "page.ipynb")
+    with lab_in(folder) as address:
+        tab = browser.new_page(viewport={"width": 1100, "height": 1400})
+        errors = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.set_default_timeout(60_000)
+        tab.goto(f"{address}/lab/tree/page.ipynb")
+        tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        yield tab
+        assert not errors
+        tab.close()
+
+
 def answers(address):
     try:
         return urllib.request.urlopen(address).status == 200
@@ -123,17 +139,12 @@ explore(draw, kind=["cat", "fish"], level=between(1, 9, at=4))
 """
 
 
+@pytest.mark.kernel
+@pytest.mark.slow
 def test_a_slider_that_is_moved_by_keyboard_draws_a_new_picture(browser, tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PLAY)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, tmp_path / "play.ipynb")
-    with lab_in(tmp_path) as address:
-        tab = browser.new_page(viewport={"width": 1100, "height": 800})
-        errors = []
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.set_default_timeout(60_000)
-        tab.goto(f"{address}/lab/tree/play.ipynb")
-        tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    with opened(notebook, browser, tmp_path) as tab:
         tab.locator(".jp-Notebook .cm-content").first.click()
         tab.keyboard.press("Control+Enter")
         picture = tab.locator(".explorer img")
@@ -153,8 +164,6 @@ def test_a_slider_that_is_moved_by_keyboard_draws_a_new_picture(browser, tmp_pat
         tab.get_by_label("kind").select_option("fish")
         expect(picture).to_have_attribute("alt", re.compile("fish 6"))
         tab.screenshot(path=tmp_path / "played.png")
-        assert not errors
-        tab.close()
 
 
 @pytest.mark.kernel
@@ -164,14 +173,7 @@ def test_a_quiz_is_answered_by_mouse_and_by_keyboard(browser, tmp_path):
     place = next(place for place, cell in enumerate(page.cells) if 'quiz("01_saliency")' in cell.source)
     page.cells = page.cells[place - 1 : place + 2]
     page.cells[1].metadata = {}  # unfolded, so that there is something to click at
-    nbformat.write(page, tmp_path / "page.ipynb")
-    with lab_in(tmp_path) as address:
-        tab = browser.new_page(viewport={"width": 1100, "height": 1400})
-        errors = []
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.set_default_timeout(60_000)
-        tab.goto(f"{address}/lab/tree/page.ipynb")
-        tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    with opened(page, browser, tmp_path) as tab:
         tab.locator(".jp-CodeCell .cm-content").click()
         tab.keyboard.press("Shift+Enter")
 
@@ -206,8 +208,6 @@ def test_a_quiz_is_answered_by_mouse_and_by_keyboard(browser, tmp_path):
         expect(tab.locator(".jp-Notebook .jp-Cell")).to_have_count(3)
         expect(tab.locator(".quiz-score")).to_contain_text("Still open: ")
         tab.screenshot(path=tmp_path / "quiz.png")
-        assert not errors
-        tab.close()
 
 
 def test_an_answer_is_marked_from_opening_formgrader_to_the_feedback_page(browser, lab, course, grade_class):

@@ -161,6 +161,7 @@ def test_check_passes_every_variant(page, f):
         check(page, f, answer(page, variant))
 
 
+@pytest.mark.slow
 @each_mutant
 def test_check_fails_every_mutant_and_names_its_cause_or_asks_in_four_short_lines(page, mutant):
     message = told_for_mutant(page, mutant)

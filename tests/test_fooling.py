@@ -21,6 +21,8 @@ from helpers.models import load_model
 from helpers.pictures import photographs, picture_book
 from tests.answering import cell_with, executed, judged, linear_scorer, parts_of
 
+pytestmark = pytest.mark.slow  # all together; one by one they take no time
+
 PAGE = registry.page_of("03_fooling")
 
 

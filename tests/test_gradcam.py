@@ -18,6 +18,8 @@ from helpers.models import Classifier, build_network, cam_path, load_model
 from helpers.pictures import picture_book
 from tests.answering import cell_with, executed, linear_scorer, parts_of, relative
 
+pytestmark = pytest.mark.slow  # all together; one by one they take no time
+
 PAGE = registry.page_of("02_gradcam")
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+pytestmark = pytest.mark.slow  # all together; one by one they take no time
+
 pytest.importorskip("typst")
 pytest.importorskip("pypandoc")
 pypdf = pytest.importorskip("pypdf")

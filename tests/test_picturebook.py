@@ -20,6 +20,8 @@ from helpers.picturebook.objects import KINDS
 from helpers.picturebook.styles import STYLES, draw_style
 from helpers.sounds import networks as sounds
 
+pytestmark = pytest.mark.slow  # all together; one by one they take no time
+
 NAMES = tuple(networks.ARCHITECTURES)
 
 

@@ -33,18 +33,6 @@ DOWNLOAD = torch.hub.download_url_to_file
 needs_assets = pytest.mark.skipif("COURSE_ASSETS" not in os.environ, reason="COURSE_ASSETS is not set")
 
 
-@pytest.fixture
-def offline(monkeypatch, tmp_path):
-    """No course assets, an empty cache, no network."""
-    monkeypatch.delenv("COURSE_ASSETS", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def refuse(*_, **__):
-        raise urllib.error.URLError("Name or service not known")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-
-
 def some_pictures(with_masks=True):
     images = torch.rand(4, 3, 5, 6)
     masks = torch.rand(4, 5, 6) > 0.5 if with_masks else None

@@ -17,6 +17,8 @@ from helpers.models import load_model
 from helpers.pictures import picture_book
 from tests.answering import executed, judged, linear_scorer, parts_of, relative
 
+pytestmark = pytest.mark.slow  # all together; one by one they take no time
+
 PAGE = registry.page_of("01_saliency")
 
 

@@ -19,6 +19,8 @@ from helpers.course.pages import registry
 from tests.answering import parts_of
 from tests.test_checks import names, told
 
+pytestmark = pytest.mark.slow  # all together; one by one they take no time
+
 PAGES = [page for page in registry.pages().values() if page.exercises]
 NETWORK = {"randomise_layers"}  # what they return
 NUMBERS = {"saliency_box", "adversarial_training_step", "style_transfer_step"}

@@ -17,13 +17,13 @@ import nbclient
 import nbformat.v4
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib import pyplot
 from PIL import Image
 
 from helpers import COURSE, plots
 from helpers.course.pages import registry
 from helpers.widgets import between, explore, explorers, quiz, quizzes
-from helpers.widgets import shown as showing
 from helpers.widgets.questions import NotAnswered, Question
 from helpers.widgets.quizzes import Quiz
 
@@ -212,16 +212,15 @@ def test_the_text_says_how_to_answer_and_letters_are_those_of_the_buttons():
     assert [line.strip() for line in text.splitlines()[-4:]] == lettered
 
 
-def test_answers_are_to_the_quiz_on_show_which_begins_anew_when_it_is_shown_again(file, monkeypatch, capsys):
-    monkeypatch.setattr(showing, "display", lambda data, raw: None)
+def test_answers_are_to_the_quiz_on_show_which_begins_anew_when_it_is_shown_again(file, capsys):
     file(EVEN)
     shown = quiz("even")
-    shown._ipython_display_()
+    shown._repr_mimebundle_()
     quiz("even").answer(1, "a")
     assert shown.tried[0] == [shown.answers[0][0]]
     orders = set()
     for _ in range(20):
-        shown._ipython_display_()
+        shown._repr_mimebundle_()
         orders.add(shown.answers)
         assert shown.tried == ([],)
     assert len(orders) > 1
@@ -249,13 +248,9 @@ def test_plain_text_marks_no_answer_after_one_was_chosen():
     assert str(shown) == before
 
 
-def test_display_carries_both_the_widget_and_the_text(monkeypatch):
-    sent = []
-    monkeypatch.setattr(showing, "display", lambda data, raw: sent.append((data, raw)))
+def test_display_carries_both_the_widget_and_the_text():
     shown = three()
-    shown._ipython_display_()
-    [(data, raw)] = sent
-    assert raw
+    data, _ = DisplayFormatter().format(shown)
     assert data["text/plain"] == str(shown)
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == shown.box.model_id
 
@@ -267,7 +262,7 @@ def test_notebook_run_without_a_browser_keeps_the_text_and_no_reasons():
     )
     nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(COURSE)}}).execute()
     [output] = notebook.cells[0].outputs
-    assert output.output_type == "display_data"
+    assert output.output_type == "execute_result"
     first, *_ = quizzes.read_questions(quizzes.QUIZZES / "07_writeup.toml")
     assert f"1. {first.text}" in output.data["text/plain"]
     assert "application/vnd.jupyter.widget-view+json" in output.data

@@ -87,20 +87,23 @@ class Checks:
         """
         with torch.random.fork_rng(devices=[]):  # each part draws a seed; the page goes on as without its check
             for number, claim in enumerate(self.parts, start=1):
-                try:
-                    with torch_left_as_found():
-                        claim(_with_structure_kept(function))
-                except CheckFailed as failure:
-                    sentence = claim.__doc__.strip().rstrip(".")
-                    title = f"{self.name}, check {number} of {len(self.parts)}: {sentence}."
-                    raise CheckFailed(failure.found, failure.wanted, failure.cause, title) from None
-                except NotImplementedError as error:
-                    stub, _, rest = str(error).partition(": ")
-                    if rest == "replace this line":
-                        line = f"Not yet started: write {stub} in its cell, run the cell, then this one again."
-                        error._render_traceback_ = [line].copy  # type: ignore[attr-defined]
-                    raise
+                self._put(claim, number, function)
         print(f"{self.name}: {len(self.parts)} checks passed")
+
+    def _put(self, claim, number, function):
+        try:
+            with torch_left_as_found():
+                claim(_with_structure_kept(function))
+        except CheckFailed as failure:
+            sentence = claim.__doc__.strip().rstrip(".")
+            title = f"{self.name}, check {number} of {len(self.parts)}: {sentence}."
+            raise CheckFailed(failure.found, failure.wanted, failure.cause, title) from None
+        except NotImplementedError as error:
+            stub, _, rest = str(error).partition(": ")
+            if rest == "replace this line":
+                line = f"Not yet started: write {stub} in its cell, run the cell, then this one again."
+                error._render_traceback_ = [line].copy  # type: ignore[attr-defined]
+            raise
 
 
 def _with_structure_kept(function):

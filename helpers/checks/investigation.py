@@ -266,11 +266,6 @@ def distinct(things):
     return len(kept)
 
 
-def pairs(count, seed):
-    """Return pictures of two objects of different classes, of the size that the networks learned."""
-    return picture_pairs(count, seed)
-
-
 def ten_scenes(seed):
     """Return ten pictures, one of each class."""
     return picture_book(10, seed, size=SIDE)
@@ -319,7 +314,7 @@ def _(function):
 @my_explanation.part
 def _(function):
     """asked about one of two objects, a map turns to it"""
-    pictures = pairs(4, seed=82)
+    pictures = picture_pairs(4, seed=82)
     maps = [
         _with_seed(6, lambda k=k: function(pictures.images.clone(), pictures.labels[:, k], book())).detach()
         for k in (0, 1)

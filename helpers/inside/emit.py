@@ -81,6 +81,14 @@ def wrong_type(name: str, wanted: str = "a tensor") -> str:
     return f"found a value of type {name}; {wanted} was wanted"
 
 
+def where_finite(result: Any) -> Any:
+    """Return where a tensor, or each of a tuple or list of them, is finite: for parts in which no value counts."""
+    if type(result) in (tuple, list):
+        return type(result)(map(where_finite, result))
+    encode(result)  # says what it found where that is no tensor
+    return result.isfinite() if hasattr(result, "isfinite") else np.isfinite(result)
+
+
 def as_network(result: Any) -> Any:
     """Return what an answer gave, which must be a network; TypeError in the words of `wrong_type` where it is none."""
     if not hasattr(result, "named_parameters"):

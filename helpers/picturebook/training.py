@@ -273,8 +273,9 @@ def fit(
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         first = state["epochs"]
-    images, labels = lessons() if first < recipe.epochs else (torch.empty(0), torch.empty(0))
     try:
+        if first < recipe.epochs:
+            images, labels = lessons()
         for epoch in range(first, recipe.epochs):
             train_epoch(network, optimiser, recipe, epoch, images, labels, name)
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}

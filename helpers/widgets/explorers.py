@@ -20,6 +20,7 @@ from typing import Any
 import ipywidgets
 
 from helpers.plots import Drawing
+from helpers.widgets.shown import bundle
 
 # Seconds between two figures. What arrives from the browser meanwhile is seen to first: a slider that is dragged over
 # twenty values draws the last of them and not all twenty, and a button that stops is heard.
@@ -145,8 +146,7 @@ class Explorer:
                 Explorer._running.start.value = False
             png = self._repr_png_()
         still = {"image/png": base64.b64encode(png).decode()} if png else {}
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        return {"text/plain": str(self), **still, "application/vnd.jupyter.widget-view+json": view}
+        return bundle(self.box, str(self)) | still
 
     def _changed(self, _: Any) -> None:
         with ONE_AT_A_TIME:

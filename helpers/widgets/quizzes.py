@@ -20,7 +20,7 @@ from pathlib import Path
 import ipywidgets
 
 from helpers.widgets.questions import QUIZZES, NotAnswered, Question, lettered, place_of, read_questions
-from helpers.widgets.shown import show
+from helpers.widgets.shown import bundle
 
 wrapped = partial(textwrap.fill, width=100)
 
@@ -168,11 +168,11 @@ class Quiz:
 
     __repr__ = __str__  # what a terminal shows
 
-    def _ipython_display_(self) -> None:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         if self._shown:
             self._begin()
         self._shown = True
-        show(self.box, str(self))
+        return bundle(self.box, str(self))
 
     def _asked(self, number: int) -> ipywidgets.VBox:
         """Return the widget of one question: its text, and below each answer a place for the feedback."""

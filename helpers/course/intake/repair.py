@@ -101,13 +101,13 @@ def _built(cell: Cell, original: NotebookNode | None, source: NotebookNode, show
 
 def _stamps(source: NotebookNode) -> dict[str, dict]:
     """Return when a cell was run, as JupyterLab or Colab noted it in the cell's metadata."""
-    found = source.get("metadata")
-    kept = (
-        {name: found[name] for name in STAMPS if isinstance(found.get(name), dict)} if isinstance(found, dict) else {}
-    )
+    noted = _metadata(source)
     return {
-        name: {key: value for key, value in each.items() if isinstance(value, str | int) and len(str(value)) < 50}
-        for name, each in kept.items()
+        name: {
+            key: value for key, value in noted[name].items() if isinstance(value, str | int) and len(str(value)) < 50
+        }
+        for name in STAMPS
+        if isinstance(noted.get(name), dict)
     }
 
 
@@ -170,6 +170,7 @@ def _kernel(notebook: NotebookNode) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _metadata(notebook: NotebookNode) -> dict[str, Any]:
-    metadata = notebook.get("metadata")
+def _metadata(node: NotebookNode) -> dict[str, Any]:
+    """Return the metadata of a notebook or a cell; none where they are malformed."""
+    metadata = node.get("metadata")
     return metadata if isinstance(metadata, dict) else {}
