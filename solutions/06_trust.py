@@ -1707,14 +1707,14 @@ def way_from_grey(one, two, weight):
 groups = {"named right now": {}, "named otherwise now": {}}
 if attr:
     orders = {
-        "random pixels": torch.rand(wrong.masks.shape, generator=torch.Generator().manual_seed(0)),
-        "for the prediction": way_from_grey(mistaken, wrong.labels, 0.0),
-        "for it and not the truth": way_from_grey(mistaken, wrong.labels, 1.0),
-        "against the truth": -way_from_grey(wrong.labels, mistaken, 0.0),
+        "random pixels": lambda: torch.rand(wrong.masks.shape, generator=torch.Generator().manual_seed(0)),
+        "for the prediction": lambda: way_from_grey(mistaken, wrong.labels, 0.0),
+        "for it and not the truth": lambda: way_from_grey(mistaken, wrong.labels, 1.0),
+        "against the truth": lambda: -way_from_grey(wrong.labels, mistaken, 0.0),
     }
-    for name, maps in orders.items():
+    for name in progress(orders, "explaining", "map"):
         with torch.no_grad():
-            now = book(halfway(wrong.images, maps, GREY, 0.02)).argmax(dim=1)
+            now = book(halfway(wrong.images, orders[name](), GREY, 0.02)).argmax(dim=1)
         groups["named right now"][name] = (now == wrong.labels).float().tolist()
         groups["named otherwise now"][name] = (now != mistaken).float().tolist()
 plots.bars(
